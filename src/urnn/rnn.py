@@ -1,0 +1,163 @@
+"""The recurrent network of the paper, Theta, and its input-output map y = G(x, Theta).
+
+Source: Emami, Sahraee-Ardakan, Rangan, Fletcher, "Input-Output Equivalence of Unitary and
+Contractive RNNs", NeurIPS 2019, equation (1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def _relu(z: NDArray, b: NDArray) -> NDArray:
+    z = z + b
+    if np.iscomplexobj(z):  # CReLU: ReLU on the real and the imaginary part
+        return np.maximum(z.real, 0) + 1j * np.maximum(z.imag, 0)
+    return np.maximum(z, 0)
+
+
+def _modrelu(z: NDArray, b: NDArray) -> NDArray:
+    modulus = np.abs(z)
+    scale = np.maximum(modulus + b.real, 0) / np.where(modulus > 0, modulus, 1)
+    return z * np.where(modulus > 0, scale, 0)
+
+
+def _sigmoid(z: NDArray, b: NDArray) -> NDArray:
+    # exp of a non-positive number only, so that nothing overflows
+    z = z + b
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1 / (1 + e), e / (1 + e))
+
+
+def _tanh(z: NDArray, b: NDArray) -> NDArray:
+    return np.tanh(z + b)
+
+
+def _identity(z: NDArray, b: NDArray) -> NDArray:
+    return z + b
+
+
+#: phi(z; b) by name. All are phi(z + b), but modReLU (Arjovsky et al. 2016), where b is a real
+#: threshold on the modulus: (z / |z|) max(|z| + b, 0).
+ACTIVATIONS: dict[str, Callable[[NDArray, NDArray], NDArray]] = {
+    "relu": _relu,
+    "tanh": _tanh,
+    "sigmoid": _sigmoid,
+    "identity": _identity,
+    "modrelu": _modrelu,
+}
+#: Activations that accept complex pre-activations ("relu" is then CReLU).
+COMPLEX_ACTIVATIONS = frozenset({"relu", "identity", "modrelu"})
+
+
+class RNN:
+    """h(k) = phi(W h(k-1) + F x(k) + b), y(k) = C h(k), h(-1) = h_init.
+
+    Theta = (W, F, b, C, h_init) with n hidden units, m inputs and p outputs:
+    W (n, n), F (n, m), b (n,), C (p, n), h_init (n,). Kept in float64, or in complex128 when any
+    of them is complex; the arrays are read-only copies. ``activation`` is one of "relu", "tanh",
+    "sigmoid", "identity", "modrelu"; "relu" on a complex network is CReLU, and "modrelu" takes
+    the real part of b as the threshold on the modulus.
+
+    Source: the paper, equation (1).
+
+    Raises:
+        ValueError: a shape that does not fit, a NaN or Inf, or an unknown activation; the message
+            names the parameter.
+    """
+
+    def __init__(
+        self,
+        W: ArrayLike,
+        F: ArrayLike,
+        b: ArrayLike,
+        C: ArrayLike,
+        h_init: ArrayLike | None = None,
+        activation: str = "relu",
+    ) -> None:
+        given = {"W": W, "F": F, "b": b, "C": C}
+        arrays = {name: np.asarray(value) for name, value in given.items()}
+        n = arrays["W"].shape[0] if arrays["W"].ndim == 2 else -1
+        arrays["h_init"] = np.zeros(max(n, 0)) if h_init is None else np.asarray(h_init)
+        wanted = {"W": ("n", "n"), "F": ("n", "m"), "b": ("n",), "C": ("p", "n"), "h_init": ("n",)}
+        for name, dims in wanted.items():
+            shape = arrays[name].shape
+            fits = len(shape) == len(dims) and all(
+                size == n for size, dim in zip(shape, dims, strict=True) if dim == "n"
+            )
+            if not fits or 0 in shape:
+                expected = ", ".join(str(n) if dim == "n" and n > 0 else dim for dim in dims)
+                raise ValueError(f"{name} must have the shape ({expected}), but it has {shape}")
+            if not np.all(np.isfinite(arrays[name])):
+                raise ValueError(f"{name} has a NaN or an Inf")
+        if activation not in ACTIVATIONS:
+            known = ", ".join(ACTIVATIONS)
+            raise ValueError(f"activation must be one of {known}, but it is {activation!r}")
+        complex_valued = any(np.iscomplexobj(a) for a in arrays.values())
+        if complex_valued and activation not in COMPLEX_ACTIVATIONS:
+            raise ValueError(f"activation {activation!r} has no complex form")
+        self.activation = activation
+        dtype = np.complex128 if complex_valued else np.float64
+        for name, value in arrays.items():
+            kept = np.array(value, dtype=dtype)
+            kept.flags.writeable = False
+            setattr(self, name, kept)
+
+    W: NDArray
+    F: NDArray
+    b: NDArray
+    C: NDArray
+    h_init: NDArray
+
+    @property
+    def hidden_units(self) -> int:
+        """n, the number of states."""
+        return self.W.shape[0]
+
+    @property
+    def input_size(self) -> int:
+        """m, the number of inputs."""
+        return self.F.shape[1]
+
+    @property
+    def output_size(self) -> int:
+        """p, the number of outputs."""
+        return self.C.shape[0]
+
+    def states(self, x: ArrayLike) -> NDArray:
+        """h(0), ..., h(T-1) for inputs x (..., time, input): (..., time, hidden), float64 or complex128.
+
+        Raises:
+            ValueError: the last axis of x is not of size m, or x has no time axis.
+        """
+        x = np.asarray(x)
+        if x.ndim < 2 or x.shape[-1] != self.input_size:
+            raise ValueError(
+                f"x must have the shape (..., time, {self.input_size}), but it has {x.shape}"
+            )
+        phi = ACTIVATIONS[self.activation]
+        dtype = np.result_type(self.W.dtype, x.dtype, np.float64)
+        if dtype.kind == "c" and self.activation not in COMPLEX_ACTIVATIONS:
+            raise ValueError(f"x is complex, but activation {self.activation!r} has no complex form")
+        # time first and every trial in one product: the loop over time is the only loop
+        drive = np.moveaxis(x @ self.F.T, -2, 0)
+        states = np.empty(drive.shape, dtype)
+        h = np.broadcast_to(self.h_init, drive.shape[1:])
+        transition = np.ascontiguousarray(self.W.T)
+        for k in range(len(drive)):
+            h = phi(h @ transition + drive[k], self.b)
+            states[k] = h
+        return np.moveaxis(states, 0, -2)
+
+    def __call__(self, x: ArrayLike) -> NDArray:
+        """y = G(x, Theta): outputs (..., time, output) for inputs x (..., time, input)."""
+        return self.states(x) @ self.C.T
+
+    def __repr__(self) -> str:
+        return (
+            f"RNN(hidden_units={self.hidden_units}, input_size={self.input_size}, "
+            f"output_size={self.output_size}, activation={self.activation!r})"
+        )
