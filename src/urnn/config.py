@@ -1,0 +1,165 @@
+"""The configuration of a whole run: its types, its checks, its JSON schema, and errors for people.
+
+Light on purpose: the Snakefile imports it, and every cluster job parses the Snakefile again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from urnn.settings.base import ConfigError, Count, Name, Settings, explain, near
+from urnn.settings.figures import Style
+from urnn.settings.model import ModelSettings
+from urnn.settings.synthetic import SyntheticSettings
+from urnn.settings.training import Recipe
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"each entry once, but {repeated[0]!r} stands here twice")
+    return values
+
+
+class ModelEntry(ModelSettings):
+    """A row of the table of models."""
+
+    label: str = Field(min_length=1, max_length=40, description="name in figures and tables")
+
+
+class RecipeEntry(Recipe):
+    """A recipe, and what differs from it for single models."""
+
+    models: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict, description="by model: the keys of the recipe that differ for it"
+    )
+
+    def resolve(self, model: str) -> Recipe:
+        """The recipe as it holds for one model."""
+        common = self.model_dump(exclude={"models"})
+        return Recipe.model_validate(common | self.models.get(model, {}))
+
+
+class Experiment(Settings):
+    """Models of several sizes, trained on every realization of a task."""
+
+    task: Literal["synthetic"] = Field("synthetic", description="where the data comes from")
+    system: SyntheticSettings = Field(
+        default_factory=SyntheticSettings, description="the true systems and their trials"
+    )
+    snr_db: Annotated[float, Field(ge=-100, le=200)] = Field(
+        description="signal-to-noise ratio at the output, dB"
+    )
+    realizations: Annotated[int, Field(ge=1, le=1000)] = Field(
+        description="independent true systems"
+    )
+    block_size: Count = Field(10, description="realizations that one job trains in lock step")
+    models: Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)] = Field(
+        description="which models, by their names in the table of models"
+    )
+    hidden_units: Annotated[
+        list[Annotated[int, Field(ge=1, le=128)]], Field(min_length=1), AfterValidator(_distinct)
+    ] = Field(description="sizes of every model")
+    recipe: Name = Field("paper", description="how they are trained, by its name in recipes")
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """First and last realization of each job's block."""
+        starts = range(0, self.realizations, self.block_size)
+        return [(i, min(i + self.block_size, self.realizations) - 1) for i in starts]
+
+
+class Figure(Settings):
+    """A figure of test R^2 against hidden units."""
+
+    experiment: Name = Field(description="whose scores it shows")
+    published: Literal["figure2", "figure3"] | None = Field(
+        None, description="published curves drawn lightly beside ours"
+    )
+
+
+class Config(Settings):
+    """Everything that defines a run."""
+
+    seed: Annotated[int, Field(ge=0)] = Field(2019, description="all other seeds derive from it")
+    device: Annotated[str, Field(pattern=r"^(cpu|reference|cuda(:\d+)?)$")] = Field(
+        "cpu",
+        description="cpu (compiled kernels), cuda or cuda:N (torch), reference (torch, float64)",
+    )
+    experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
+    models: Annotated[dict[Name, ModelEntry], Field(min_length=1)]
+    recipes: Annotated[dict[Name, RecipeEntry], Field(min_length=1)]
+    figures: dict[Name, Figure] = Field(default_factory=dict)
+    style: Style = Field(default_factory=Style)
+
+    @model_validator(mode="after")
+    def _references(self) -> Config:
+        problems: list[str] = []
+
+        def known(path: str, name: str, table: Mapping[str, Any], kind: str) -> None:
+            if name not in table:
+                problems.append(
+                    f"{path}: {name!r} is not in {kind}, which has {', '.join(table)}{near(name, table)}"
+                )
+
+        for name, recipe in self.recipes.items():
+            for model, changes in recipe.models.items():
+                path = f"recipes.{name}.models.{model}"
+                known(path, model, self.models, "models")
+                try:
+                    Recipe.model_validate(changes)
+                except ValidationError as error:
+                    problems.extend(explain(error, Recipe, changes, path))
+        for name, experiment in self.experiments.items():
+            path = f"experiments.{name}"
+            known(f"{path}.recipe", experiment.recipe, self.recipes, "recipes")
+            for model in experiment.models:
+                known(f"{path}.models", model, self.models, "models")
+            if problems:
+                continue
+            train = experiment.system.trials - experiment.system.test_trials
+            for model in experiment.models:
+                recipe = self.recipe(name, model)
+                used = train - round(train * recipe.validation_ratio)
+                if recipe.batch_size > used:
+                    problems.append(
+                        f"recipes.{experiment.recipe}.batch_size: {recipe.batch_size} trials for "
+                        f"{model}, but {path} leaves {used} training trials; at most that many"
+                    )
+        for name, figure in self.figures.items():
+            known(f"figures.{name}.experiment", figure.experiment, self.experiments, "experiments")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def recipe(self, experiment: str, model: str) -> Recipe:
+        """The recipe of a model in an experiment."""
+        return self.recipes[self.experiments[experiment].recipe].resolve(model)
+
+    def model(self, model: str) -> ModelSettings:
+        """The settings that define a model, without its label."""
+        return ModelSettings.model_validate(
+            self.models[model].model_dump(exclude={"label"}, exclude_unset=True)
+        )
+
+
+def load(values: Mapping[str, Any]) -> Config:
+    """The typed configuration of a mapping, as YAML gives it.
+
+    Raises:
+        ConfigError: one line for each problem: the key's path, what is allowed, what was given.
+    """
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        problems = explain(error, Config, values)
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = "\n".join(f"  {line}" for line in problems)
+    raise ConfigError(f"{count} in the configuration, nothing was run:\n{lines}")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the configuration, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Config.model_json_schema()

@@ -1,0 +1,145 @@
+"""One style for every figure: colours, markers, sizes, and how a figure is written to a file.
+
+Colours are those of Okabe and Ito ("Color Universal Design", 2008), told apart by people with any
+of the common colour-vision deficiencies. Each model also has a marker of its own, so that a figure
+can be read in grey.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLACK = "#000000"
+ORANGE = "#E69F00"
+SKY_BLUE = "#56B4E9"
+GREEN = "#009E73"
+BLUE = "#0072B2"
+VERMILLION = "#D55E00"
+PURPLE = "#CC79A7"
+GREY = "#5F5F5F"
+
+#: Colour and marker of the models that have a name; the same in every figure.
+MODELS: dict[str, tuple[str, str]] = {
+    "rnn": (BLUE, "o"),
+    "urnn": (VERMILLION, "s"),
+    "lstm": (GREEN, "^"),
+    "contractive_rnn": (PURPLE, "D"),
+}
+#: What any further model gets, in the order in which it appears.
+OTHERS: tuple[tuple[str, str], ...] = (
+    (ORANGE, "v"),
+    (SKY_BLUE, "P"),
+    (BLACK, "X"),
+    (BLUE, "<"),
+    (VERMILLION, ">"),
+    (GREEN, "p"),
+    (PURPLE, "*"),
+)
+
+
+@dataclass(frozen=True)
+class Style:
+    """Sizes in inches and points; pass another one to a figure's ``plot`` to change its looks."""
+
+    width: float = 8.0
+    height: float = 3.9
+    font_size: float = 9.5
+    line_width: float = 1.6
+    marker_size: float = 5.5
+    #: Published curves: thin and light, without markers.
+    published_line_width: float = 1.0
+    published_alpha: float = 0.55
+    dots_per_inch: int = 200
+    models: dict[str, tuple[str, str]] = field(default_factory=lambda: dict(MODELS))
+
+    def of(self, names: list[str]) -> dict[str, tuple[str, str]]:
+        """(colour, marker) of each model: the table's, or the next free one of `OTHERS`."""
+        spare = [pair for pair in OTHERS if pair not in self.models.values()]
+        strangers = [name for name in names if name not in self.models]
+        further = {name: spare[i % len(spare)] for i, name in enumerate(strangers)}
+        return {name: self.models.get(name) or further[name] for name in names}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The matplotlib parameters, starting from its defaults and not from the user's file."""
+        return {
+            **mpl.rcParamsDefault,
+            "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+            "font.size": self.font_size,
+            "axes.titlesize": self.font_size,
+            "axes.labelsize": self.font_size,
+            "figure.titlesize": self.font_size + 1.5,
+            "legend.fontsize": self.font_size - 1,
+            "xtick.labelsize": self.font_size - 1,
+            "ytick.labelsize": self.font_size - 1,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.axisbelow": True,
+            "axes.grid": True,
+            "axes.grid.axis": "y",
+            "grid.color": "#E3E3E3",
+            "grid.linewidth": 0.7,
+            "axes.linewidth": 0.8,
+            "lines.linewidth": self.line_width,
+            "lines.markersize": self.marker_size,
+            "legend.frameon": False,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "savefig.dpi": self.dots_per_inch,
+            # Text as outlines: an SVG shown as an image may load no font, so only outlines look
+            # the same for every reader. The words are in the alt text and the captions.
+            "svg.fonttype": "path",
+            # The ids in an SVG are random without a salt: the same figure, the same bytes.
+            "svg.hashsalt": "urnn",
+        }
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The style for everything drawn inside the ``with`` block."""
+        parameters = {k: v for k, v in self.parameters.items() if k not in _NOT_STYLE}
+        with mpl.rc_context(parameters):
+            yield
+
+
+#: Parameters that have to do with the session, not with looks.
+_NOT_STYLE = frozenset({"backend", "backend_fallback", "interactive", "toolbar"})
+
+DEFAULT = Style()
+
+
+def save(figure: Figure, path: str | Path, style: Style = DEFAULT) -> Path:
+    """Write a figure whole or not at all; the format is the suffix of the path, .svg or .png.
+
+    It is written under a temporary name in the same folder and then renamed, so that a reader or
+    an interrupted job never leaves half a figure. The same figure gives the same bytes: no date,
+    no version, no random ids.
+
+    Raises:
+        ValueError: the suffix is neither .svg nor .png.
+    """
+    path = Path(path)
+    metadata: dict[str, dict[str, Any]] = {
+        ".svg": {"Date": None, "Creator": None},
+        ".png": {"Software": None},
+    }
+    if path.suffix not in metadata:
+        raise ValueError(f"path must end in .svg or .png, but it is {str(path)!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with style.applied():
+            figure.savefig(temporary, format=path.suffix[1:], metadata=metadata[path.suffix])
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

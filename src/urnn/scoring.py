@@ -1,0 +1,265 @@
+"""How good a model is: R^2 as the paper defines it, its optimum, intervals over realizations.
+
+Source: Emami, Sahraee-Ardakan, Rangan, Fletcher, "Input-Output Equivalence of Unitary and
+Contractive RNNs", NeurIPS 2019, section 5. Everything is accumulated in float64.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: The scores that `summarise` averages, where a dataset has them.
+SCORES = ("r2", "r2_centred", "accuracy")
+#: The scores of a perfect model, one per realization.
+OPTIMA = ("r2_optimal", "r2_centred_optimal")
+
+
+def _real(value: ArrayLike, name: str) -> NDArray[np.float64]:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold real numbers, but its type is {array.dtype}")
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has a NaN or an Inf")
+    return array
+
+
+def _pair(
+    y: ArrayLike, other: ArrayLike, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    outputs, others = _real(y, "y"), _real(other, name)
+    if outputs.shape != others.shape:
+        raise ValueError(f"{name} must have the shape of y, {outputs.shape}, but has {others.shape}")
+    scale = np.abs(outputs).max()
+    if scale == 0:
+        raise ValueError("y is zero everywhere, so R^2 is not defined")
+    # in units of the largest output, so that squares neither overflow nor vanish
+    with np.errstate(over="ignore"):
+        return outputs / scale, others / scale
+
+
+def _r2(y: NDArray[np.float64], y_hat: NDArray[np.float64]) -> float:
+    with np.errstate(over="ignore"):
+        return float(1 - np.mean(np.square(y - y_hat)) / np.mean(np.square(y)))
+
+
+def _r2_centred(y: NDArray[np.float64], y_hat: NDArray[np.float64]) -> float:
+    if y.ndim < 2:
+        raise ValueError(f"y must have the shape (..., time, output), but it has {y.shape}")
+    axes = tuple(range(y.ndim - 1))
+    if np.all(np.ptp(y, axis=axes) == 0):
+        raise ValueError("y is constant in every output, so the centred R^2 is not defined")
+    with np.errstate(over="ignore"):
+        residual = np.mean(np.square(y - y_hat))
+    return float(1 - residual / np.mean(np.square(y - y.mean(axis=axes))))
+
+
+def r2(y: ArrayLike, y_hat: ArrayLike) -> float:
+    """R^2 = 1 - mean((y - y_hat)^2) / mean(y^2), both means over all trials, steps and outputs.
+
+    This is the paper's score: its optimum at a signal-to-noise ratio of S dB is
+    1 / (1 + 10^(-S/10)), which is so for the mean square of y and not for its variance. A perfect
+    prediction scores 1, y_hat = 0 scores 0, and there is no lower end.
+
+    Args:
+        y: measured outputs, (trial, time, output) or any other shape.
+        y_hat: predicted outputs, the same shape and unit.
+
+    Raises:
+        ValueError: the shapes differ, an array is empty or has a NaN or Inf, or y is all zero; the
+            message names the argument.
+
+    Source: the paper, section 5 and the optimum lines of figures 2 and 3.
+    """
+    return _r2(*_pair(y, y_hat, "y_hat"))
+
+
+def r2_centred(y: ArrayLike, y_hat: ArrayLike) -> float:
+    """R^2 = 1 - sum((y - y_hat)^2) / sum((y - m)^2), m the mean of each output.
+
+    The customary coefficient of determination, with the outputs pooled: m is taken over trials and
+    time, the sums over trials, time and outputs. Predicting the mean scores 0. It is at most `r2`,
+    because the sum of squares about the mean is at most that about zero.
+
+    Args:
+        y: measured outputs, (..., time, output).
+        y_hat: predicted outputs, the same shape and unit.
+
+    Raises:
+        ValueError: as for `r2`, and when y is constant in every output or has fewer than two axes.
+    """
+    return _r2_centred(*_pair(y, y_hat, "y_hat"))
+
+
+def r2_optimal(y: ArrayLike, y_clean: ArrayLike) -> float:
+    """The `r2` of a perfect model on these noisy data: 1 - mean((y - y_clean)^2) / mean(y^2).
+
+    Its expectation is 1 / (1 + 10^(-S/10)) at S dB of mean(y_clean^2) over the noise power. A model
+    can pass it by chance, by the order of the fluctuations of the noise.
+
+    Args:
+        y: measured outputs, (trial, time, output) or any other shape.
+        y_clean: the same outputs before the noise was added.
+
+    Raises:
+        ValueError: as for `r2`.
+    """
+    return _r2(*_pair(y, y_clean, "y_clean"))
+
+
+def r2_centred_optimal(y: ArrayLike, y_clean: ArrayLike) -> float:
+    """The `r2_centred` of a perfect model on these noisy data.
+
+    Args:
+        y: measured outputs, (..., time, output).
+        y_clean: the same outputs before the noise was added.
+
+    Raises:
+        ValueError: as for `r2_centred`.
+    """
+    return _r2_centred(*_pair(y, y_clean, "y_clean"))
+
+
+def bootstrap_interval(
+    values: ArrayLike, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean: the (1 -+ level) / 2 quantiles of resampled means.
+
+    Deterministic: the same values, in whatever order, and the same seed give the same interval.
+    With a handful of values it is narrower than its level says (about sqrt((n - 1) / n) of the
+    normal interval), and with fewer than two there is none.
+
+    Args:
+        values: one score per realization, (realization,).
+        level: the probability the interval is to have, between 0 and 1.
+        resamples: how many times the realizations are drawn with replacement.
+        seed: of the draw.
+
+    Returns:
+        (lower, upper) in the unit of the values; (NaN, NaN) for fewer than two values.
+
+    Raises:
+        ValueError: values is not one-dimensional or has a NaN or Inf, level is not between 0 and
+            1, or resamples is below 1.
+
+    Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    """
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.ndim != 1:
+        raise ValueError(f"values must have the shape (realization,), but it has {sample.shape}")
+    if not np.isfinite(sample).all():
+        raise ValueError("values has a NaN or an Inf; leave diverged realizations out first")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, but it is {level}")
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, but it is {resamples}")
+    n = sample.size
+    if n < 2:
+        return float("nan"), float("nan")
+    sample = np.sort(sample)
+    centre = sample[n // 2]  # equal values then have an interval of exactly no width
+    drawn = np.random.default_rng(seed).integers(n, size=(resamples, n))
+    means = (sample - centre)[drawn].mean(axis=1)
+    lower, upper = centre + np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(lower), float(upper)
+
+
+def summarise(
+    scores: xr.Dataset, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> xr.Dataset:
+    """Mean and interval of every score over the realizations, by the rule for divergence.
+
+    The rule: a realization marked in ``diverged`` is left out of the mean and the interval of its
+    (model, hidden_units), and counted. No other may be missing, so nothing is lost silently; only
+    a (model, hidden_units) that was not trained at all, NaN throughout, stays NaN with 0 averaged.
+
+    Args:
+        scores: with dim ``realization``, ``diverged(model, hidden_units, realization)`` and at
+            least one of ``r2``, ``r2_centred``, ``accuracy`` over the same dims (others, such as
+            ``recipe``, are kept); ``r2_optimal(realization)`` and ``r2_centred_optimal`` if any.
+        level, resamples, seed: see `bootstrap_interval`.
+
+    Returns:
+        For each score s of the dataset ``s_mean`` and ``s_interval`` with the further dim
+        ``bound`` ("lower", "upper"); ``s_mean`` of each optimum, over all realizations;
+        ``averaged`` and ``diverged``, the numbers of realizations averaged and left out. Scores
+        are without units. Coordinates (but for ``realization``) and attributes are kept.
+
+    Raises:
+        ValueError: a variable or the dim is missing, or a score is NaN or Inf and its realization
+            is not marked as diverged; the message says which.
+    """
+    import xarray as xr
+
+    present = [name for name in SCORES if name in scores]
+    if not present:
+        raise ValueError(f"scores must have one of {', '.join(SCORES)}")
+    if "diverged" not in scores:
+        raise ValueError("scores must have the variable diverged")
+    if "realization" not in scores["diverged"].dims:
+        raise ValueError("scores must have the dim realization")
+    diverged = scores["diverged"].fillna(0).astype(bool)
+
+    def mean_and_interval(
+        values: NDArray[np.float64], left_out: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        kept = values[~left_out]
+        if kept.size == 0 or np.isnan(values).all():
+            return np.full(3, np.nan)
+        return np.array([kept.mean(), *bootstrap_interval(kept, level, resamples, seed)])
+
+    result = {}
+    trained = xr.zeros_like(diverged)
+    for name in present:
+        trained = trained | scores[name].notnull() | diverged
+    for name in present:
+        cell_trained = trained.any("realization")
+        wrong = ~np.isfinite(scores[name]) & ~diverged & cell_trained
+        if wrong.any():
+            first = wrong.where(wrong, drop=True).isel({dim: 0 for dim in wrong.dims})
+            where = ", ".join(f"{dim} {first[dim].item()}" for dim in wrong.dims)
+            raise ValueError(
+                f"scores: {name} is NaN or Inf but not marked as diverged in {int(wrong.sum())} "
+                f"place(s), the first at {where}"
+            )
+        both = xr.apply_ufunc(
+            mean_and_interval,
+            scores[name].astype(float),
+            diverged,
+            input_core_dims=[["realization"], ["realization"]],
+            output_core_dims=[["statistic"]],
+            vectorize=True,
+        )
+        result[f"{name}_mean"] = both.isel(statistic=0).assign_attrs(
+            long_name=f"mean test {name} over the realizations that did not diverge", units="1"
+        )
+        result[f"{name}_interval"] = (
+            both.isel(statistic=slice(1, 3))
+            .rename(statistic="bound")
+            .assign_coords(bound=["lower", "upper"])
+            .assign_attrs(long_name=f"{level:.0%} bootstrap interval of {name}_mean", units="1")
+        )
+    for name in OPTIMA:
+        if name in scores:
+            if not np.isfinite(scores[name]).all():
+                raise ValueError(f"scores: {name} has a NaN or an Inf")
+            result[f"{name}_mean"] = scores[name].mean("realization", keep_attrs=True)
+    result["averaged"] = (trained & ~diverged).sum("realization", dtype=np.int64)
+    result["averaged"].attrs = {"long_name": "number of realizations averaged", "units": "1"}
+    result["diverged"] = diverged.sum("realization", dtype=np.int64)
+    result["diverged"].attrs = {
+        "long_name": "number of realizations left out because training diverged",
+        "units": "1",
+    }
+    kept = {
+        name: coord for name, coord in scores.coords.items() if "realization" not in coord.dims
+    }
+    return xr.Dataset(result, coords=kept, attrs=dict(scores.attrs))

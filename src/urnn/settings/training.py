@@ -1,0 +1,33 @@
+"""Settings of a training run, the recipe. Defaults are the paper's (Keras where it is silent)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from urnn.settings.base import Count, PositiveNumber, Settings
+
+
+class Recipe(Settings):
+    """How one model is trained: minimise the mean squared error over all time steps."""
+
+    optimizer: Literal["adam", "rmsprop"] = Field("adam", description="update rule, Keras's form")
+    learning_rate: PositiveNumber = Field(0.01, description="of the first step")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="learning rate over the steps; cosine ends at 0"
+    )
+    clip_norm: PositiveNumber | None = Field(
+        None, description="largest gradient norm of a replica; null clips nothing"
+    )
+    epochs: Count = Field(100, description="passes over the training trials")
+    batch_size: Count = Field(10, description="trials of a step")
+    restarts: Count = Field(1, description="trainings from different initial values; the best is used")
+    validation_ratio: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of the training trials kept to choose the restart; 0: by training loss"
+    )
+    initial_transition: Literal["orthogonal", "identity"] = Field(
+        "orthogonal", description="W before training (an LSTM's: four blocks with joint orthonormal columns)"
+    )
+    forget_bias: float = Field(1.0, description="an LSTM's forget gate before training")
+    train_initial_state: bool = Field(False, description="also train h(-1); otherwise it stays 0")

@@ -1,0 +1,124 @@
+"""NetCDF files: written whole or not at all, with units and provenance; read with checks.
+
+The only place that knows how a dataset becomes a file. What is in it, the names and dimensions,
+stands beside the code that computes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+#: packages whose version can change a number
+PACKAGES = ("numpy", "numba", "llvmlite", "torch", "scipy", "xarray", "netCDF4")
+
+
+class DataError(RuntimeError):
+    """A file that cannot be read, written or used; the message names it and the remedy."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of urnn and of the packages that compute; nothing is imported for it."""
+    found = {"python": platform.python_version()}
+    for package in ("urnn", *PACKAGES):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def provenance(config: Mapping[str, Any], seed: int, **more: Any) -> dict[str, Any]:
+    """Attributes of a file: the settings and the seed that define it, and the versions.
+
+    No date and no host: the same settings and seed give the same bytes.
+    """
+    return {
+        "Conventions": "CF-1.11",
+        "config": json.dumps(config, sort_keys=True),
+        "seed": seed,
+        "versions": json.dumps(versions(), sort_keys=True),
+        **more,
+    }
+
+
+def write(dataset: xr.Dataset, path: Path) -> None:
+    """Write a dataset to a temporary name beside ``path``, flush it to the disk, and rename it.
+
+    Raises:
+        DataError: the folder cannot be written, or the disk is full; nothing is left behind.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        # no variable of ours has missing values that NaN does not say
+        encoding = {name: {"_FillValue": None} for name in dataset.variables}
+        dataset.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would shut out a group's other members
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise DataError(
+            f"cannot write {path}: {error}. Free some space or make the folder writable, "
+            "then run again; finished files are kept."
+        ) from error
+
+
+def read(path: Path, variables: Iterable[str] = ()) -> xr.Dataset:
+    """Read a whole file into memory and check that the variables it should have are there.
+
+    Raises:
+        DataError: no such file, not NetCDF, truncated, or a variable is missing.
+    """
+    path = Path(path)
+    again = f"Delete it and run again, and the workflow makes it anew: rm '{path}'"
+    if not path.is_file():
+        raise DataError(f"{path} does not exist. Run the workflow, which makes it.")
+    try:
+        # attributes and values as they are: no decoding of times, no lazy file handle
+        dataset = xr.load_dataset(path, engine="netcdf4", decode_times=False)
+    except PermissionError:
+        raise DataError(f"{path} cannot be read: permission denied. Check its owner.") from None
+    except Exception as error:  # netCDF4 has no error class of its own for a damaged file
+        raise DataError(f"{path} is not a readable NetCDF file ({error}). {again}") from error
+    missing = [name for name in variables if name not in dataset]
+    if missing:
+        raise DataError(f"{path} lacks {', '.join(missing)}: it is another kind of file. {again}")
+    return dataset
+
+
+def check_finite(dataset: xr.Dataset, path: Path, variables: Iterable[str]) -> None:
+    """Refuse NaN and Inf in the given variables.
+
+    Raises:
+        DataError: names the file, the variable and the first index that is not finite.
+    """
+    for name in variables:
+        values = dataset[name].values
+        if not np.all(np.isfinite(values)):
+            where = np.argwhere(~np.isfinite(values))[0]
+            place = ", ".join(
+                f"{dim}={index}" for dim, index in zip(dataset[name].dims, where, strict=True)
+            )
+            raise DataError(
+                f"{path}: {name} is not finite at {place}. "
+                f"Delete the file and run again, or mend the data it came from."
+            )

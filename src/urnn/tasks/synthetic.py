@@ -1,0 +1,138 @@
+"""Synthetic slowly varying systems: true contractive ReLU RNNs and their noisy outputs.
+
+Source: the paper, section 5.1. W = I - epsilon A^T A / ||A||_2^2 with A iid Gaussian has its
+eigenvalues in [1 - epsilon, 1], so the time constant is about 1/epsilon steps; F, C and b are iid
+standard Gaussian, and b is then moved until every hidden unit is on for a given share of the time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from urnn.rnn import RNN
+from urnn.seeds import generator
+from urnn.settings.synthetic import SyntheticSettings
+
+#: a state above this counts as on (the authors' scripts)
+ON_THRESHOLD = 1e-3
+#: gain of one round of the bias calibration: b <- b - gain (on - wanted)
+CALIBRATION_GAIN = 0.1
+SPLIT = {"train": 0, "validation": 1, "test": 2}
+
+
+class CalibrationError(RuntimeError):
+    """The biases could not be moved to the wanted share of time on."""
+
+
+def draw_system(settings: SyntheticSettings, random: np.random.Generator) -> RNN:
+    """A contractive ReLU RNN before its calibration; ||W||_2 < 1 and h(-1) = 0."""
+    n, m, p = settings.hidden_units, settings.input_size, settings.output_size
+    A = random.standard_normal((n, n))
+    W = np.eye(n) - settings.epsilon * (A.T @ A) / np.linalg.norm(A, 2) ** 2
+    F = random.standard_normal((n, m))
+    C = random.standard_normal((p, n))
+    return RNN(W, F, random.standard_normal(n), C)
+
+
+def on_fraction(states: NDArray) -> NDArray:
+    """Share of trials and steps at which each unit is on: states (trial, time, n) -> (n,)."""
+    return (states > ON_THRESHOLD).mean(axis=(0, 1))
+
+
+def calibrate(system: RNN, x: NDArray, settings: SyntheticSettings, rounds: int) -> RNN:
+    """Rounds of b <- b - 0.1 (on - wanted) on the trials x (trial, time, input)."""
+    b = np.array(system.b)
+    for _ in range(rounds):
+        moved = RNN(system.W, system.F, b, system.C, system.h_init)
+        b -= CALIBRATION_GAIN * (on_fraction(moved.states(x)) - settings.on_fraction)
+    return RNN(system.W, system.F, b, system.C, system.h_init)
+
+
+def generate(settings: SyntheticSettings, snr_db: float, seed: int, realization: int) -> xr.Dataset:
+    """One realization: a true system, its trials, and its outputs with noise.
+
+    The system and its inputs are the same at every signal-to-noise ratio, and independent of how
+    many other realizations are made. Noise is Gaussian with the variance
+    mean(y_clean^2) 10^(-snr_db/10), the mean over trials, steps and outputs.
+
+    The biases are calibrated as in the paper, on trials of their own; where a unit's share on the
+    realization's trials still misses the tolerance, as many rounds again are allowed on those.
+
+    Raises:
+        CalibrationError: the units cannot be brought to the wanted share of time on.
+    """
+
+    def random(purpose: str) -> np.random.Generator:
+        return generator(seed, "synthetic", realization, purpose)
+
+    steps, m = settings.time_steps, settings.input_size
+    x_calibration = random("calibration").standard_normal((settings.calibration_trials, steps, m))
+    system = draw_system(settings, random("system"))
+    system = calibrate(system, x_calibration, settings, settings.calibration_rounds)
+
+    # float32 first: the true system sees exactly the inputs that the file holds
+    x = random("inputs").standard_normal((settings.trials, steps, m), dtype=np.float32)
+    states = system.states(x)
+    for _ in range(settings.calibration_rounds):
+        if np.all(np.abs(on_fraction(states) - settings.on_fraction) <= settings.on_tolerance):
+            break
+        system = calibrate(system, x, settings, 1)
+        states = system.states(x)
+    on = on_fraction(states)
+    if not np.all(np.abs(on - settings.on_fraction) <= settings.on_tolerance):
+        raise CalibrationError(
+            f"realization {realization}: the units are on {np.round(on, 3)} of the time, wanted "
+            f"{settings.on_fraction} within {settings.on_tolerance}. Allow more with "
+            "system.on_tolerance or system.calibration_rounds."
+        )
+    y_clean = states @ system.C.T
+    noise_variance = float(np.mean(y_clean**2) * 10 ** (-snr_db / 10))
+    y = y_clean + np.sqrt(noise_variance) * random("noise").standard_normal(y_clean.shape)
+    split = np.full(settings.trials, SPLIT["train"], np.int8)
+    split[settings.trials - settings.test_trials :] = SPLIT["test"]  # trials are exchangeable
+
+    flags = {
+        "flag_values": np.array(list(SPLIT.values()), np.int8),
+        "flag_meanings": " ".join(SPLIT),
+        "long_name": "use of the trial",
+    }
+
+    def named(dims: tuple[str, ...], values: NDArray, long_name: str) -> tuple:
+        return dims, values, {"long_name": long_name, "units": "1"}
+
+    return xr.Dataset(
+        {
+            "x": named(("trial", "time", "input"), x, "input of the system"),
+            "y": named(
+                ("trial", "time", "output"), y.astype(np.float32), "output of the system with noise"
+            ),
+            "y_clean": named(
+                ("trial", "time", "output"),
+                y_clean.astype(np.float32),
+                "output of the system without noise",
+            ),
+            "split": (("trial",), split, flags),
+            "W": named(("hidden", "hidden_previous"), system.W, "transition of the true system"),
+            "F": named(("hidden", "input"), system.F, "input matrix of the true system"),
+            "b": named(("hidden",), system.b, "bias of the true system"),
+            "C": named(("output", "hidden"), system.C, "output matrix of the true system"),
+            "h_init": named(("hidden",), system.h_init, "initial state of the true system"),
+        },
+        coords={
+            "trial": np.arange(settings.trials, dtype=np.int32),
+            "time": (
+                "time",
+                np.arange(steps, dtype=np.int32),
+                {"long_name": "time step", "units": "1"},
+            ),
+        },
+        attrs={
+            "title": "Trials of a slowly varying system with noise at the output",
+            "snr_db": float(snr_db),
+            "noise_variance": noise_variance,
+            "on_fraction": on,
+            "realization": realization,
+        },
+    )
