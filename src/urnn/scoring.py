@@ -37,7 +37,9 @@ def _pair(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     outputs, others = _real(y, "y"), _real(other, name)
     if outputs.shape != others.shape:
-        raise ValueError(f"{name} must have the shape of y, {outputs.shape}, but has {others.shape}")
+        raise ValueError(
+            f"{name} must have the shape of y, {outputs.shape}, but has {others.shape}"
+        )
     scale = np.abs(outputs).max()
     if scale == 0:
         raise ValueError("y is zero everywhere, so R^2 is not defined")
@@ -245,7 +247,9 @@ def summarise(
             both.isel(statistic=slice(1, 3))
             .rename(statistic="bound")
             .assign_coords(bound=["lower", "upper"])
-            .assign_attrs(long_name=f"{level:.0%} bootstrap interval of {name}_mean", units="1")
+            .assign_attrs(
+                long_name=f"{100 * level:g} % bootstrap interval of {name}_mean", units="1"
+            )
         )
     for name in OPTIMA:
         if name in scores:
@@ -259,7 +263,5 @@ def summarise(
         "long_name": "number of realizations left out because training diverged",
         "units": "1",
     }
-    kept = {
-        name: coord for name, coord in scores.coords.items() if "realization" not in coord.dims
-    }
+    kept = {name: coord for name, coord in scores.coords.items() if "realization" not in coord.dims}
     return xr.Dataset(result, coords=kept, attrs=dict(scores.attrs))

@@ -52,7 +52,7 @@ class Style:
     """Sizes in inches and points; pass another one to a figure's ``plot`` to change its looks."""
 
     width: float = 8.0
-    height: float = 3.9
+    height: float = 4.2
     font_size: float = 9.5
     line_width: float = 1.6
     marker_size: float = 5.5

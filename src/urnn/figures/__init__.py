@@ -1,0 +1,1 @@
+"""One module per figure, each with a ``plot`` that returns a matplotlib Figure, and one style."""
