@@ -104,7 +104,7 @@ def plot(
                 xytext=(24, 5),
                 xycoords="axes fraction",
                 textcoords="offset points",
-                fontsize=style.font_size - 2.5,
+                fontsize=0.75 * style.scale * style.font_size,
                 color=GREY,
                 gid="divergence",
             )
@@ -118,7 +118,7 @@ def _draw_published(
         curve.index.to_numpy(float) / factor,
         curve.to_numpy(),
         color=colour,
-        linewidth=style.published_line_width,
+        linewidth=style.scale * style.published_line_width,
         alpha=style.published_alpha,
         zorder=1.8,
         gid=f"published-{curve.name}",
@@ -266,7 +266,7 @@ def _legend_handles(
     ours = "This run, 95 % interval" if intervals else "This run"
     lower = [Line2D([], [], color=GREY, marker="o", label=ours, **_EDGE)]
     if published:
-        width, alpha = style.published_line_width, style.published_alpha
+        width, alpha = style.scale * style.published_line_width, style.published_alpha
         lower.append(Line2D([], [], color=GREY, linewidth=width, alpha=alpha, label="Published"))
     if optimum is not None:
         lower.append(Line2D([], [], label=f"Optimum {optimum:.4f}", **_OPTIMUM))

@@ -45,22 +45,41 @@ OTHERS: tuple[tuple[str, str], ...] = (
     (GREEN, "p"),
     (PURPLE, "*"),
 )
+#: seaborn's scales.
+CONTEXTS = {"paper": 0.8, "notebook": 1.0, "talk": 1.5, "poster": 2.0}
 
 
 @dataclass(frozen=True)
 class Style:
-    """Sizes in inches and points; pass another one to a figure's ``plot`` to change its looks."""
+    """Sizes in inches and points; pass another one to a figure's ``plot`` to change its looks.
 
-    width: float = 8.0
-    height: float = 4.2
-    font_size: float = 9.5
-    line_width: float = 1.6
-    marker_size: float = 5.5
+    The first four have the names and meanings of the configuration's style, so that one is made
+    from the other by ``Style(**settings.model_dump())``. ``context`` scales fonts and lines as
+    seaborn's contexts of the same names do.
+    """
+
+    width: float = 7.2
+    height: float = 3.8
+    dots_per_inch: int = 200
+    context: str = "paper"
+    font_size: float = 8.5
+    line_width: float = 1.5
+    marker_size: float = 5.0
     #: Published curves: thin and light, without markers.
     published_line_width: float = 1.0
     published_alpha: float = 0.55
-    dots_per_inch: int = 200
     models: dict[str, tuple[str, str]] = field(default_factory=lambda: dict(MODELS))
+
+    @property
+    def scale(self) -> float:
+        """How much larger fonts and lines are than in the context "paper".
+
+        Raises:
+            ValueError: there is no such context.
+        """
+        if self.context not in CONTEXTS:
+            raise ValueError(f"context must be one of {', '.join(CONTEXTS)}, not {self.context!r}")
+        return CONTEXTS[self.context] / CONTEXTS["paper"]
 
     def of(self, names: list[str]) -> dict[str, tuple[str, str]]:
         """(colour, marker) of each model: the table's, or the next free one of `OTHERS`."""
@@ -72,26 +91,27 @@ class Style:
     @property
     def parameters(self) -> dict[str, Any]:
         """The matplotlib parameters, starting from its defaults and not from the user's file."""
+        size = self.scale * self.font_size
         return {
             **mpl.rcParamsDefault,
             "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
-            "font.size": self.font_size,
-            "axes.titlesize": self.font_size,
-            "axes.labelsize": self.font_size,
-            "figure.titlesize": self.font_size + 1.5,
-            "legend.fontsize": self.font_size - 1,
-            "xtick.labelsize": self.font_size - 1,
-            "ytick.labelsize": self.font_size - 1,
+            "font.size": size,
+            "axes.titlesize": size,
+            "axes.labelsize": size,
+            "figure.titlesize": 1.15 * size,
+            "legend.fontsize": 0.92 * size,
+            "xtick.labelsize": 0.92 * size,
+            "ytick.labelsize": 0.92 * size,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.axisbelow": True,
             "axes.grid": True,
             "axes.grid.axis": "y",
             "grid.color": "#E3E3E3",
-            "grid.linewidth": 0.7,
-            "axes.linewidth": 0.8,
-            "lines.linewidth": self.line_width,
-            "lines.markersize": self.marker_size,
+            "grid.linewidth": 0.7 * self.scale,
+            "axes.linewidth": 0.8 * self.scale,
+            "lines.linewidth": self.scale * self.line_width,
+            "lines.markersize": self.scale * self.marker_size,
             "legend.frameon": False,
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
