@@ -95,7 +95,9 @@ def render(
             _experiment(name, dataset, published.get(name)) for name, dataset in scores.items()
         ],
         figures=[_embedded(figure) for figure in figures],
-        configuration=yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=90),
+        configuration=yaml.safe_dump(
+            plain, sort_keys=False, allow_unicode=True, width=90, default_flow_style=None
+        ),
         versions=_versions(),
         stages=_stages(benchmarks),
     )
@@ -115,6 +117,12 @@ def _embedded(figure: FigureEntry) -> dict[str, Any]:
     }
 
 
+def _typeset(text: str) -> str:
+    for ascii_form, sign in (("R^2", "R²"), ("+-", "±"), ("<=", "≤")):
+        text = text.replace(ascii_form, sign)
+    return text
+
+
 def _number(value: float, digits: int = 4, sign: bool = False) -> str:
     if not math.isfinite(value):
         return _NONE
@@ -125,7 +133,8 @@ def _number(value: float, digits: int = 4, sign: bool = False) -> str:
 
 def _experiment(name: str, scores: xr.Dataset, figure: str | None) -> dict[str, Any]:
     """The table of one experiment: a list of models, each with its rows."""
-    scores = scores.squeeze([d for d in scores["diverged"].dims if d == "recipe"], drop=True)
+    if scores.sizes.get("recipe") == 1:
+        scores = scores.squeeze("recipe", drop=True)
     summary = scoring.summarise(scores)
     metric = "r2" if "r2" in scores else "accuracy"
     curves = published_curves.load(figure) if figure else None
@@ -153,6 +162,9 @@ def _experiment(name: str, scores: xr.Dataset, figure: str | None) -> dict[str, 
     for key, label in (("r2", "Optimal R²"), ("r2_centred", "Optimal centred R²")):
         if f"{key}_optimal_mean" in summary:
             facts.append((label, _number(float(summary[f"{key}_optimal_mean"]))))
+    made_with = _other_versions(attributes.get("versions", "{}"))
+    if made_with:
+        facts.append(("Made with", made_with))
     diverged, averaged = int(summary["diverged"].sum()), int(summary["averaged"].sum())
     facts.append(("Trainings that diverged", f"{diverged} of {diverged + averaged}"))
     return {
@@ -162,7 +174,7 @@ def _experiment(name: str, scores: xr.Dataset, figure: str | None) -> dict[str, 
         "score": "R²" if metric == "r2" else "accuracy",
         "has_centred": "r2_centred_mean" in summary,
         "has_optimum": f"{metric}_optimal_mean" in summary,
-        "published": curves.attrs["comment"] if curves is not None else None,
+        "published": None if curves is None else _typeset(curves.attrs["comment"]),
         "figure": figure,
     }
 
@@ -197,6 +209,20 @@ def _versions() -> list[tuple[str, str]]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _other_versions(recorded: str) -> str:
+    """The versions in a file's attribute (JSON) that are not those of this machine."""
+    here = dict(_versions())
+    try:
+        there = dict(json.loads(recorded))
+    except (TypeError, ValueError):
+        return str(recorded)
+    return ", ".join(
+        f"{name} {version}"
+        for name, version in there.items()
+        if name in here and here[name] != str(version)
+    )
 
 
 def _stages(benchmarks: Mapping[str, Iterable[str | Path]]) -> list[dict[str, Any]]:

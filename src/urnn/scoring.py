@@ -224,7 +224,7 @@ def summarise(
         trained = trained | scores[name].notnull() | diverged
     for name in present:
         cell_trained = trained.any("realization")
-        wrong = ~np.isfinite(scores[name]) & ~diverged & cell_trained
+        wrong = ~xr.apply_ufunc(np.isfinite, scores[name]) & ~diverged & cell_trained
         if wrong.any():
             first = wrong.where(wrong, drop=True).isel({dim: 0 for dim in wrong.dims})
             where = ", ".join(f"{dim} {first[dim].item()}" for dim in wrong.dims)

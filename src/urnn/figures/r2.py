@@ -52,7 +52,8 @@ def plot(
         ValueError: a variable or a coordinate is missing, or there is a dim that two panels cannot
             show.
     """
-    scores = scores.squeeze([d for d in scores["r2"].dims if d == "recipe"], drop=True)
+    if scores.sizes.get("recipe") == 1:
+        scores = scores.squeeze("recipe", drop=True)
     extra = set(scores["r2"].dims) - {"model", "hidden_units", "realization"}
     if extra:
         raise ValueError(f"scores: choose one {' and one '.join(sorted(map(str, extra)))} first")
@@ -61,7 +62,10 @@ def plot(
             raise ValueError(f"scores must have the coordinate {name}(model)")
     summary = scoring.summarise(scores)
     models = [str(name) for name in summary["model"].values]
-    labels = {m: str(summary["model_label"].sel(model=m).item()) for m in models}
+    # a dollar sign in a label is a dollar sign, not the start of a formula
+    labels = {
+        m: str(summary["model_label"].sel(model=m).item()).replace("$", r"\$") for m in models
+    }
     factors = {m: float(summary["state_factor"].sel(model=m).item()) for m in models}
     looks = style.of(models)
     curves = {m: published[m].dropna() for m in models if published is not None and m in published}
@@ -73,7 +77,7 @@ def plot(
         panels = figure.subplots(1, 2, sharey=True)
         for panel, adjusted in zip(panels, (False, True), strict=True):
             if optimum is not None:
-                panel.axhline(optimum, zorder=1.5, gid="optimum", **_OPTIMUM)
+                panel.axhline(optimum, zorder=1.5, **_OPTIMUM)
             sizes: set[float] = set()
             spread = _spread(summary, factors if adjusted else dict.fromkeys(models, 1.0))
             for i, model in enumerate(models):
@@ -106,7 +110,6 @@ def plot(
                 textcoords="offset points",
                 fontsize=0.75 * style.scale * style.font_size,
                 color=GREY,
-                gid="divergence",
             )
     return figure
 
@@ -121,7 +124,7 @@ def _draw_published(
         linewidth=style.scale * style.published_line_width,
         alpha=style.published_alpha,
         zorder=1.8,
-        gid=f"published-{curve.name}",
+        label=f"published {curve.name}",
     )
 
 
@@ -153,7 +156,7 @@ def _draw_ours(
         elinewidth=1.1,
         capsize=2.2,
         zorder=3,
-        gid=f"ours-{of_model['model'].item()}",
+        label=f"ours {of_model['model'].item()}",
         **_EDGE,
     )
     for k in np.flatnonzero(below):

@@ -92,8 +92,9 @@ class Style:
     def parameters(self) -> dict[str, Any]:
         """The matplotlib parameters, starting from its defaults and not from the user's file."""
         size = self.scale * self.font_size
+        defaults: Any = mpl.rcParamsDefault
         return {
-            **mpl.rcParamsDefault,
+            **defaults,
             "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
             "font.size": size,
             "axes.titlesize": size,
@@ -126,7 +127,7 @@ class Style:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The style for everything drawn inside the ``with`` block."""
-        parameters = {k: v for k, v in self.parameters.items() if k not in _NOT_STYLE}
+        parameters: Any = {k: v for k, v in self.parameters.items() if k not in _NOT_STYLE}
         with mpl.rc_context(parameters):
             yield
 

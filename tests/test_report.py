@@ -1,0 +1,263 @@
+"""The report page: complete, escaped, self-contained."""
+
+from __future__ import annotations
+
+import base64
+import re
+import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from urnn import published, report
+
+SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><path id="a"/></svg>'
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert('x')>",
+    "{{ 7 * 7 }}{% raw %}",
+    "</code></pre><b>&amp; ]]>",
+)
+
+
+def make_scores(label: str = "URNN") -> xr.Dataset:
+    dims = ("model", "hidden_units", "realization")
+    r2 = np.array([[[0.98, 0.97, 0.99], [0.99, 0.98, np.nan]], [[0.95, 0.94, 0.96]] * 2])
+    return xr.Dataset(
+        {
+            "r2": (dims, r2),
+            "r2_centred": (dims, r2 - 0.02),
+            "diverged": (dims, np.isnan(r2).astype(np.int8)),
+            "r2_optimal": ("realization", [0.99, 0.9901, 0.9902]),
+            "r2_centred_optimal": ("realization", [0.97, 0.9701, 0.9702]),
+        },
+        coords={
+            "model": ["rnn", "urnn"],
+            "hidden_units": [2, 5],
+            "realization": [0, 1, 2],
+            "model_label": ("model", ["RNN", label]),
+            "state_factor": ("model", [1, 2]),
+        },
+        attrs={"snr_db": 20.0, "epochs": 100, "seed": 7, "versions": '{"numpy": "1.2.3"}'},
+    )
+
+
+@pytest.fixture
+def figure(tmp_path):
+    path = tmp_path / "figure2.svg"
+    path.write_bytes(SVG)
+    return {
+        "name": "figure2",
+        "path": path,
+        "title": "Figure 2",
+        "caption": "What is\nshown.\n\nSecond paragraph.",
+    }
+
+
+@pytest.fixture
+def benchmarks(tmp_path):
+    rows = {"a": "10.5\t0:00:10\t100.2", "b": "2\t0:00:02\tNA", "c": "-\t-\t-"}
+    for name, row in rows.items():
+        (tmp_path / f"{name}.tsv").write_text(f"s\th:m:s\tmax_rss\n{row}\n")
+    train = [tmp_path / "a.tsv", tmp_path / "b.tsv"]
+    return {"train": train, "score": [tmp_path / "c.tsv"], "theory": []}
+
+
+class Resources(HTMLParser):
+    """What a browser would load, and whether every element is closed in its turn."""
+
+    VOID = frozenset({"meta", "img", "br", "link", "input", "hr"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.attributes: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in ("src", "srcset", "poster", "data", "action") or (
+                name == "href" and tag != "a"
+            ):
+                self.loads.append(value)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def read(page: str) -> Resources:
+    parser = Resources()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    ET.fromstring(page)  # well-formed XML
+    return parser
+
+
+def render(figure, benchmarks, **changes) -> str:
+    arguments = {
+        "scores": {"synthetic-20dB": make_scores()},
+        "figures": [figure],
+        "configuration": {"seed": 2019, "experiments": {"synthetic-20dB": {"snr_db": 20}}},
+        "benchmarks": benchmarks,
+        "published": {"synthetic-20dB": "figure2"},
+        "date": datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+    }
+    return report.render(**{**arguments, **changes})
+
+
+def cells(page: str) -> list[list[str]]:
+    """The rows of all tables as text."""
+    rows = []
+    for row in ET.fromstring(page).iter("tr"):
+        rows.append([" ".join("".join(cell.itertext()).split()) for cell in row])
+    return rows
+
+
+def test_the_page_is_self_contained_and_well_formed(figure, benchmarks):
+    page = render(figure, benchmarks)
+    seen = read(page)
+    assert seen.loads and all(load.startswith("data:") for load in seen.loads)
+    assert not {"script", "link", "iframe", "object", "embed"} & set(seen.tags)
+    css = re.search(r"<style>(.*?)</style>", page, re.S)[1]
+    assert "url(" not in css and "@import" not in css
+    assert "default-src 'none'" in page
+    assert base64.b64encode(SVG).decode() in page
+
+
+def test_the_page_is_accessible(figure, benchmarks):
+    root = ET.fromstring(render(figure, benchmarks))
+    assert root.get("lang") == "en"
+    assert [img.get("alt") for img in root.iter("img")] == [
+        "Figure 2. What is shown. Second paragraph."
+    ]
+    assert all(header.get("scope") for header in root.iter("th"))
+    assert all(table.find("caption") is not None for table in root.iter("table"))
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    labelled = {e.get("aria-labelledby") for e in root.iter() if e.get("aria-labelledby")}
+    assert labelled <= set(ids)
+
+
+def test_the_table_of_scores(figure, benchmarks):
+    rows = cells(render(figure, benchmarks))
+    assert rows[0] == [
+        "Model",
+        "Hiddenunits",
+        "Mean R²",
+        "95 % interval",
+        "CentredR²",
+        "Optimum",
+        "Published",
+        "Difference",
+        "Averaged",
+        "Diverged",
+    ]
+    rnn_2, rnn_5, urnn_2, urnn_5 = rows[1:5]
+    assert rnn_2[:3] == ["RNN", "2", "0.9800"]
+    assert re.fullmatch(r"0\.9\d{3} to 0\.9\d{3}", rnn_2[3])
+    assert rnn_2[4:] == ["0.9600", "0.9901", "0.9155", "+0.0645", "3", "0"]
+    assert rnn_5[0] == "5" and rnn_5[-2:] == ["2", "1"]
+    assert urnn_2[0] == "URNN"
+    assert urnn_5[5:7] == ["–", "–"]  # no published point of URNN at 5
+
+
+def test_no_published_figure_no_published_columns(figure, benchmarks):
+    rows = cells(render(figure, benchmarks, published={}))
+    assert "Published" not in rows[0] and "Difference" not in rows[0]
+    assert len(rows[1]) == 8
+
+
+def test_facts_versions_and_date(figure, benchmarks):
+    page = render(figure, benchmarks)
+    text = " ".join("".join(ET.fromstring(page).itertext()).split())
+    for part in (
+        "2026-01-02 03:04 UTC, seed 2019",
+        "20 dB",
+        "1 of 12",
+        "numpy 1.2.3",  # the scores were made with another version than this machine's
+        f"numpy{np.__version__}",
+        published.load("figure2").attrs["comment"].split(",")[0].replace("^2", "²"),
+    ):
+        assert part in text, part
+
+
+def test_run_times(figure, benchmarks):
+    rows = cells(render(figure, benchmarks))
+    times = {row[0]: row[1:] for row in rows if row[0] in ("train", "score", "theory", "all")}
+    assert times == {
+        "train": ["2", "12.5", "10.5", "100"],
+        "score": ["1", "–", "–", "–"],
+        "theory": ["0", "–", "–", "–"],
+        "all": ["3", "12.5", "10.5", "100"],
+    }
+
+
+def test_the_configuration_can_be_read_back(figure, benchmarks, tmp_path):
+    configuration = {"seed": 1, "models": {"a": [1, 2.5, True, None]}, "text": "<é> & #"}
+    page = render(figure, benchmarks, configuration=configuration)
+    shown = next(ET.fromstring(page).iter("code")).text
+    assert yaml.safe_load(shown) == configuration
+    assert str(tmp_path) in render(figure, benchmarks, configuration={"path": tmp_path})
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_hostile_gets_through(figure, benchmarks, tmp_path, text):
+    calm = read(render(figure, benchmarks))
+    page = render(
+        {**figure, "name": text, "title": text, "caption": text},
+        {text: benchmarks["train"], **benchmarks},
+        scores={text: make_scores(label=text).assign_attrs(versions=text, seed=text)},
+        configuration={"seed": text, text: {text: [text]}},
+        published={text: "figure2"},
+        title=text,
+    )
+    seen = read(page)
+    # the same elements but for the rows of one more stage, facts and paragraphs; none of another
+    # kind, no further attribute, nothing loaded
+    assert set(seen.tags) == set(calm.tags)
+    assert set(seen.attributes) == set(calm.attributes)
+    assert all(load.startswith("data:") for load in seen.loads)
+    assert text not in page or "<" not in text
+    assert "".join(ET.fromstring(page).itertext()).count(text) >= 6
+
+
+def test_two_figures_do_not_share_ids(figure, benchmarks):
+    page = render(figure, benchmarks, figures=[figure, {**figure, "name": "figure3"}])
+    assert 'id="a"' not in page
+    assert page.count("<img") == 2
+
+
+def test_nothing_to_show_is_a_page_too(benchmarks):
+    page = report.render({}, [], {}, {}, {})
+    read(page)
+
+
+def test_the_date_can_be_fixed_from_outside(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    page = report.render({}, [], {}, {}, {})
+    assert "1970-01-01 00:00 UTC" in page
+    assert page == report.render({}, [], {}, {}, {})
+
+
+def test_files_that_cannot_be_shown(figure, benchmarks, tmp_path):
+    with pytest.raises(ValueError, match="gif"):
+        render({**figure, "path": "a.gif"}, benchmarks)
+    with pytest.raises(FileNotFoundError):
+        render({**figure, "path": tmp_path / "missing.svg"}, benchmarks)
+    with pytest.raises(FileNotFoundError):
+        render(figure, {"train": [tmp_path / "missing.tsv"]})
