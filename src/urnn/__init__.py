@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
 __all__ = ["RNN", "__version__"]
 
 if TYPE_CHECKING:
     from urnn.rnn import RNN
+
+    __version__: str
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +18,8 @@ def __getattr__(name: str) -> Any:
         from urnn.rnn import RNN
 
         return RNN
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("urnn")
     raise AttributeError(f"module 'urnn' has no attribute {name!r}")

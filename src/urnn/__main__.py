@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
+import pkgutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-#: stage: what it does. Light, so that `--help` is instant.
-STAGES = {
-    "data": "make one realization of a task",
-    "train": "train one model of one size on a block of realizations",
-    "score": "score the trained models of an experiment on its test trials",
-    "figure": "draw a figure from scores",
-    "report": "write the report page",
-    "schema": "print the JSON schema of the configuration",
-}
+from urnn import commands
+
+
+def _stages() -> dict[str, str]:
+    """Every stage and the first line of its file, read without importing it, so --help is quick."""
+    found = {}
+    for module in pkgutil.iter_modules(commands.__path__):
+        source = Path(commands.__path__[0], f"{module.name}.py").read_text(encoding="utf-8")
+        first_line = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+        found[module.name] = first_line.partition(": ")[2]
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one stage; the exit status is 0, or 1 after an error that is the user's to mend."""
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="python -m urnn", description=__doc__)
-    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    for name, help_text in STAGES.items():
-        stage = stages.add_parser(name, help=help_text, description=help_text)
+    subparsers = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    for name, summary in _stages().items():
+        stage = subparsers.add_parser(name, help=summary, description=summary)
         if argv[:1] == [name]:  # only the stage that runs is imported
             command = importlib.import_module(f"urnn.commands.{name}")
             command.arguments(stage)
@@ -32,15 +37,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command.run(options)
     except KeyboardInterrupt:
-        print("urnn: interrupted", file=sys.stderr)
+        print(f"urnn {options.stage}: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, RuntimeError, OSError) as error:
-        # what our own checks raise is for people; anything else deserves its traceback
-        if type(error).__module__.startswith("urnn.") or isinstance(error, OSError):
-            print(f"urnn {options.stage}: {error}", file=sys.stderr)
-            return 1
-        raise
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        if isinstance(error, MemoryError):
+            message = "out of memory; give the job more, or use a smaller block_size"
+        elif isinstance(error, OSError) or getattr(type(error), "__module__", "") != "builtins":
+            message = str(error)
+        elif _raised_by_us(error):
+            message = str(error)
+        else:
+            raise  # a bug: it deserves its traceback
+        print(f"urnn {options.stage}: {message}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _raised_by_us(error: BaseException) -> bool:
+    """Whether the statement that raised stands in this package: then its message is for people."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    package = str(Path(__file__).parent)
+    return trace is not None and trace.tb_frame.f_code.co_filename.startswith(package)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,23 @@ def provenance(config: Mapping[str, Any], seed: int, **more: Any) -> dict[str, A
 
 
 def write(dataset: xr.Dataset, path: Path) -> None:
-    """Write a dataset to a temporary name beside ``path``, flush it to the disk, and rename it.
+    """Write a dataset whole or not at all.
 
     Raises:
         DataError: the folder cannot be written, or the disk is full; nothing is left behind.
     """
+    # no variable of ours has missing values that NaN does not say
+    encoding = {name: {"_FillValue": None} for name in dataset.variables}
+    _replace(path, lambda name: dataset.to_netcdf(name, engine="netcdf4", encoding=encoding))
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file, UTF-8, whole or not at all; raises as :func:`write`."""
+    _replace(path, lambda name: name.write_text(text, encoding="utf-8"))
+
+
+def _replace(path: Path, make: Callable[[Path], Any]) -> None:
+    """Make a file under a temporary name beside ``path``, flush it to the disk, and rename it."""
     path = Path(path)
     temporary: Path | None = None
     try:
@@ -64,22 +76,21 @@ def write(dataset: xr.Dataset, path: Path) -> None:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
-        # no variable of ours has missing values that NaN does not say
-        encoding = {name: {"_FillValue": None} for name in dataset.variables}
-        dataset.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
+        make(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would shut out a group's other members
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:  # netCDF4 raises RuntimeError when the disk is full
         raise DataError(
             f"cannot write {path}: {error}. Free some space or make the folder writable, "
             "then run again; finished files are kept."
         ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def read(path: Path, variables: Iterable[str] = ()) -> xr.Dataset:

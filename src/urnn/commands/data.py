@@ -1,4 +1,4 @@
-"""`python -m urnn data`: one realization of the synthetic systems, as NetCDF."""
+"""`python -m urnn data`: make one realization of the synthetic systems."""
 
 from __future__ import annotations
 

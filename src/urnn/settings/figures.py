@@ -16,5 +16,5 @@ class Style(Settings):
         "paper", description="seaborn's scale of lines and labels"
     )
     width: PositiveNumber = Field(7.2, description="width of a figure, inches")
-    height: PositiveNumber = Field(3.1, description="height of a figure, inches")
+    height: PositiveNumber = Field(3.8, description="height of a figure, inches")
     dots_per_inch: Annotated[int, Field(ge=50, le=1200)] = Field(200, description="of PNG files")

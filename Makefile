@@ -1,0 +1,43 @@
+# make run and make test do all the set-up. CORES, CONFIG and PYTHON can be given: make run CORES=8
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CORES  ?= $(shell getconf _NPROCESSORS_ONLN)
+CONFIG ?= config/config.yaml
+
+.PHONY: run paper test check format lock clean
+
+run: $(VENV)/installed             ## figures and report of the default configuration
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+
+paper: $(VENV)/installed           ## the paper's full protocol
+	$(BIN)/snakemake --cores $(CORES) --configfile config/paper.yaml
+
+test: $(VENV)/installed            ## all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed           ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+# the virtual environment, made anew whenever what it is made from changes
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "urnn needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+lock: $(VENV)/installed            ## constraints.txt from what is installed
+	(head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//') > constraints.tmp
+	mv constraints.tmp constraints.txt
+
+clean:                             ## results and reports; the environment stays
+	rm -rf results reports/index.html reports/figures .snakemake

@@ -1,0 +1,74 @@
+"""`python -m urnn report`: write the report page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from urnn.config import load
+from urnn.settings.base import ConfigError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", required=True, help="the merged configuration, JSON or @FILE (YAML)"
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of scores")
+    parser.add_argument(
+        "--figures", type=Path, default=Path("reports/figures"), help="folder of figures"
+    )
+    parser.add_argument(
+        "--captions", type=Path, default=Path("workflow/report"), help="folder of captions"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
+
+
+def _values(text: str) -> dict[str, Any]:
+    import yaml  # JSON is YAML
+
+    try:
+        values = yaml.safe_load(Path(text[1:]).read_text() if text.startswith("@") else text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--config: neither JSON nor YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError("--config: expected a mapping of keys to values")
+    return values
+
+
+def run(options: argparse.Namespace) -> None:
+    values = _values(options.config)
+    config = load(values)
+    from urnn import report, storage
+
+    scores = {}
+    for name in config.experiments:
+        dataset = storage.read(options.results / name / "scores.nc", ("r2", "r2_optimal"))
+        labels = [config.models[str(model)].label for model in dataset["model"].values]
+        scores[name] = dataset.assign_coords(model_label=("model", labels))
+    caption = (options.captions / "r2.rst").read_text(encoding="utf-8")
+    figures: list[report.FigureEntry] = [
+        {
+            "name": name,
+            "path": options.figures / f"{name}.svg",
+            "caption": caption,
+            "title": f"{name.replace('figure', 'Figure ')}: {figure.experiment}",
+        }
+        for name, figure in config.figures.items()
+    ]
+    folder = options.results / "benchmarks"
+    benchmarks = {
+        stage: sorted(
+            path for name in config.experiments for path in (folder / stage).glob(f"{name}/**/*.tsv")
+        )
+        for stage in ("data", "train", "score")
+    }
+    benchmarks["figure"] = sorted((folder / "figure").glob("*.tsv"))
+    page = report.render(
+        scores,
+        figures,
+        values,
+        {stage: files for stage, files in benchmarks.items() if files},
+        {f.experiment: f.published for f in config.figures.values() if f.published},
+    )
+    storage.write_text(page, options.output)

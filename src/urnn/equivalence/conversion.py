@@ -1,0 +1,209 @@
+"""Theorem 1 as a program: the unitary RNN with the same input-output map as a contractive one.
+
+Source: the paper, Theorem 1; the project's theory notes 1, 3.2 and 5.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from urnn.equivalence.dilation import completion, completion_around, nonnegative_factor
+from urnn.equivalence.fewest_states import fewest_states_scaling
+from urnn.equivalence.invariance import positive_scaling
+from urnn.equivalence.saturation import saturated_unitary
+from urnn.equivalence.scaling import best_scaling
+from urnn.equivalence.state_bounds import (
+    HOMOGENEOUS,
+    MARGIN,
+    check_input_set,
+    initial_limits,
+    later_limits,
+    norm_tolerance,
+    spectral_norm,
+)
+from urnn.rnn import RNN
+
+#: What ||D W D^-1|| a rescue aims at: a bound 1 / (1 - 0.999) is still a modest bias.
+_RESCUE_TARGET = 0.999
+_STATES = ("minimal", "2n", "fewest")
+
+
+def _rescue(rnn: RNN) -> NDArray:
+    scaling = best_scaling(rnn.W, target=_RESCUE_TARGET)
+    if scaling.norm < 1 - norm_tolerance(rnn.hidden_units):
+        return scaling.scale
+    reason = (
+        f"a dual certificate proves that none goes below {scaling.lower_bound:.6g}"
+        if scaling.lower_bound >= 1
+        else f"the best one found reaches {scaling.norm:.6g}, and none goes below "
+        f"{scaling.lower_bound:.6g}"
+    )
+    raise ValueError(
+        f"W cannot be rescued: ||W||_2 = {spectral_norm(rnn.W):.6g} and no positive diagonal D with "
+        f"||D W D^-1||_2 < 1 was found; {reason}"
+    )
+
+
+def _scale_for(
+    rnn: RNN, states: str, horizon: int | None, rescale: bool, scale: ArrayLike | None
+) -> NDArray:
+    """The diagonal D of the coordinates in which W is completed."""
+    if scale is not None:
+        return np.asarray(scale, dtype=float)
+    if states == "fewest":
+        return fewest_states_scaling(rnn.W)[0]
+    norm = spectral_norm(rnn.W)
+    tolerance = norm_tolerance(rnn.hidden_units)
+    if norm <= 1 + tolerance and not (rescale and norm > 1 - tolerance and horizon is None):
+        return np.ones(rnn.hidden_units)
+    if not rescale:
+        raise ValueError(
+            f"W is expansive: ||W||_2 = {norm:.6g} > 1, and Theorem 1 needs a contraction. "
+            "rescale=True looks for a positive diagonal D with ||D W D^-1||_2 < 1, which leaves "
+            "the map of a ReLU network unchanged (best_scaling(W) shows how far that goes)"
+        )
+    if norm > 1 + tolerance:
+        return _rescue(rnn)
+    scaling = best_scaling(rnn.W, target=_RESCUE_TARGET)  # ||W|| = 1: a scaling may help, or not
+    return scaling.scale if scaling.norm < 1 - tolerance else np.ones(rnn.hidden_units)
+
+
+def _limits(
+    rows: NDArray,
+    rnn: RNN,
+    scaled: RNN,
+    scale: NDArray,
+    input_bound: float | None,
+    norm: float,
+    horizon: int | None,
+    initial_bound: float,
+) -> NDArray:
+    """sup over k >= -1 of rows D h(k): the least bound of the original and scaled coordinates."""
+    original_rows = rows * scale
+    at_start = initial_limits(original_rows, rnn, initial_bound)
+    later = later_limits(original_rows, rnn, input_bound, norm, horizon, initial_bound)
+    if scaled is not rnn:
+        reach = initial_bound * float(scale.max())
+        other = later_limits(rows, scaled, input_bound, norm, horizon, reach)
+        later = np.minimum(later, other)
+    return np.maximum(at_start, later)
+
+
+def _with_extra_states(rnn: RNN, W: NDArray, limits: NDArray) -> RNN:
+    """The network with W_u = W, extra states at 0 and extra biases -limits, rounded away from 0."""
+    extra = len(W) - rnn.hidden_units
+    off = -limits * (1 + MARGIN)
+    if rnn.activation != "modrelu" and np.iscomplexobj(rnn.W):
+        off = off[:extra] + 1j * off[extra:]
+    return RNN(
+        W,
+        np.vstack([rnn.F, np.zeros((extra, rnn.input_size))]),
+        np.concatenate([rnn.b, off]),
+        np.hstack([rnn.C, np.zeros((rnn.output_size, extra))]),
+        np.concatenate([rnn.h_init, np.zeros(extra)]),
+        rnn.activation,
+    )
+
+
+def _refusal(rnn: RNN, input_bound: float | None) -> ValueError:
+    if input_bound is None:
+        return ValueError(
+            "the extra states need a bound on the inputs: give input_bound=... with norm=2 or "
+            "numpy.inf. (None is needed where I - W^H W = K^H K with K >= 0 entrywise, or where W "
+            "is unitary; neither was found here)"
+        )
+    return ValueError(
+        f"||W||_2 = {spectral_norm(rnn.W):.15g} is not below 1, so no bound on the states is known: "
+        "give a finite horizon=..., or rescale=True to look for a positive diagonal D with "
+        "||D W D^-1||_2 < 1. In general the states of such a network are not bounded"
+    )
+
+
+def to_unitary(
+    rnn: RNN,
+    input_bound: float | None = None,
+    norm: float = 2,
+    states: str = "minimal",
+    horizon: int | None = None,
+    *,
+    rescale: bool = False,
+    scale: ArrayLike | None = None,
+    initial_bound: float = 0.0,
+    saturation: float | None = None,
+) -> RNN:
+    """The unitary RNN with the same input-output map as the contractive ``rnn``.
+
+        W_u = [W, W_12; W_21, W_22] unitary,  F_u = [F; 0],  b_u = [b; -beta],  C_u = [C 0],
+        h_u(-1) = [h(-1); 0],                 beta_i >= sup_k (W_21 h(k))_i .
+
+    The extra states are 0 at every step (exactly, in floating point too), so the first n states are
+    those of ``rnn``.
+
+    Args:
+        rnn: ReLU or modReLU, real or complex (a complex ReLU is CReLU), ||W||_2 <= 1. Any
+            activation when W is unitary already. tanh and sigmoid only with ``saturation``.
+        input_bound: M with ||x(k)|| <= M for every k. Not needed where W is unitary, or where
+            I - W^H W = K^H K with K >= 0 entrywise is found (`nonnegative_factor`).
+        norm: of that bound, 2 or numpy.inf.
+        states: "minimal", n + rank(I - W^H W); "2n", the paper's; "fewest", n + d with the scaling
+            of `fewest_states_scaling` (real W).
+        horizon: the number of steps T for which the maps must agree, k = 0 to T - 1. Needed for
+            ||W||_2 = 1, unless the entrywise bound or a scaling applies.
+        rescale: look for a positive diagonal D with ||D W D^-1||_2 < 1 where ||W||_2 < 1 fails.
+        scale: that D, positive (n,), when it is known. The first n states of the result are D h.
+        initial_bound: the result may be started at [D h; 0] for any h with ||h||_2 up to this.
+        saturation: beta >= 0: for tanh and sigmoid, return the near-exact `saturated_unitary`.
+
+    Returns:
+        A new network, N = n + extra states, float64 or complex128. ||W_u^H W_u - I||_2 and the
+        relative difference of the outputs are below 1e-13 (measured, n up to 64).
+
+    Raises:
+        ValueError: the network is expansive (and not rescued), no bound on its states is known, no
+            input bound was given where one is needed, or the activation does not allow an exact
+            equivalent. The message names the remedy.
+
+    Status: PROVED for ReLU, CReLU and modReLU (theory notes 1.1 to 1.5; 1.3, 1.4 and the scalings
+    go beyond the paper). With ``saturation`` the result is close, not equal (Theorem 3). modReLU
+    with a positive threshold is covered, but is discontinuous at 0, where rounding can show.
+    """
+    check_input_set(input_bound, norm)
+    if states not in _STATES:
+        raise ValueError(f"states must be one of {', '.join(_STATES)}, but it is {states!r}")
+    if horizon is not None and horizon < 1:
+        raise ValueError(f"horizon must be at least 1 step, but it is {horizon}")
+    if not (np.isfinite(initial_bound) and initial_bound >= 0):
+        raise ValueError(f"initial_bound must be finite and not negative, not {initial_bound!r}")
+    if saturation is not None:
+        if rescale or scale is not None or states == "fewest":
+            raise ValueError("tanh and sigmoid allow no scaling of the states: drop that option")
+        return saturated_unitary(rnn, saturation, states, initial_bound)
+    if rnn.activation not in HOMOGENEOUS:
+        if len(completion(rnn.W)) == rnn.hidden_units:
+            return rnn
+        remedy = (
+            "saturation=20 returns an orthogonal network that agrees to about roundoff"
+            if rnn.activation in ("tanh", "sigmoid")
+            else "a linear unit cannot be switched off by its bias"
+        )
+        raise ValueError(
+            f"a contractive {rnn.activation} network has no exact equivalent by this construction "
+            f"(Theorem 3 for the sigmoid and tanh): {remedy}; delay_chain(rnn, length) is exact for "
+            "a finite number of steps"
+        )
+    factors = _scale_for(rnn, states, horizon, rescale, scale)
+    scaled = rnn if np.all(factors == 1) else positive_scaling(rnn, factors)
+    block = "2n" if states == "2n" else "minimal"
+    tolerance = 2 * norm_tolerance(rnn.hidden_units) if states == "fewest" else None
+    bounds = (rnn, scaled, factors, input_bound, norm, horizon, initial_bound)
+    candidate = completion(scaled.W, block, tolerance)
+    limits = _limits(candidate[rnn.hidden_units :, : rnn.hidden_units], *bounds)
+    if not np.isfinite(limits).all():
+        factor = nonnegative_factor(scaled.W, block)
+        if factor is not None:
+            candidate = completion_around(scaled.W, factor)
+            limits = _limits(-factor, *bounds)
+    if not np.isfinite(limits).all():
+        raise _refusal(scaled, input_bound)
+    return _with_extra_states(scaled, candidate, limits)

@@ -1,0 +1,161 @@
+"""Fewer than n + rank(I - W^T W) states: a diagonal scaling that makes the defect singular.
+
+d_diag = min { rank(G - W^T G W) : G > 0 diagonal, G - W^T G W >= 0 }. With D = G^(1/2) the network
+(D W D^-1, D F, D b, C D^-1) has the same map and n + d_diag states are enough.
+
+Source: the project's theory notes 2.4 and 5.2 (beyond the paper). Status: every scaling returned is
+an upper bound that is attained; that it is the minimum is measured, not proved. The lower bound
+N >= n + d_diag is PROVED for URNNs each of whose units is off or a non-negative multiple of one
+state, and OPEN for the others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urnn.equivalence.scaling import best_scaling
+
+#: How near 1 a singular value must come to count as 1 (a few units of rounding per state).
+_ATTAINED = 4e-15
+_SMALLEST_WEIGHT = 1e-6
+
+
+def generic_defect(hidden_units: int) -> int:
+    """n - r with r the largest integer such that r (r + 1) / 2 <= n - 1: what to expect.
+
+    n - 1 free ratios of a diagonal G against r (r + 1) / 2 equations. A count, not a proof.
+    """
+    corank = 0
+    while (corank + 1) * (corank + 2) // 2 <= hidden_units - 1:
+        corank += 1
+    return hidden_units - corank
+
+
+def _slack(W: NDArray, weights: NDArray) -> NDArray:
+    return np.diag(weights) - (W.T * weights) @ W
+
+
+def _interior(W: NDArray, weights: NDArray) -> bool:
+    return bool(weights.min() > _SMALLEST_WEIGHT) and bool(
+        np.linalg.eigvalsh(_slack(W, weights))[0] > 0
+    )
+
+
+def _extreme_point(W: NDArray, objective: NDArray, start: NDArray) -> NDArray:
+    """min objective . g over {g >= 0, sum g = n, diag(g) - W^T diag(g) W >= 0}: log barrier."""
+    size = len(W)
+    weights = start / start.mean()
+
+    def barrier(g: NDArray, strength: float) -> float:
+        if not _interior(W, g):
+            return np.inf
+        logdet = np.linalg.slogdet(_slack(W, g))[1]
+        return float(objective @ g / strength - logdet - np.log(g - _SMALLEST_WEIGHT).sum())
+
+    strength = 1.0
+    while strength > 1e-8:
+        for _ in range(40):
+            inverse = np.linalg.inv(_slack(W, weights))
+            mixed = inverse @ W.T
+            pushed = W @ mixed
+            gap = weights - _SMALLEST_WEIGHT
+            gradient = objective / strength - np.diag(inverse) + np.diag(pushed) - 1 / gap
+            hessian = inverse**2 - mixed**2 - mixed.T**2 + pushed**2 + np.diag(1 / gap**2)
+            system = np.block([[hessian, np.ones((size, 1))], [np.ones((1, size)), np.zeros((1, 1))]])
+            step = np.linalg.solve(system, np.append(-gradient, 0.0))[:size]
+            decrease, length, value = -gradient @ step, 1.0, barrier(weights, strength)
+            while barrier(weights + length * step, strength) > value - 1e-4 * length * decrease:
+                length /= 2
+                if length < 1e-10:
+                    break
+            if length < 1e-10:
+                break
+            weights = weights + length * step
+            if decrease < 1e-8:
+                break
+        strength /= 5
+    return weights
+
+
+def _polished(W: NDArray, weights: NDArray, corank: int) -> NDArray:
+    """Newton on V^T (G - W^T G W) V = 0 over the ``corank`` smallest eigenvectors V."""
+    upper = np.triu_indices(corank)
+    for _ in range(30):
+        vectors = np.linalg.eigh(_slack(W, weights))[1][:, :corank]
+        moved = W @ vectors
+        derivative = np.einsum("ia,ib->iab", vectors, vectors) - np.einsum(
+            "ia,ib->iab", moved, moved
+        )
+        equations = np.vstack([derivative[:, upper[0], upper[1]].T, np.ones(len(W))])
+        residual = np.append(-(vectors.T @ _slack(W, weights) @ vectors)[upper], 0.0)
+        step = np.linalg.lstsq(equations, residual, rcond=None)[0]
+        weights = weights + step
+        if np.abs(step).max() < 1e-16 * np.abs(weights).max():
+            break
+    return weights
+
+
+def attained_defect(W: NDArray, scale: NDArray) -> int | None:
+    """rank(I - M^T M) of M = D W D^-1 when ||M|| is 1 to rounding or less, else None."""
+    tolerance = _ATTAINED * len(W)
+    singular = np.linalg.svd(scale[:, None] * W / scale, compute_uv=False)
+    if singular[0] > 1 + tolerance:
+        return None
+    return int((singular < 1 - tolerance).sum())
+
+
+def fewest_states_scaling(W: NDArray, attempts: int = 20, seed: int = 0) -> tuple[NDArray, int]:
+    """(D, d): a positive diagonal with ||D W D^-1|| = 1 (to 4e-15 n) and defect d, d small.
+
+    Random linear objectives over the spectrahedron {G diagonal, tr G = n, G - W^T G W >= 0} lead to
+    its corners; Newton's method sharpens them. W (n, n) real, strictly contractive or made so by a
+    diagonal. Cost: attempts times some n^3 products; meant for n up to about 20.
+
+    Returns:
+        D (n,) with geometric mean 1, and d = rank(I - M^T M), M = D W D^-1; (D, n) without gain.
+
+    Raises:
+        ValueError: W is complex, or no positive diagonal makes it a strict contraction.
+
+    Status: an upper bound on d_diag (module docstring). Measured: the count of `generic_defect` is
+    reached almost always for n <= 5, and within 1 or 2 for n = 7 to 11.
+    """
+    if np.iscomplexobj(W):
+        raise ValueError("the search for the fewest states takes a real W")
+    size = len(W)
+    start = np.ones(size)
+    if not _interior(W, start):
+        scaling = best_scaling(W, target=0.999)
+        start = scaling.scale**2
+        start = start / start.mean()
+        if not _interior(W, start):
+            raise ValueError(
+                "no positive diagonal makes W a strict contraction: the smallest norm lies between "
+                f"{scaling.lower_bound:.6g} and {scaling.norm:.6g}"
+            )
+    best_weights = start
+    best = attained_defect(W, np.sqrt(start))
+    best_defect = size if best is None else best
+    generator = np.random.default_rng(seed)
+    for _ in range(attempts):
+        if best_defect <= generic_defect(size):
+            break
+        objective = generator.standard_normal(size)
+        try:
+            weights = _extreme_point(W, objective / np.linalg.norm(objective), start)
+            smallest = np.linalg.eigvalsh(_slack(W, weights))
+            for corank in range(size, size - best_defect, -1):
+                if smallest[corank - 1] > 1e-3:
+                    continue
+                candidate = _polished(W, weights, corank)
+                if candidate.min() <= 0:
+                    continue
+                defect = attained_defect(W, np.sqrt(candidate))
+                if defect is not None and defect < best_defect:
+                    best_weights, best_defect = candidate, defect
+                    break
+        except np.linalg.LinAlgError:  # a corner that the barrier could not resolve
+            continue
+    scale = np.sqrt(best_weights)
+    return scale / np.exp(np.log(scale).mean()), best_defect

@@ -1,0 +1,246 @@
+"""How large can the states of a contractive RNN become? The bounds that switch extra states off.
+
+The construction of Theorem 1 adds states whose pre-activation is (K h)_i - beta_i. They stay at
+exactly 0 if and only if beta_i >= sup_k (K h(k))_i, so all that is needed is a computable bound on
+that supremum. Two are offered, and the smaller one is taken in each entry:
+
+norm bound       ||h(k)||_2 <= rho ||h(k-1)||_2 + B, rho = ||W||_2, which gives R with
+                 sup (K h)_i <= ||(K_i)_+||_2 R (ReLU states are not negative);
+entrywise bound  h(k) <= u with u >= (W_+ u + c)_+, c_i = sup_x (F x + b)_i, which gives
+                 sup (K h)_i <= (K_i)_+ u. It needs a spectral radius of W_+ below 1, not a norm.
+
+A complex network with CReLU is bounded in its real form [[A, -B], [B, A]]; for modReLU the moduli
+take the place of the positive parts.
+
+Source: the project's theory notes 1.2 (PROVED); the norm bound is the one behind Theorem 1 of the
+paper, the entrywise bound goes beyond it.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urnn.rnn import RNN
+
+#: Relative margin by which every bound is rounded up. Rounding in a product of up to 4,000 terms
+#: stays below it, so the extra states are exactly 0 in floating point as well.
+MARGIN = 1e-12
+#: Up to this many inputs the vertices of the sup-norm ball are enumerated (2^m evaluations).
+MAX_ENUMERATED_INPUTS = 10
+#: Activations for which the states of Theorem 1 can be switched off exactly.
+HOMOGENEOUS = frozenset({"relu", "modrelu"})
+
+
+def norm_tolerance(size: int) -> float:
+    """4 n eps: how far a computed singular value of a contraction may be from the true one."""
+    return 4 * size * float(np.finfo(np.float64).eps)
+
+
+def spectral_norm(matrix: NDArray) -> float:
+    """||matrix||_2, the largest singular value."""
+    return float(np.linalg.norm(matrix, 2))
+
+
+def spectral_radius(matrix: NDArray) -> float:
+    """max |lambda| over the eigenvalues of a square matrix."""
+    return float(np.abs(np.linalg.eigvals(matrix)).max())
+
+
+def real_form(array: NDArray) -> NDArray:
+    """A + iB as the real [[A, -B], [B, A]] (a matrix), or [a; b] (a vector); real arrays as is."""
+    if not np.iscomplexobj(array):
+        return array
+    if array.ndim == 1:
+        return np.concatenate([array.real, array.imag])
+    return np.block([[array.real, -array.imag], [array.imag, array.real]])
+
+
+def _positive(array: NDArray) -> NDArray:
+    return np.maximum(array, 0)
+
+
+def _thresholds(rnn: RNN) -> NDArray:
+    """b in the form that the bounds use: real thresholds (modReLU) or the real form (ReLU)."""
+    return rnn.b.real if rnn.activation == "modrelu" else real_form(rnn.b)
+
+
+def off_gain(rows: NDArray, activation: str) -> NDArray:
+    """What multiplies the bound on the states: (K)_+ in real form, or |K| for modReLU.
+
+    rows (d, n) -> (d, n); for complex rows and CReLU (2d, 2n), real parts first.
+    """
+    return np.abs(rows) if activation == "modrelu" else _positive(real_form(rows))
+
+
+def check_input_set(input_bound: float | None, norm: float) -> None:
+    """ValueError unless norm is 2 or inf and input_bound is None or a finite number >= 0."""
+    if norm not in (2, np.inf):
+        raise ValueError(f"norm must be 2 or numpy.inf, but it is {norm!r}")
+    if input_bound is not None and not (np.isfinite(input_bound) and input_bound >= 0):
+        raise ValueError(f"input_bound must be finite and not negative, but it is {input_bound!r}")
+
+
+def drive_entries(rnn: RNN, input_bound: float, norm: float = 2) -> NDArray:
+    """c_i = sup (F x + b)_i over ||x|| <= input_bound: M ||F_i||_2 + b_i or M ||F_i||_1 + b_i.
+
+    Real, (n,); (2n,) for CReLU, where each part is bounded by the modulus. PROVED, attained entry
+    by entry.
+    """
+    row_norms = np.linalg.norm(rnn.F, axis=1) if norm == 2 else np.abs(rnn.F).sum(axis=1)
+    thresholds = _thresholds(rnn)
+    return input_bound * np.resize(row_norms, thresholds.shape) + thresholds
+
+
+def drive_norm(rnn: RNN, input_bound: float, norm: float = 2) -> float:
+    """B >= sup ||(F x + b)_+||_2 over ||x|| <= input_bound, the least of the bounds available.
+
+    M ||F||_2 + ||b_+|| (times sqrt(m) for the sup norm), ||c_+|| with c of `drive_entries`,
+    M || |F| 1 || + ||b_+|| for the sup norm, and for a real ReLU network with at most
+    `MAX_ENUMERATED_INPUTS` inputs the exact maximum over the vertices of the sup-norm ball (the
+    function is convex in x). PROVED.
+    """
+    switched_on = float(np.linalg.norm(_positive(_thresholds(rnn))))
+    candidates = [float(np.linalg.norm(_positive(drive_entries(rnn, input_bound, norm))))]
+    if norm == 2:
+        candidates.append(spectral_norm(rnn.F) * input_bound + switched_on)
+    else:
+        root = np.sqrt(rnn.input_size)
+        candidates.append(spectral_norm(rnn.F) * input_bound * root + switched_on)
+        row_sums = np.abs(rnn.F).sum(axis=1)
+        candidates.append(input_bound * float(np.linalg.norm(row_sums)) + switched_on)
+        is_real = rnn.activation == "relu" and not np.iscomplexobj(rnn.W)
+        if is_real and rnn.input_size <= MAX_ENUMERATED_INPUTS:
+            vertices = np.array(list(product((-input_bound, input_bound), repeat=rnn.input_size)))
+            reached = _positive(vertices @ rnn.F.T + rnn.b)
+            candidates.append(float(np.linalg.norm(reached, axis=1).max()))
+    return min(candidates) * (1 + MARGIN)
+
+
+def state_norm_bound(
+    rnn: RNN,
+    input_bound: float | None,
+    norm: float = 2,
+    horizon: int | None = None,
+    initial_bound: float = 0.0,
+) -> float:
+    """R >= sup ||h(k)||_2 over the states that are fed back (k = 0, 1, ..., horizon - 2).
+
+    With r = max(||h(-1)||, initial_bound), rho = ||W||_2 and B of `drive_norm`:
+
+        ||h(k)|| <= rho^(k+1) r + B (1 - rho^(k+1)) / (1 - rho)      (rho < 1)
+        ||h(k)|| <= r + (k + 1) B                                    (rho = 1, finite horizon)
+
+    The sequence is monotone, so its supremum is at one end. rho is rounded up by `norm_tolerance`.
+
+    Returns:
+        R, or inf where this bound gives nothing: no input bound, an expansive W, or ||W|| = 1
+        without a horizon.
+
+    Status: PROVED (theory notes 1.2, 1.4); the bound is attained by the scalar network
+    w = 0.9, f = 1, b = 0.5 at the constant input 1.
+    """
+    check_input_set(input_bound, norm)
+    if horizon == 1:
+        return 0.0
+    rho = spectral_norm(rnn.W)
+    tolerance = norm_tolerance(rnn.hidden_units)
+    if input_bound is None or rho > 1 + tolerance:
+        return np.inf
+    rho = min(rho + tolerance, 1.0)
+    start = max(float(np.linalg.norm(rnn.h_init)), initial_bound)
+    drive = drive_norm(rnn, input_bound, norm)
+    first = rho * start + drive
+    if rho < 1:
+        last = drive / (1 - rho)
+        if horizon is not None:
+            decay = np.exp((horizon - 1) * np.log1p(-(1 - rho)))
+            last = decay * start + last * (1 - decay)
+    else:
+        last = np.inf if drive > 0 else start
+        if horizon is not None:
+            last = start + (horizon - 1) * drive
+    return float(max(first, last)) * (1 + MARGIN)
+
+
+def entrywise_state_bound(
+    rnn: RNN, input_bound: float | None, norm: float = 2, initial_bound: float = 0.0
+) -> NDArray | None:
+    """u >= h(k) entrywise for all k >= 0 (|h(k)| <= u for modReLU), or None.
+
+    With P = W_+ (|W| for modReLU), c of `drive_entries` and u0 a bound on h(0),
+
+        u = u0 + (I - P)^(-1) (P u0 + c - u0)_+       satisfies  u >= u0  and  u >= (P u + c)_+ ,
+
+    so h(k) <= u follows by induction. It exists when the spectral radius of P is below 1, also
+    where ||W|| = 1.
+
+    Returns:
+        u, real (n,), in real form (2n,) for CReLU; None without an input bound, for an activation
+        other than ReLU and modReLU, or for a spectral radius of 1 or more.
+
+    Status: PROVED (theory notes 1.2).
+    """
+    check_input_set(input_bound, norm)
+    if input_bound is None or rnn.activation not in HOMOGENEOUS:
+        return None
+    dominating = off_gain(rnn.W, rnn.activation)
+    size = len(dominating)
+    if spectral_radius(dominating) >= 1 - norm_tolerance(size):
+        return None
+    entries = drive_entries(rnn, input_bound, norm)
+    if rnn.activation == "modrelu":
+        first = np.abs(rnn.W @ rnn.h_init)
+    else:
+        first = real_form(rnn.W) @ real_form(rnn.h_init)
+    elsewhere = initial_bound * np.linalg.norm(real_form(rnn.W), axis=1)[:size]
+    start = _positive(np.maximum(first, elsewhere) + entries)
+    missing = _positive(dominating @ start + entries - start)
+    bound = start + _positive(np.linalg.solve(np.eye(size) - dominating, missing))
+    holds = dominating @ bound + entries <= bound + 1e-9 * (1 + bound)
+    return bound * (1 + MARGIN) if holds.all() else None
+
+
+def _product(gain: NDArray, bound: float | NDArray) -> NDArray:
+    """gain times a scalar or vector bound, where 0 times inf is 0: an input that is not used."""
+    if np.ndim(bound) == 1:
+        return gain @ np.asarray(bound)
+    lengths = np.linalg.norm(gain, axis=1)
+    return np.array([length * bound if length > 0 else 0.0 for length in lengths])
+
+
+def later_limits(
+    rows: NDArray,
+    rnn: RNN,
+    input_bound: float | None,
+    norm: float = 2,
+    horizon: int | None = None,
+    initial_bound: float = 0.0,
+) -> NDArray:
+    """sup over k >= 0 of (rows h(k))_i: the least of the norm and the entrywise bound.
+
+    Rows without a positive entry need no bound at all: their limit is 0 whatever the inputs are.
+    rows (d, n) -> (d,), (2d,) in real form for CReLU; inf where no bound is known. PROVED.
+    """
+    gain = off_gain(rows, rnn.activation)
+    limits = _product(gain, state_norm_bound(rnn, input_bound, norm, horizon, initial_bound))
+    entrywise = entrywise_state_bound(rnn, input_bound, norm, initial_bound)
+    return limits if entrywise is None else np.minimum(limits, _product(gain, entrywise))
+
+
+def initial_limits(rows: NDArray, rnn: RNN, initial_bound: float = 0.0) -> NDArray:
+    """max(0, (rows h(-1))_i), and over ||h(-1)||_2 <= initial_bound as well; rounding added.
+
+    rows (d, n) -> (d,), (2d,) in real form for CReLU. PROVED.
+    """
+    if rnn.activation == "modrelu":
+        values, lengths = np.abs(rows @ rnn.h_init), np.linalg.norm(rows, axis=1)
+        rounding = np.abs(rows) @ np.abs(rnn.h_init)
+    else:
+        real_rows, start = real_form(rows), real_form(rnn.h_init)
+        values, lengths = real_rows @ start, np.linalg.norm(real_rows, axis=1)
+        rounding = np.abs(real_rows) @ np.abs(start)
+    values = values + norm_tolerance(rnn.hidden_units) * rounding
+    return np.maximum(_positive(values), lengths * initial_bound)

@@ -1,0 +1,25 @@
+"""Non-expansive matrices: the closed ball of the spectral norm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Contractive:
+    r"""\{W : \|W\|_2 \le 1\}, kept by clipping the singular values at 1.
+
+    Source: the paper, section 5.2: W = U S V^T -> U min(S, 1) V^T after every step, which is the
+    nearest matrix of the ball in the Frobenius norm.
+    """
+
+    state_factor = 1
+
+    def project(self, W: Any, xp: Any) -> Any:
+        """W with its singular values clipped at 1; a W inside the ball stays as it is, bit by bit."""
+        U, S, Vh = xp.linalg.svd(W)
+        clipped = (U * xp.clip(S, None, 1.0)[:, None, :]) @ Vh
+        return xp.where((S[:, 0] > 1)[:, None, None], clipped, W)
+
+    def violation(self, W: Any, xp: Any) -> Any:
+        """max(||W||_2 - 1, 0), (R,)."""
+        return xp.clip(xp.linalg.svd(W)[1][:, 0] - 1, 0, None)

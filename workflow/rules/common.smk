@@ -1,0 +1,92 @@
+# The checked configuration and what all rules share. Nothing heavy is imported here.
+import json
+import os
+import sys
+
+try:
+    from urnn.config import load
+    from urnn.settings.base import ConfigError
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        f"{error}: the environment of this project is not active. Make it with `make .venv`, then "
+        "`. .venv/bin/activate`; or `conda env create -f environment.yml`."
+    )
+
+from snakemake.exceptions import WorkflowError
+
+try:
+    run = load(config)
+except ConfigError as error:
+    raise WorkflowError(str(error))
+
+PYTHON = sys.executable
+
+# The modules that each stage reaches: inputs of its rule, so that an edit reruns exactly the stages
+# that it can change. tests/workflow compares these lists with the true closure of the imports.
+SETTINGS = ["settings", "settings.base"]
+NUMERICS = ["recurrence", "recurrence.cpu", "recurrence.reference", "recurrence.vector"]
+TRANSITIONS = ["transition", "transition.contractive", "transition.free", "transition.unitary"]
+MODULES = {
+    "data": SETTINGS
+    + ["rnn", "seeds", "settings.synthetic", "storage", "tasks", "tasks.synthetic"],
+    "train": SETTINGS
+    + NUMERICS
+    + TRANSITIONS
+    + ["models", "optimizers", "rnn", "seeds", "settings.model", "settings.synthetic"]
+    + ["settings.training", "storage", "tasks", "tasks.synthetic", "training"],
+    "score": SETTINGS
+    + NUMERICS
+    + TRANSITIONS
+    + ["models", "rnn", "scoring", "seeds", "settings.model", "settings.synthetic"]
+    + ["settings.training", "storage", "tasks", "tasks.synthetic"],
+    "figure": SETTINGS
+    + ["figures", "figures.r2", "figures.style", "published", "scoring"]
+    + ["settings.figures", "storage"],
+    "report": SETTINGS
+    + ["config", "published", "report", "scoring", "settings.figures", "settings.model"]
+    + ["settings.synthetic", "settings.training", "storage"],
+}
+
+
+def code(stage):
+    """The files of the modules that a stage reaches, its command included."""
+    modules = ["", "__main__", "commands", f"commands.{stage}", *MODULES[stage]]
+    paths = [os.path.join("src", "urnn", *module.split(".")) for module in modules]
+    return [
+        os.path.join(path, "__init__.py") if os.path.isdir(path) else f"{path}.py"
+        for path in (path.rstrip("/") for path in paths)
+    ]
+
+
+def as_json(settings):
+    """Settings as they go to a command: one line of JSON, the same for the same values."""
+    return json.dumps(settings.model_dump(), sort_keys=True)
+
+
+def data_files(experiment, first, last):
+    """The data of a block of realizations."""
+    return [
+        f"results/{experiment}/data/realization-{number:03d}.nc"
+        for number in range(first, last + 1)
+    ]
+
+
+def model_files(experiment):
+    """Everything that is trained in an experiment."""
+    settings = run.experiments[experiment]
+    return [
+        f"results/{experiment}/models/{model}/hidden-{size:02d}/realizations-{first:03d}-{last:03d}.nc"
+        for model in settings.models
+        for size in settings.hidden_units
+        for first, last in settings.blocks()
+    ]
+
+
+wildcard_constraints:
+    experiment="|".join(run.experiments),
+    model="|".join(run.models),
+    figure="|".join(run.figures) or "none",
+    realization=r"\d+",
+    hidden=r"\d+",
+    first=r"\d+",
+    last=r"\d+",

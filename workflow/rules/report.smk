@@ -1,0 +1,25 @@
+rule report:
+    localrule: True
+    input:
+        code=code("report"),
+        template="src/urnn/page.html.jinja",
+        captions="workflow/report",
+        scores=expand("results/{experiment}/scores.nc", experiment=run.experiments),
+        figures=expand("reports/figures/{figure}.svg", figure=run.figures),
+    output:
+        report("reports/index.html", category="Report"),
+    params:
+        config=json.dumps(config, sort_keys=False, default=str),
+    log:
+        "results/logs/report/index.log",
+    benchmark:
+        "results/benchmarks/report/index.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Report page"
+    shell:
+        "{PYTHON} -m urnn report --config {params.config:q} --captions {input.captions:q} "
+        "--output {output:q} > {log:q} 2>&1"

@@ -1,0 +1,22 @@
+rule score:
+    input:
+        code=code("score"),
+        data=lambda wildcards: data_files(
+            wildcards.experiment, 0, run.experiments[wildcards.experiment].realizations - 1
+        ),
+        models=lambda wildcards: model_files(wildcards.experiment),
+    output:
+        "results/{experiment}/scores.nc",
+    log:
+        "results/logs/score/{experiment}/scores.log",
+    benchmark:
+        "results/benchmarks/score/{experiment}/scores.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    message:
+        "{wildcards.experiment}: scores"
+    shell:
+        "{PYTHON} -m urnn score --data {input.data:q} --models {input.models:q} "
+        "--output {output:q} > {log:q} 2>&1"
