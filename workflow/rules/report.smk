@@ -3,7 +3,8 @@ rule report:
     input:
         code=code("report"),
         template="src/urnn/page.html.jinja",
-        captions="workflow/report",
+        published=expand("src/urnn/published/{name}.csv", name=["figure2", "figure3"]),
+        captions="workflow/report/r2.rst",
         scores=expand("results/{experiment}/scores.nc", experiment=run.experiments),
         figures=expand("reports/figures/{figure}.svg", figure=run.figures),
     output:
@@ -21,5 +22,5 @@ rule report:
     message:
         "Report page"
     shell:
-        "{PYTHON} -m urnn report --config {params.config:q} --captions {input.captions:q} "
+        "{PYTHON} -m urnn report --config {params.config:q} --captions workflow/report "
         "--output {output:q} > {log:q} 2>&1"

@@ -1,0 +1,105 @@
+"""The synthetic systems at the paper's own size, and the file that they become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from urnn import RNN
+from urnn.__main__ import main
+from urnn.settings.synthetic import SyntheticSettings
+from urnn.tasks import synthetic
+
+PAPER = SyntheticSettings()
+SMALL = SyntheticSettings(
+    time_steps=50, trials=20, epsilon=0.2, calibration_trials=10, on_tolerance=0.1
+)
+
+
+@pytest.fixture(scope="module")
+def systems() -> list[xr.Dataset]:
+    """Three realizations of full size, one at 15 dB."""
+    return [
+        synthetic.generate(PAPER, snr_db, seed=2019, realization=r)
+        for snr_db, r in [(20, 0), (20, 3), (15, 3)]
+    ]
+
+
+def test_each_system_is_contractive_and_slow(systems: list[xr.Dataset]) -> None:
+    for data in systems:
+        eigenvalues = np.linalg.eigvalsh(data["W"].values)
+        assert np.linalg.norm(data["W"].values, 2) < 1
+        assert eigenvalues.min() == pytest.approx(1 - PAPER.epsilon)
+        assert eigenvalues.max() <= 1
+        np.testing.assert_array_equal(data["h_init"], 0)
+
+
+def test_every_unit_is_on_60_percent_of_the_time(systems: list[xr.Dataset]) -> None:
+    for data in systems:
+        system = RNN(*(data[name].values for name in ("W", "F", "b", "C", "h_init")))
+        on = (system.states(data["x"].values) > 1e-3).mean(axis=(0, 1))
+        assert np.abs(on - 0.6).max() <= 0.02
+        np.testing.assert_allclose(on, data.attrs["on_fraction"])
+
+
+def test_outputs_are_the_systems_with_noise_at_the_snr(systems: list[xr.Dataset]) -> None:
+    for data in systems:
+        system = RNN(*(data[name].values for name in ("W", "F", "b", "C", "h_init")))
+        clean = system(data["x"].values)
+        np.testing.assert_allclose(data["y_clean"], clean, rtol=1e-6, atol=1e-5)
+        noise = data["y"].values.astype(float) - clean
+        measured = 10 * np.log10(np.mean(clean**2) / np.mean(noise**2))
+        assert measured == pytest.approx(data.attrs["snr_db"], abs=0.1)
+        assert np.mean(noise**2) == pytest.approx(data.attrs["noise_variance"], rel=0.01)
+        # white: neither across steps nor across outputs
+        assert abs(np.corrcoef(noise[:, 1:, 0].ravel(), noise[:, :-1, 0].ravel())[0, 1]) < 0.01
+        assert abs(np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1]) < 0.01
+
+
+def test_shapes_types_and_split_are_the_papers(systems: list[xr.Dataset]) -> None:
+    data = systems[0]
+    assert dict(data.sizes) == {
+        "trial": 1000,
+        "time": 1000,
+        "input": 2,
+        "output": 2,
+        "hidden": 4,
+        "hidden_previous": 4,
+    }
+    assert {data[name].dtype for name in ("x", "y", "y_clean")} == {np.dtype("float32")}
+    assert {data[name].dtype for name in ("W", "F", "b", "C", "h_init")} == {np.dtype("float64")}
+    meanings = data["split"].attrs["flag_meanings"].split()
+    values = dict(zip(meanings, data["split"].attrs["flag_values"], strict=True))
+    counts = {name: int((data["split"] == value).sum()) for name, value in values.items()}
+    assert counts == {"train": 700, "validation": 0, "test": 300}
+    x = data["x"].values
+    assert abs(x.mean()) < 0.005
+    assert x.std() == pytest.approx(1, abs=0.005)
+
+
+def test_system_and_inputs_are_the_same_at_every_snr(systems: list[xr.Dataset]) -> None:
+    at_20, at_15 = systems[1], systems[2]
+    for name in ("W", "F", "b", "C", "x", "y_clean"):
+        np.testing.assert_array_equal(at_20[name], at_15[name])
+    assert not np.array_equal(systems[0]["W"], at_20["W"])
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    settings = SMALL.model_dump_json()
+    arguments = ["data", "--snr-db", "20", "--realization", "1", "--system", settings]
+    for name in ("a", "b"):
+        assert main([*arguments, "--seed", "7", "--output", str(tmp_path / name)]) == 0
+    assert main([*arguments, "--seed", "8", "--output", str(tmp_path / "c")]) == 0
+    first, again, other = ((tmp_path / name).read_bytes() for name in ("a", "b", "c"))
+    assert first == again
+    assert first != other
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_units_that_cannot_be_calibrated_are_an_error() -> None:
+    settings = SMALL.model_copy(update={"on_tolerance": 1e-9, "calibration_rounds": 1})
+    with pytest.raises(synthetic.CalibrationError, match=r"realization 0.*system\.on_tolerance"):
+        synthetic.generate(settings, 20, seed=0, realization=0)

@@ -1,0 +1,175 @@
+"""Wrong configurations get the key's path, what is allowed and what was given; the schema is current."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from urnn.config import load, schema
+from urnn.settings.base import ConfigError, parse
+from urnn.settings.training import Recipe
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
+BASE: dict[str, Any] = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+EXPERIMENT = "experiments.synthetic-20dB"
+
+#: key, wrong value, what the message must say besides the key
+WRONG: list[tuple[str, Any, str]] = [
+    ("sede", 3, "did you mean 'seed'"),
+    ("seed", -1, "at least 0, but it is -1"),
+    ("seed", "2019", "whole number, but it is the text '2019'"),
+    ("seed", 20.5, "whole number, but it is 20.5"),
+    ("seed", None, "whole number, but it is empty"),
+    ("device", "gpu", "cuda"),
+    ("experiments", {}, "must not be empty"),
+    ("experiments", None, "mapping"),
+    ("experiments", [1], "mapping"),
+    ("experiments.two words", {}, "two words"),
+    (f"{EXPERIMENT}.task", "mnist", "'synthetic', but it is the text 'mnist'"),
+    (f"{EXPERIMENT}.snr_db", "twenty", "number, but it is the text 'twenty'"),
+    (f"{EXPERIMENT}.snr_db", float("nan"), "number, but it is nan"),
+    (f"{EXPERIMENT}.snr_db", [20], "number, but it is [20]"),
+    (f"{EXPERIMENT}.realizations", 0, "at least 1, but it is 0"),
+    (f"{EXPERIMENT}.realizations", True, "whole number, but it is True"),
+    (f"{EXPERIMENT}.block_size", 0, "at least 1, but it is 0"),
+    (f"{EXPERIMENT}.models", [], "must not be empty"),
+    (f"{EXPERIMENT}.models", "rnn", "list, but it is the text 'rnn'"),
+    (f"{EXPERIMENT}.models", ["gru"], "'gru' is not in models"),
+    (f"{EXPERIMENT}.models", ["rnn", "rnn"], "'rnn' stands here twice"),
+    (f"{EXPERIMENT}.hidden_units", [], "must not be empty"),
+    (f"{EXPERIMENT}.hidden_units", [4, 4], "4 stands here twice"),
+    (f"{EXPERIMENT}.hidden_units", [-2], "at least 1, but it is -2"),
+    (f"{EXPERIMENT}.hidden_units", [2.5], "whole number, but it is 2.5"),
+    (f"{EXPERIMENT}.hidden_units", [500], "at most 128, but it is 500"),
+    (f"{EXPERIMENT}.recipe", "long", "'long' is not in recipes"),
+    (f"{EXPERIMENT}.system", {"test_ratio": 0}, "greater than 0"),
+    (f"{EXPERIMENT}.system", {"test_ratio": 1}, "less than 1"),
+    (f"{EXPERIMENT}.system", {"epsilon": -0.1}, "greater than 0"),
+    (f"{EXPERIMENT}.system", {"trials": 1}, "at least 2, but it is 1"),
+    (f"{EXPERIMENT}.system", {"hiden_units": 4}, "did you mean 'hidden_units'"),
+    ("models.urnn.transition", "unitry", "'unitary', but it is the text 'unitry'"),
+    ("models.rnn.activation", "swish", "'relu'"),
+    ("models.rnn.label", "", "must not be empty"),
+    ("models.lstm.transition", "unitary", "leave transition and activation out"),
+    ("recipes.short.learning_rate", 0, "greater than 0"),
+    ("recipes.short.learning_rate", "1e-2", "write 0.01"),
+    ("recipes.short.optimizer", "adamw", "'adam' or 'rmsprop'"),
+    ("recipes.short.epochs", 1.5, "whole number"),
+    ("recipes.short.batch_size", 701, "leaves 700 training trials"),
+    ("recipes.short.validation_ratio", 1, "less than 1"),
+    ("recipes.short.clip_norm", -1, "greater than 0"),
+    ("recipes.short.restarts", 0, "at least 1"),
+    ("recipes.short.models", {"urn": {}}, "did you mean 'urnn'"),
+    ("recipes.short.models", {"urnn": {"learning_rat": 1}}, "did you mean 'learning_rate'"),
+    ("figures.figure2.experiment", "synthetic", "is not in experiments"),
+    ("figures.figure2.published", "figure9", "'figure2' or 'figure3'"),
+    ("style", {"width": 0}, "greater than 0"),
+    ("style", {"colour": "red"}, "unknown key"),
+]
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    values = copy.deepcopy(BASE)
+    *path, last = key.split(".")
+    table = values
+    for part in path:
+        table = table[part]
+    table[last] = value
+    return values
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_shipped_configurations_are_valid(path: Path) -> None:
+    config = load(yaml.safe_load(path.read_text()))
+    for name, experiment in config.experiments.items():
+        blocks = experiment.blocks()
+        covered = [r for first, last in blocks for r in range(first, last + 1)]
+        assert covered == list(range(experiment.realizations))
+        assert all(config.recipe(name, model).epochs > 0 for model in experiment.models)
+
+
+def test_the_full_protocol_is_the_papers() -> None:
+    config = load(yaml.safe_load((ROOT / "config/paper.yaml").read_text()))
+    assert [e.snr_db for e in config.experiments.values()] == [20, 15]
+    for name, experiment in config.experiments.items():
+        assert experiment.realizations == 30
+        assert experiment.hidden_units == [2, 4, 6, 8, 10, 12, 14]
+        assert experiment.models == ["rnn", "urnn", "lstm"]
+        system = experiment.system
+        assert (system.hidden_units, system.input_size, system.output_size) == (4, 2, 2)
+        assert (system.epsilon, system.time_steps, system.on_fraction) == (0.01, 1000, 0.6)
+        assert (system.trials, system.test_trials) == (1000, 300)
+        for model in experiment.models:
+            recipe = config.recipe(name, model)
+            assert (recipe.optimizer, recipe.learning_rate) == ("adam", 0.01)
+            assert (recipe.epochs, recipe.batch_size, recipe.schedule) == (100, 10, "constant")
+
+
+@pytest.mark.parametrize(("key", "value", "words"), WRONG, ids=[f"{k}={v!r}" for k, v, _ in WRONG])
+def test_wrong_values_are_explained(key: str, value: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(changed(key, value))
+    message = str(caught.value)
+    assert key.rpartition(".")[0] in message
+    assert words in message
+    assert len(message.splitlines()) <= 6
+
+
+@pytest.mark.parametrize("case", range(0, len(WRONG), 2))
+def test_snakemake_stops_with_the_message_and_no_traceback(case: int, tmp_path: Path) -> None:
+    key, value, words = WRONG[case]
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(changed(key, value)))
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--configfile", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert words in output
+    assert "Traceback" not in output
+
+
+def test_every_problem_is_said_at_once() -> None:
+    values = changed("seed", -1)
+    values["device"] = 3
+    with pytest.raises(ConfigError, match=r"(?s)2 problems.*seed.*device"):
+        load(values)
+
+
+def test_the_exported_schema_is_current() -> None:
+    stored = json.loads((ROOT / "config/schema.json").read_text())
+    assert stored == schema(), "run: python -m urnn schema > config/schema.json"
+
+
+def test_settings_of_a_stage_from_json_or_a_file(tmp_path: Path) -> None:
+    assert parse(Recipe, '{"epochs": 3}', "--recipe").epochs == 3
+    path = tmp_path / "recipe.yaml"
+    path.write_text("epochs: 4")
+    assert parse(Recipe, f"@{path}", "--recipe").epochs == 4
+    for text, words in [
+        ("{", "expected JSON"),
+        (f"@{tmp_path}/none.yaml", "cannot read"),
+        ('{"epochs": 0}', "--recipe.epochs: must be at least 1"),
+        ("[]", "mapping"),
+    ]:
+        with pytest.raises(ConfigError, match=words):
+            parse(Recipe, text, "--recipe")
+
+
+def test_what_differs_for_one_model_stands_under_it() -> None:
+    values = changed("recipes.short.models", {"urnn": {"learning_rate": 0.02}})
+    config = load(values)
+    assert config.recipe("synthetic-20dB", "urnn").learning_rate == 0.02
+    assert config.recipe("synthetic-20dB", "rnn").learning_rate == 0.01

@@ -1,0 +1,228 @@
+"""Training in lock step: replicas are independent, constraints hold, divergence stops one alone."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from urnn import RNN, models, training
+from urnn.recurrence import Spec, backend, pack, parameter_shapes, unpack
+from urnn.seeds import generator
+from urnn.settings.model import ModelSettings
+from urnn.settings.training import Recipe
+from urnn.transition import TRANSITIONS
+
+RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=0.02, validation_ratio=0.2, clip_norm=1.0)
+MODELS = {
+    "rnn": ModelSettings(),
+    "contractive_rnn": ModelSettings(transition="contractive"),
+    "urnn": ModelSettings(transition="unitary"),
+    "lstm": ModelSettings(recurrence="lstm"),
+}
+
+
+def trials(realizations: int, seed: int = 0) -> tuple[NDArray, NDArray]:
+    """Trials of small contractive systems: x, y (realization, 18 trials, 40 steps, 2)."""
+    random = np.random.default_rng(seed)
+    x = random.standard_normal((realizations, 18, 40, 2)).astype(np.float32)
+    y = np.stack(
+        [
+            RNN(0.9 * np.eye(3), *(random.standard_normal(s) for s in ((3, 2), 3, (2, 3))))(part)
+            for part in x
+        ]
+    )
+    return x, y.astype(np.float32)
+
+
+def run(
+    model: ModelSettings,
+    recipe: Recipe,
+    x: NDArray,
+    y: NDArray,
+    replicas: list[tuple[int, int]],
+    hidden: int = 3,
+    device: str = "cpu",
+) -> training.Trained:
+    """Train the replicas (realization, restart); x and y hold only the realizations they need."""
+    present = sorted({realization for realization, _ in replicas})
+    return training.train(
+        models.specification(model, hidden, 2, 2),
+        models.transition(model),
+        recipe,
+        x[present],
+        y[present],
+        [present.index(realization) for realization, _ in replicas],
+        [partial(generator, 1, "test", realization, restart) for realization, restart in replicas],
+        backend(device),
+    )
+
+
+def same(a: training.Trained, b: training.Trained, mine: Any = slice(None)) -> None:
+    for name in ("parameters", "loss", "validation_loss", "diverged", "steps"):
+        np.testing.assert_array_equal(getattr(a, name)[mine], getattr(b, name), err_msg=name)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_stack_equals_its_members_trained_alone_bit_by_bit(name: str) -> None:
+    x, y = trials(3)
+    replicas = [(s, i) for s in range(3) for i in range(2)]
+    stack = run(MODELS[name], RECIPE, x, y, replicas)
+    assert not stack.diverged.any()
+    for position, replica in enumerate(replicas):
+        same(stack, run(MODELS[name], RECIPE, x, y, [replica]), [position])
+    backwards = run(MODELS[name], RECIPE, x, y, replicas[::-1])
+    same(stack, backwards, slice(None, None, -1))
+    assert len({p.tobytes() for p in stack.parameters}) == len(replicas)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_cpu_backend_trains_like_the_float64_reference(name: str) -> None:
+    x, y = trials(2)
+    replicas = [(0, 0), (1, 0)]
+    recipe = Recipe(epochs=2, batch_size=6, learning_rate=0.001)  # gentle: no kink is crossed
+    cpu = run(MODELS[name], recipe, x, y, replicas)
+    reference = run(MODELS[name], recipe, x, y, replicas, device="reference")
+    np.testing.assert_allclose(cpu.loss, reference.loss, rtol=2e-4)
+
+
+def test_learning_lowers_the_loss() -> None:
+    x, y = trials(2)
+    for name in MODELS:
+        trained = run(MODELS[name], Recipe(epochs=40, batch_size=6), x, y, [(0, 0), (1, 0)])
+        assert np.all(trained.loss[:, -1] < 0.5 * trained.loss[:, 0]), name
+        assert np.all(trained.steps == 40 * 3)
+
+
+@pytest.mark.parametrize("hidden", [2, 8, 14])
+def test_constraints_hold_after_training(hidden: int) -> None:
+    x, y = trials(2)
+    for name, tolerance in [("urnn", 1e-5), ("contractive_rnn", 1e-6)]:
+        trained = run(MODELS[name], RECIPE, x, y, [(0, 0), (1, 0)], hidden=hidden)
+        spec = models.specification(MODELS[name], hidden, 2, 2)
+        W = unpack(spec, trained.parameters)["W"].astype(float)
+        if name == "urnn":
+            error = W.transpose(0, 2, 1) @ W - np.eye(hidden)
+            assert np.linalg.norm(error, 2, axis=(1, 2)).max() < tolerance
+        else:
+            assert np.linalg.norm(W, 2, axis=(1, 2)).max() <= 1 + tolerance
+
+
+def test_a_diverging_replica_stops_alone() -> None:
+    x, y = trials(3)
+    x[1, 5] = 1e30  # overflows the loss of realization 1 when this trial comes
+    recipe = Recipe(epochs=3, batch_size=4)
+    for name in MODELS:
+        stack = run(MODELS[name], recipe, x, y, [(0, 0), (1, 0), (2, 0)])
+        if name == "lstm":  # its gates saturate, so nothing overflows
+            assert not stack.diverged.any()
+            continue
+        np.testing.assert_array_equal(stack.diverged, [False, True, False])
+        assert np.isfinite(stack.parameters).all()
+        assert np.isnan(stack.loss[1, -1])
+        assert np.isfinite(stack.loss[[0, 2]]).all()
+        assert stack.steps[1] < stack.steps[0] == 15
+        for position in range(3):
+            same(stack, run(MODELS[name], recipe, x, y, [(position, 0)]), [position])
+
+
+def test_nan_in_the_data_of_one_touches_no_other() -> None:
+    x, y = trials(2)
+    clean = run(MODELS["rnn"], RECIPE, x, y, [(0, 0)])
+    x[1] = np.nan
+    same(run(MODELS["rnn"], RECIPE, x, y, [(0, 0), (1, 0)]), clean, [0])
+
+
+def test_the_initial_state_is_trained_only_when_asked() -> None:
+    x, y = trials(1)
+    spec = Spec("rnn", 3, 2, 2)
+    for wanted in (False, True):
+        recipe = Recipe(epochs=1, batch_size=6, train_initial_state=wanted)
+        trained = run(MODELS["rnn"], recipe, x, y, [(0, 0)])
+        assert np.any(unpack(spec, trained.parameters)["h_init"] != 0) == wanted
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_optimizers_against_torch(optimizer: str) -> None:
+    torch = pytest.importorskip("torch")
+    from urnn.optimizers import OPTIMIZERS
+
+    random = np.random.default_rng(0)
+    theta = random.standard_normal((2, 5))
+    other = torch.tensor(theta.copy(), requires_grad=True)
+    ours = OPTIMIZERS[optimizer](theta, np)
+    theirs = (
+        torch.optim.Adam([other], lr=0.01, eps=1e-12)
+        if optimizer == "adam"
+        else torch.optim.RMSprop([other], lr=0.01, alpha=0.9, eps=1e-12)
+    )
+    for _ in range(20):
+        gradient = random.standard_normal(theta.shape) + 3
+        theta = theta + ours.update(gradient, 0.01)
+        other.grad = torch.tensor(gradient)
+        theirs.step()
+    # epsilon differs in place and size, which the large gradients make small
+    np.testing.assert_allclose(theta, other.detach().numpy(), atol=1e-6)
+
+
+def test_initial_values_are_keras_ones() -> None:
+    for spec in (Spec("rnn", 6, 2, 3), Spec("lstm", 6, 2, 3)):
+        values = models.initial_parameters(spec, Recipe(), np.random.default_rng(0))
+        assert {name: value.shape for name, value in values.items()} == parameter_shapes(spec)
+        np.testing.assert_allclose(values["W"].T @ values["W"], np.eye(6), atol=1e-6)
+        rows = len(values["F"])
+        assert np.abs(values["F"]).max() <= np.sqrt(6 / (rows + 2))
+        assert np.abs(values["C"]).max() <= np.sqrt(6 / (6 + 3))
+        gates = values["b"].reshape(-1, 6)
+        expected = [[0], [1], [0], [0]] if spec.cell == "lstm" else [[0]]
+        np.testing.assert_array_equal(gates, np.repeat(expected, 6, axis=1))
+        assert not values["h_init"].any()
+    recipe = Recipe(initial_transition="identity")
+    values = models.initial_parameters(Spec("rnn", 6, 2, 3), recipe, np.random.default_rng(0))
+    np.testing.assert_array_equal(values["W"], np.eye(6))
+
+
+def test_parameters_go_to_files_and_back() -> None:
+    for spec in (Spec("rnn", 3, 2, 1), Spec("lstm", 3, 2, 1)):
+        random = np.random.default_rng(0)
+        parameters = pack(
+            spec,
+            {
+                name: random.standard_normal((6, *shape)).astype(np.float32)
+                for name, shape in parameter_shapes(spec).items()
+            },
+        )
+        variables = models.to_variables(spec, parameters, (3, 2))
+        assert variables["W"][1].shape[:2] == (3, 2)
+        flat = {name: value.reshape(6, *value.shape[2:]) for name, (_, value, _) in variables.items()}
+        np.testing.assert_array_equal(models.from_variables(spec, flat), parameters)
+
+
+def test_the_best_restart_is_chosen_without_the_test_trials() -> None:
+    nan = np.nan
+    loss = np.array([[3.0, 1, 2], [3, 1, nan], [nan, nan, nan], [1, 2, 3]])
+    validation = np.full((4, 3), nan)
+    validation[3] = [3, 2, 1]
+    diverged = np.isnan(loss)
+    diverged[1, 1] = True
+    np.testing.assert_array_equal(training.best_restart(loss, validation, diverged), [1, 0, 0, 2])
+
+
+def test_projections_are_the_nearest_matrices() -> None:
+    random = np.random.default_rng(0)
+    W = random.standard_normal((20, 5, 5))
+    unitary = TRANSITIONS["unitary"].project(W, np)
+    contractive = TRANSITIONS["contractive"].project(W, np)
+    for projected, set_ in [(unitary, "unitary"), (contractive, "contractive")]:
+        assert TRANSITIONS[set_].violation(projected, np).max() < 1e-14
+        distance = np.linalg.norm(W - projected, axis=(1, 2))
+        for _ in range(50):  # no other member of the set is nearer
+            other = TRANSITIONS[set_].project(random.standard_normal(W.shape), np)
+            assert np.all(np.linalg.norm(W - other, axis=(1, 2)) >= distance)
+    inside = 0.1 * W / np.linalg.norm(W, 2, axis=(1, 2))[:, None, None]
+    np.testing.assert_array_equal(TRANSITIONS["contractive"].project(inside, np), inside)
+    assert TRANSITIONS["free"].project(W, np) is W
+    assert not TRANSITIONS["free"].violation(W, np).any()
