@@ -18,6 +18,6 @@ include: "workflow/rules/report.smk"
 
 rule all:
     default_target: True
-    localrule: True
     input:
         "reports/index.html",
+    localrule: True

@@ -1,4 +1,4 @@
-"""Wrong configurations get the key's path, what is allowed and what was given; the schema is current."""
+"""Wrong values get the key's path, what is allowed and what was given; the schema is current."""
 
 from __future__ import annotations
 

@@ -197,7 +197,9 @@ def test_parameters_go_to_files_and_back() -> None:
         )
         variables = models.to_variables(spec, parameters, (3, 2))
         assert variables["W"][1].shape[:2] == (3, 2)
-        flat = {name: value.reshape(6, *value.shape[2:]) for name, (_, value, _) in variables.items()}
+        flat = {
+            name: value.reshape(6, *value.shape[2:]) for name, (_, value, _) in variables.items()
+        }
         np.testing.assert_array_equal(models.from_variables(spec, flat), parameters)
 
 

@@ -42,9 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         if isinstance(error, MemoryError):
             message = "out of memory; give the job more, or use a smaller block_size"
-        elif isinstance(error, OSError) or getattr(type(error), "__module__", "") != "builtins":
-            message = str(error)
-        elif _raised_by_us(error):
+        elif isinstance(error, OSError) or _raised_by_us(error):
             message = str(error)
         else:
             raise  # a bug: it deserves its traceback

@@ -48,7 +48,7 @@ class Experiment(Settings):
 
     task: Literal["synthetic"] = Field("synthetic", description="where the data comes from")
     system: SyntheticSettings = Field(
-        default_factory=SyntheticSettings, description="the true systems and their trials"
+        default_factory=lambda: SyntheticSettings(), description="the true systems and their trials"
     )
     snr_db: Annotated[float, Field(ge=-100, le=200)] = Field(
         description="signal-to-noise ratio at the output, dB"
@@ -92,7 +92,7 @@ class Config(Settings):
     models: Annotated[dict[Name, ModelEntry], Field(min_length=1)]
     recipes: Annotated[dict[Name, RecipeEntry], Field(min_length=1)]
     figures: dict[Name, Figure] = Field(default_factory=dict)
-    style: Style = Field(default_factory=Style)
+    style: Style = Field(default_factory=lambda: Style())
 
     @model_validator(mode="after")
     def _references(self) -> Config:
@@ -100,8 +100,9 @@ class Config(Settings):
 
         def known(path: str, name: str, table: Mapping[str, Any], kind: str) -> None:
             if name not in table:
+                names = ", ".join(table)
                 problems.append(
-                    f"{path}: {name!r} is not in {kind}, which has {', '.join(table)}{near(name, table)}"
+                    f"{path}: {name!r} is not in {kind}, which has {names}{near(name, table)}"
                 )
 
         for name, recipe in self.recipes.items():
@@ -121,11 +122,11 @@ class Config(Settings):
                 continue
             train = experiment.system.trials - experiment.system.test_trials
             for model in experiment.models:
-                recipe = self.recipe(name, model)
-                used = train - round(train * recipe.validation_ratio)
-                if recipe.batch_size > used:
+                resolved = self.recipe(name, model)
+                used = train - round(train * resolved.validation_ratio)
+                if resolved.batch_size > used:
                     problems.append(
-                        f"recipes.{experiment.recipe}.batch_size: {recipe.batch_size} trials for "
+                        f"recipes.{experiment.recipe}.batch_size: {resolved.batch_size} trials for "
                         f"{model}, but {path} leaves {used} training trials; at most that many"
                     )
         for name, figure in self.figures.items():
@@ -140,9 +141,7 @@ class Config(Settings):
 
     def model(self, model: str) -> ModelSettings:
         """The settings that define a model, without its label."""
-        return ModelSettings.model_validate(
-            self.models[model].model_dump(exclude={"label"}, exclude_unset=True)
-        )
+        return ModelSettings.model_validate(self.models[model].model_dump(exclude={"label"}))
 
 
 def load(values: Mapping[str, Any]) -> Config:

@@ -22,8 +22,8 @@ class Optimizer(Protocol):
 class Adam:
     """m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, change -a m / (sqrt(v) + eps).
 
-    a = learning_rate sqrt(1 - b2^t) / (1 - b1^t), b1 = 0.9, b2 = 0.999, eps = 1e-7 (Kingma, Ba 2015;
-    Keras's constants).
+    a = learning_rate sqrt(1 - b2^t) / (1 - b1^t), b1 = 0.9, b2 = 0.999, eps = 1e-7
+    (Kingma, Ba 2015; Keras's constants).
     """
 
     def __init__(self, like: Any, xp: Any) -> None:
@@ -57,7 +57,7 @@ OPTIMIZERS: dict[str, Any] = {"adam": Adam, "rmsprop": RMSProp}
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The rate of a step (0, ..., steps - 1): constant, or cosine from the first value towards 0."""
+    """The rate of a step 0, ..., steps - 1: constant, or a cosine that falls towards 0."""
     if recipe.schedule == "cosine":
         return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
     return recipe.learning_rate

@@ -128,7 +128,7 @@ class RNN:
         return self.C.shape[0]
 
     def states(self, x: ArrayLike) -> NDArray:
-        """h(0), ..., h(T-1) for inputs x (..., time, input): (..., time, hidden), float64 or complex128.
+        """h(0), ..., h(T-1): (..., time, hidden), float64 or complex128, for x (..., time, input).
 
         Raises:
             ValueError: the last axis of x is not of size m, or x has no time axis.
@@ -141,7 +141,9 @@ class RNN:
         phi = ACTIVATIONS[self.activation]
         dtype = np.result_type(self.W.dtype, x.dtype, np.float64)
         if dtype.kind == "c" and self.activation not in COMPLEX_ACTIVATIONS:
-            raise ValueError(f"x is complex, but activation {self.activation!r} has no complex form")
+            raise ValueError(
+                f"x is complex, but activation {self.activation!r} has no complex form"
+            )
         # time first and every trial in one product: the loop over time is the only loop
         drive = np.moveaxis(x @ self.F.T, -2, 0)
         states = np.empty(drive.shape, dtype)

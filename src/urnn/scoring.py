@@ -226,7 +226,7 @@ def summarise(
         cell_trained = trained.any("realization")
         wrong = ~xr.apply_ufunc(np.isfinite, scores[name]) & ~diverged & cell_trained
         if wrong.any():
-            first = wrong.where(wrong, drop=True).isel({dim: 0 for dim in wrong.dims})
+            first = wrong.where(wrong, drop=True).isel(dict.fromkeys(wrong.dims, 0))
             where = ", ".join(f"{dim} {first[dim].item()}" for dim in wrong.dims)
             raise ValueError(
                 f"scores: {name} is NaN or Inf but not marked as diverged in {int(wrong.sum())} "

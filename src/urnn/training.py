@@ -27,7 +27,7 @@ class Trained:
 
     #: (R, K) float32, where each replica stopped
     parameters: NDArray[np.float32]
-    #: (R, E) mean squared error over the training trials, during the epoch; NaN from a divergence on
+    #: (R, E) mean squared error of the training trials during the epoch; NaN after a divergence
     loss: NDArray[np.float64]
     #: (R, E) the same over the validation trials, after the epoch; NaN without validation
     validation_loss: NDArray[np.float64]
@@ -63,9 +63,9 @@ def train(
     """Train R replicas of one model to minimise mean (C h + d - y)^2 over trials, time and outputs.
 
     x (S, N, time, input) and y (S, N, time, output), float32, are the training trials of S
-    realizations; dataset (R,) says which one a replica learns from. ``generators[r](purpose)`` gives
-    the replica's own random generators, for "initial" values and for the "order" of the trials.
-    The last round(N validation_ratio) trials are kept for validation.
+    realizations; dataset (R,) says which one a replica learns from. ``generators[r](purpose)``
+    gives the replica's own random generators, for "initial" values and for the "order" of the
+    trials. The last round(N validation_ratio) trials are kept for validation.
 
     A replica whose loss or gradient is no longer finite is stopped with its last parameters and
     marked as diverged; the others go on. The last batch of an epoch is smaller where the batch size

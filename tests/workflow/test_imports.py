@@ -1,4 +1,4 @@
-"""What the rules declare as code is what their commands reach, and parsing the Snakefile is light."""
+"""What rules declare as code is what their commands reach; parsing the Snakefile is light."""
 
 from __future__ import annotations
 

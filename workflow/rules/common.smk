@@ -25,7 +25,12 @@ PYTHON = sys.executable
 # that it can change. tests/workflow compares these lists with the true closure of the imports.
 SETTINGS = ["settings", "settings.base"]
 NUMERICS = ["recurrence", "recurrence.cpu", "recurrence.reference", "recurrence.vector"]
-TRANSITIONS = ["transition", "transition.contractive", "transition.free", "transition.unitary"]
+TRANSITIONS = [
+    "transition",
+    "transition.contractive",
+    "transition.free",
+    "transition.unitary",
+]
 MODULES = {
     "data": SETTINGS
     + ["rnn", "seeds", "settings.synthetic", "storage", "tasks", "tasks.synthetic"],

@@ -3,10 +3,6 @@ rule data:
         code=code("data"),
     output:
         "results/{experiment}/data/realization-{realization}.nc",
-    params:
-        system=lambda wildcards: as_json(run.experiments[wildcards.experiment].system),
-        snr_db=lambda wildcards: run.experiments[wildcards.experiment].snr_db,
-        seed=run.seed,
     log:
         "results/logs/data/{experiment}/realization-{realization}.log",
     benchmark:
@@ -15,6 +11,10 @@ rule data:
     resources:
         mem_mb=1000,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        system=lambda wildcards: as_json(run.experiments[wildcards.experiment].system),
+        snr_db=lambda wildcards: run.experiments[wildcards.experiment].snr_db,
+        seed=run.seed,
     message:
         "{wildcards.experiment}: data of realization {wildcards.realization}"
     shell:

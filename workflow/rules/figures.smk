@@ -1,5 +1,4 @@
 rule figure:
-    localrule: True
     input:
         code=code("figure"),
         scores=lambda wildcards: f"results/{run.figures[wildcards.figure].experiment}/scores.nc",
@@ -15,23 +14,26 @@ rule figure:
             category="Figures",
         ),
         "reports/figures/{figure}.png",
+    log:
+        "results/logs/figure/{figure}.log",
+    benchmark:
+        "results/benchmarks/figure/{figure}.tsv"
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         published=lambda wildcards: run.figures[wildcards.figure].published or "",
         labels=lambda wildcards: json.dumps(
             {
                 model: run.models[model].label
-                for model in run.experiments[run.figures[wildcards.figure].experiment].models
+                for model in run.experiments[
+                    run.figures[wildcards.figure].experiment
+                ].models
             }
         ),
         style=as_json(run.style),
-    log:
-        "results/logs/figure/{figure}.log",
-    benchmark:
-        "results/benchmarks/figure/{figure}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
     message:
         "{wildcards.figure}"
     shell:

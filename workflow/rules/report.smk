@@ -1,5 +1,4 @@
 rule report:
-    localrule: True
     input:
         code=code("report"),
         template="src/urnn/page.html.jinja",
@@ -9,16 +8,17 @@ rule report:
         figures=expand("reports/figures/{figure}.svg", figure=run.figures),
     output:
         report("reports/index.html", category="Report"),
-    params:
-        config=json.dumps(config, sort_keys=False, default=str),
     log:
         "results/logs/report/index.log",
     benchmark:
         "results/benchmarks/report/index.tsv"
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        config=json.dumps(config, sort_keys=False, default=str),
     message:
         "Report page"
     shell:

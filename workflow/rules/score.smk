@@ -2,7 +2,9 @@ rule score:
     input:
         code=code("score"),
         data=lambda wildcards: data_files(
-            wildcards.experiment, 0, run.experiments[wildcards.experiment].realizations - 1
+            wildcards.experiment,
+            0,
+            run.experiments[wildcards.experiment].realizations - 1,
         ),
         models=lambda wildcards: model_files(wildcards.experiment),
     output:

@@ -16,12 +16,6 @@ rule train:
         ),
     output:
         "results/{experiment}/models/{model}/hidden-{hidden}/realizations-{first}-{last}.nc",
-    params:
-        model=lambda wildcards: as_json(run.model(wildcards.model)),
-        recipe=lambda wildcards: as_json(run.recipe(wildcards.experiment, wildcards.model)),
-        hidden_units=lambda wildcards: int(wildcards.hidden),
-        seed=run.seed,
-        device=run.device,
     log:
         "results/logs/train/{experiment}/{model}/hidden-{hidden}/realizations-{first}-{last}.log",
     benchmark:
@@ -31,6 +25,14 @@ rule train:
         mem_mb=training_megabytes,
         runtime=lambda wildcards, attempt: 120 * attempt,
         gpu=int(run.device.startswith("cuda")),
+    params:
+        model=lambda wildcards: as_json(run.model(wildcards.model)),
+        recipe=lambda wildcards: as_json(
+            run.recipe(wildcards.experiment, wildcards.model)
+        ),
+        hidden_units=lambda wildcards: int(wildcards.hidden),
+        seed=run.seed,
+        device=run.device,
     message:
         "{wildcards.experiment}: {wildcards.model} with {wildcards.hidden} hidden units, "
         "realizations {wildcards.first} to {wildcards.last}"

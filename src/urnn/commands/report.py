@@ -59,7 +59,9 @@ def run(options: argparse.Namespace) -> None:
     folder = options.results / "benchmarks"
     benchmarks = {
         stage: sorted(
-            path for name in config.experiments for path in (folder / stage).glob(f"{name}/**/*.tsv")
+            path
+            for name in config.experiments
+            for path in (folder / stage).glob(f"{name}/**/*.tsv")
         )
         for stage in ("data", "train", "score")
     }

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
                 diverged[place] = 1  # left out of the averages by rule, and counted
                 continue
             spec = models.specification(settings[name], hidden, x.shape[-1], y.shape[-1])
-            theta = models.from_variables(spec, replica)
+            theta = models.from_variables(spec, dict(replica.data_vars))
             y_hat = cpu.outputs(spec, theta, x[None], np.zeros(1, np.int64))[0]
             if not np.isfinite(y_hat).all():
                 diverged[place] = 1
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
         m, h, s = np.argwhere(~found)[0]
         raise storage.DataError(
             f"--models: no file has {names[m]} with {sizes[h]} hidden units for realization "
-            f"{realizations[s]}; train it first, or give every model the same sizes and realizations"
+            f"{realizations[s]}; train it first, or give every model the same sizes"
         )
 
     everywhere = ("model", "hidden_units", "realization")

@@ -37,7 +37,9 @@ def run(options: argparse.Namespace) -> None:
     from urnn.seeds import generator
     from urnn.tasks.synthetic import SPLIT
 
-    x, y, realizations = [], [], []
+    x: list[np.ndarray] = []
+    y: list[np.ndarray] = []
+    realizations: list[int] = []
     for path in options.data:
         data = storage.read(path, ("x", "y", "split"))
         storage.check_finite(data, path, ("x", "y"))
@@ -52,9 +54,7 @@ def run(options: argparse.Namespace) -> None:
         y.append(data["y"].values)
         realizations.append(int(data.attrs["realization"]))
 
-    spec = models.specification(
-        model, options.hidden_units, x[0].shape[-1], y[0].shape[-1]
-    )
+    spec = models.specification(model, options.hidden_units, x[0].shape[-1], y[0].shape[-1])
     replicas = [(s, i) for s in range(len(x)) for i in range(recipe.restarts)]
     identity = (options.experiment, options.name, options.hidden_units)
     trained = training.train(

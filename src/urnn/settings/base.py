@@ -1,4 +1,4 @@
-"""The base of all settings: unknown keys are errors, values are not coerced, and errors are for people."""
+"""The base of all settings: unknown keys are errors, nothing is coerced, errors are for people."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _lstm_has_no_choice(self) -> ModelSettings:
-        if self.recurrence == "lstm" and {"transition", "activation"} & self.model_fields_set:
+        if self.recurrence == "lstm" and (self.transition, self.activation) != ("free", "relu"):
             raise ValueError(
                 "an lstm has its own gates: leave transition and activation out of this model"
             )

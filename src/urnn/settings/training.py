@@ -22,12 +22,16 @@ class Recipe(Settings):
     )
     epochs: Count = Field(100, description="passes over the training trials")
     batch_size: Count = Field(10, description="trials of a step")
-    restarts: Count = Field(1, description="trainings from different initial values; the best is used")
+    restarts: Count = Field(
+        1, description="trainings from different initial values; the best is used"
+    )
     validation_ratio: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="share of the training trials kept to choose the restart; 0: by training loss"
+        0.0,
+        description="share of the training trials kept to choose the restart; 0: by training loss",
     )
     initial_transition: Literal["orthogonal", "identity"] = Field(
-        "orthogonal", description="W before training (an LSTM's: four blocks with joint orthonormal columns)"
+        "orthogonal",
+        description="W before training (an LSTM's: four blocks with joint orthonormal columns)",
     )
     forget_bias: float = Field(1.0, description="an LSTM's forget gate before training")
     train_initial_state: bool = Field(False, description="also train h(-1); otherwise it stays 0")

@@ -15,7 +15,7 @@ class Contractive:
     state_factor = 1
 
     def project(self, W: Any, xp: Any) -> Any:
-        """W with its singular values clipped at 1; a W inside the ball stays as it is, bit by bit."""
+        """W with its singular values clipped at 1; inside the ball W stays, bit by bit."""
         U, S, Vh = xp.linalg.svd(W)
         clipped = (U * xp.clip(S, None, 1.0)[:, None, :]) @ Vh
         return xp.where((S[:, 0] > 1)[:, None, None], clipped, W)

@@ -1,0 +1,104 @@
+"""The test configuration from nothing to the report, and what stands in its files."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from project import Project
+
+
+def test_every_output_is_there_and_nothing_half_written(finished: Project) -> None:
+    folder = finished.folder
+    assert (folder / "reports/index.html").is_file()
+    for name in ("figure2", "figure3"):
+        assert (folder / f"reports/figures/{name}.svg").read_text().startswith("<?xml")
+        assert (folder / f"reports/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+    left = [path for path in folder.rglob("*.tmp") if ".snakemake" not in path.parts]
+    assert left == []
+
+
+def test_files_keep_their_contract(finished: Project) -> None:
+    folder = finished.folder / "results/test-20dB"
+    path = folder / "models/lstm/hidden-04/realizations-000-001.nc"
+    with xr.open_dataset(path) as model:
+        assert dict(model["W"].sizes) == {
+            "realization": 2,
+            "restart": 2,
+            "gate": 4,
+            "hidden": 4,
+            "hidden_previous": 4,
+        }
+        assert set(model.data_vars) >= {"W", "F", "b", "C", "d", "h_init", "loss", "steps"}
+        assert model["loss"].dims == ("realization", "restart", "epoch")
+        assert model["validation_loss"].notnull().all()
+        assert model["diverged"].dims == ("realization", "restart")
+        assert model["best_restart"].dims == ("realization",)
+        assert {"config", "seed", "versions"} <= set(model.attrs)
+        best = model["validation_loss"].isel(epoch=-1).argmin("restart")
+        np.testing.assert_array_equal(model["best_restart"], best)
+    for name, bound in [("urnn", 1e-5), ("contractive_rnn", 1e-6)]:
+        for path in folder.glob(f"models/{name}/**/*.nc"):
+            with xr.open_dataset(path) as model:
+                assert float(model["transition_violation"].max()) <= bound
+    with xr.open_dataset(folder / "scores.nc") as scores:
+        assert scores["r2"].dims == ("model", "hidden_units", "realization")
+        assert dict(scores.sizes) == {"model": 4, "hidden_units": 2, "realization": 3}
+        assert scores["r2"].notnull().all()
+        assert (scores["r2"] <= scores["r2_optimal"] + 0.02).all()
+        expected = 1 / (1 + 10 ** (-scores.attrs["snr_db"] / 10))
+        np.testing.assert_allclose(scores["r2_optimal"], expected, atol=0.005)
+
+
+def test_scores_are_those_of_the_stored_parameters(finished: Project) -> None:
+    """R^2 from the files alone, with the public model and numpy, as a reader would check it."""
+    from urnn import RNN
+
+    folder = finished.folder / "results/test-20dB"
+    with xr.open_dataset(folder / "scores.nc") as scores:
+        r2 = scores["r2"].sel(model="urnn", hidden_units=4, realization=2).item()
+    with xr.open_dataset(folder / "models/urnn/hidden-04/realizations-002-002.nc") as models:
+        model = models.isel(realization=0).isel(restart=int(models["best_restart"][0]))
+        rnn = RNN(*(model[name].values for name in ("W", "F", "b", "C", "h_init")))
+        d = model["d"].values
+    with xr.open_dataset(folder / "data/realization-002.nc", mask_and_scale=False) as data:
+        test = data["split"].values == 2
+        x, y = data["x"].values[test], data["y"].values[test].astype(float)
+    error = rnn(x) + d - y
+    assert abs(1 - np.mean(error**2) / np.mean(y**2) - r2) < 1e-5
+
+
+def test_the_page_stands_alone_and_says_what_was_run(finished: Project) -> None:
+    page = (finished.folder / "reports/index.html").read_text()
+    assert not re.search(r"""(src=|<link[^>]*href=|url\()["']?(https?:)?//""", page)
+    for words in ("test-20dB", "Contractive RNN", "URNN", "2019", "snakemake", "train"):
+        assert words in page
+
+
+def test_blocks_and_cores_do_not_change_a_result(finished: Project, tmp_path: Path) -> None:
+    """The same realizations in another block, on one core, give the same bits."""
+    project = finished.copy(tmp_path / "project")
+    project.edit("config/test.yaml", "block_size: 2", "block_size: 3")
+    target = "results/test-20dB/models/urnn/hidden-04/realizations-000-002.nc"
+    project.snakemake("--cores", "1", target)
+    with xr.open_dataset(project.folder / target) as joint:
+        for first, last in [(0, 1), (2, 2)]:
+            path = (project.folder / target).with_name(f"realizations-{first:03d}-{last:03d}.nc")
+            with xr.open_dataset(path) as block:
+                part = joint.sel(realization=block["realization"])
+                for name in ("W", "F", "b", "C", "d", "loss", "best_restart"):
+                    np.testing.assert_array_equal(part[name], block[name], err_msg=name)
+
+
+def test_a_wrong_file_is_named_in_the_log(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "project")
+    path = project.folder / "results/test-15dB/data/realization-000.nc"
+    path.write_bytes(path.read_bytes()[:1000])
+    output = project.snakemake(check=False)
+    assert "realization-000.nc is not a readable NetCDF file" in output
+    assert "Traceback" not in output
+    kept = json.dumps(sorted(str(p) for p in (project.folder / "results/test-20dB").rglob("*.nc")))
+    assert "scores.nc" in kept

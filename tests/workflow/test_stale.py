@@ -1,0 +1,162 @@
+"""After each kind of change, a dry run lists exactly the jobs that the change makes stale."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable
+
+import pytest
+from project import Project
+
+CONFIG = "config/test.yaml"
+MODELS = {
+    "test-20dB": ["rnn", "contractive_rnn", "urnn", "lstm"],
+    "test-15dB": ["rnn", "urnn"],
+}
+FIGURES = ["figure2", "figure3"]
+BLOCKS = [(0, 1), (2, 2)]
+
+
+def data(experiments: Iterable[str] = MODELS, realizations: Iterable[int] = range(3)) -> list[str]:
+    return [f"{e}: data of realization {r:03d}" for e in experiments for r in realizations]
+
+
+def trainings(
+    experiments: Iterable[str] = MODELS,
+    models: Iterable[str] | None = None,
+    sizes: Iterable[int] = (2, 4),
+    blocks: Iterable[tuple[int, int]] = BLOCKS,
+) -> list[str]:
+    return [
+        f"{e}: {model} with {size:02d} hidden units, realizations {first:03d} to {last:03d}"
+        for e in experiments
+        for model in MODELS[e]
+        if models is None or model in models
+        for size in sizes
+        for first, last in blocks
+    ]
+
+
+def scores(experiments: Iterable[str] = MODELS) -> list[str]:
+    return [f"{e}: scores" for e in experiments]
+
+
+def expect(project: Project, *jobs: list[str]) -> None:
+    assert project.stale() == sorted(itertools.chain(*jobs))
+
+
+REPORT = ["Report page"]
+
+
+def test_nothing_changed(project: Project) -> None:
+    expect(project, [])
+
+
+def test_figure_style(project: Project) -> None:
+    with (project.folder / CONFIG).open("a") as file:
+        file.write("\nstyle: {dots_per_inch: 100}\n")
+    expect(project, FIGURES, REPORT)
+
+
+def test_label_of_a_model(project: Project) -> None:
+    project.edit(CONFIG, "label: LSTM", "label: Long short-term memory")
+    expect(project, ["figure2"], REPORT)  # figure 3 has no LSTM
+
+
+def test_learning_rate_of_one_model(project: Project) -> None:
+    project.edit(
+        CONFIG, "lstm: {learning_rate", "urnn: {learning_rate: 0.02}\n      lstm: {learning_rate"
+    )
+    expect(project, trainings(models=["urnn"]), scores(), FIGURES, REPORT)
+
+
+def test_learning_rate_of_all(project: Project) -> None:
+    project.edit(CONFIG, "learning_rate: 0.01", "learning_rate: 0.011")
+    others = trainings(models=["rnn", "contractive_rnn", "urnn"])  # the LSTM has its own
+    expect(project, others, scores(), FIGURES, REPORT)
+
+
+def test_one_more_hidden_size(project: Project) -> None:
+    project.edit(CONFIG, "hidden_units: [2, 4]", "hidden_units: [2, 3, 4]")
+    expect(project, trainings(sizes=[3]), scores(), FIGURES, REPORT)
+
+
+def test_one_more_model(project: Project) -> None:
+    project.edit(CONFIG, "models: [rnn, urnn]", "models: [rnn, urnn, lstm]")
+    size_and_block = [(size, block) for size in (2, 4) for block in BLOCKS]
+    new = [
+        f"test-15dB: lstm with {size:02d} hidden units, realizations {first:03d} to {last:03d}"
+        for size, (first, last) in size_and_block
+    ]
+    expect(project, new, scores(["test-15dB"]), ["figure3"], REPORT)
+
+
+def test_more_realizations_train_only_the_new_block(project: Project) -> None:
+    # as 10 -> 20 with blocks of 10: here 2 -> 4 with blocks of 2
+    project.edit(CONFIG, "realizations: 3", "realizations: 2")
+    project.snakemake()
+    expect(project, [])
+    project.edit(CONFIG, "realizations: 2", "realizations: 4")
+    project_jobs = project.stale()
+    assert project_jobs == sorted(
+        data(realizations=[3])  # 0 to 2 are there
+        + trainings(blocks=[(2, 3)])
+        + scores()
+        + FIGURES
+        + REPORT
+    )
+
+
+def test_one_snr(project: Project) -> None:
+    project.edit(CONFIG, "snr_db: 15", "snr_db: 10")
+    one = ["test-15dB"]
+    expect(project, data(one), trainings(one), scores(one), ["figure3"], REPORT)
+
+
+def test_seed(project: Project) -> None:
+    project.edit(CONFIG, "seed: 2019", "seed: 2020")
+    expect(project, data(), trainings(), scores(), FIGURES, REPORT)
+
+
+@pytest.mark.parametrize(
+    "module", ["storage", "rnn", "training", "scoring", "figures/style", "config"]
+)
+def test_an_edited_module_reruns_exactly_the_stages_that_reach_it(
+    project: Project, module: str
+) -> None:
+    reached = {
+        "storage": [data(), trainings(), scores(), FIGURES, REPORT],
+        "rnn": [data(), trainings(), scores(), FIGURES, REPORT],
+        "training": [trainings(), scores(), FIGURES, REPORT],
+        "scoring": [scores(), FIGURES, REPORT],
+        "figures/style": [FIGURES, REPORT],
+        "config": [REPORT],
+    }
+    with (project.folder / f"src/urnn/{module}.py").open("a") as file:
+        file.write("\n# edited\n")
+    expect(project, *reached[module])
+
+
+def test_touched_but_unchanged_modules_rerun_nothing(project: Project) -> None:
+    for path in (project.folder / "src/urnn").rglob("*.py"):
+        os.utime(path)
+    expect(project, [])
+
+
+def test_comments_and_resources_rerun_nothing(project: Project) -> None:
+    project.edit(CONFIG, "seed: 2019", "seed: 2019  # a comment")
+    project.edit("workflow/rules/train.smk", "120 * attempt", "240 * attempt")
+    expect(project, [])
+
+
+def test_deleted_files_are_made_again_when_something_needs_them(project: Project) -> None:
+    # data may be deleted to save space while everything made from them stands
+    (project.folder / "results/test-20dB/data/realization-002.nc").unlink()
+    expect(project, [])
+    (project.folder / "reports/figures/figure2.png").unlink()
+    expect(project, ["figure2"], REPORT)
+    project.edit(CONFIG, "hidden_units: [2, 4]", "hidden_units: [2, 3, 4]")
+    again = data(["test-20dB"], [2])
+    old = trainings(["test-20dB"], blocks=[(2, 2)])
+    expect(project, again, sorted({*old, *trainings(sizes=[3])}), scores(), FIGURES, REPORT)
