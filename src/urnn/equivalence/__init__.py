@@ -1,0 +1,124 @@
+"""The three theorems of the paper as programs: constructions, certificates and what they need.
+
+Theorem 1  `to_unitary`, `network_around`, `best_scaling`, `fewest_states_scaling`, `to_unitary_torch`
+Theorem 2  `bounded_witness`, `scaled_identity_witness`, bounds (A) `two_step_bound`,
+           (B) `eigenvalue_bound`, (C) `realization_bound`, (D) `weight_budget_bound`,
+           `cascade_unitary`, `fixed_scale_distance`, `linear_unitary`
+Theorem 3  `scalar_witness`, `saturated_pair`, `exact_errors_against_bias`, `centred_chain`,
+           `delay_chain`, `saturated_unitary`
+
+Invariances of the map are in `urnn.equivalence.invariance`; the numbers behind the figures in
+`urnn.equivalence.experiments`. Each docstring gives the status of its statement: proved,
+conditional, measured or open.
+"""
+
+from urnn.equivalence.cascade import (
+    all_pass_cascade,
+    cascade_unitary,
+    fixed_scale_distance,
+    jacobian_errors,
+    weight_budget,
+    weight_budget_bound,
+)
+from urnn.equivalence.conversion import network_around, to_unitary
+from urnn.equivalence.delay_chain import delay_chain
+from urnn.equivalence.dilation import (
+    completion,
+    completion_around,
+    defect_rank,
+    nonnegative_factor,
+    unitarity_error,
+)
+from urnn.equivalence.fewest_states import fewest_states_scaling, generic_defect
+from urnn.equivalence.invariance import (
+    direct_sum,
+    homogeneity,
+    permutation,
+    positive_scaling,
+    restart,
+    sign_flips,
+    similarity,
+    state_splitting,
+)
+from urnn.equivalence.linear_regime import linear_unitary
+from urnn.equivalence.minimality import (
+    LowerBound,
+    RealizationBound,
+    activation_patterns,
+    bounded_witness,
+    eigenvalue_bound,
+    paper_like_transition,
+    realization_bound,
+    scaled_identity_witness,
+    two_step_bound,
+    two_step_jacobians,
+)
+from urnn.equivalence.saturation import saturated_unitary, saturation_error_bound
+from urnn.equivalence.scaling import DiagonalScaling, best_scaling, dual_lower_bound
+from urnn.equivalence.sigmoid import (
+    ERROR_SLOPE,
+    centred_chain,
+    errors_against_bias,
+    exact_errors_against_bias,
+    logarithmic_slope,
+    saturated_pair,
+    scalar_witness,
+)
+from urnn.equivalence.state_bounds import entrywise_state_bound, state_norm_bound
+from urnn.equivalence.torch_rnn import UnitaryTorchRNN, from_torch, to_torch, to_unitary_torch
+
+__all__ = [
+    "ERROR_SLOPE",
+    "DiagonalScaling",
+    "LowerBound",
+    "RealizationBound",
+    "UnitaryTorchRNN",
+    "activation_patterns",
+    "all_pass_cascade",
+    "best_scaling",
+    "bounded_witness",
+    "cascade_unitary",
+    "centred_chain",
+    "completion",
+    "completion_around",
+    "defect_rank",
+    "delay_chain",
+    "direct_sum",
+    "dual_lower_bound",
+    "eigenvalue_bound",
+    "entrywise_state_bound",
+    "errors_against_bias",
+    "exact_errors_against_bias",
+    "fewest_states_scaling",
+    "fixed_scale_distance",
+    "from_torch",
+    "generic_defect",
+    "homogeneity",
+    "jacobian_errors",
+    "linear_unitary",
+    "logarithmic_slope",
+    "network_around",
+    "nonnegative_factor",
+    "paper_like_transition",
+    "permutation",
+    "positive_scaling",
+    "realization_bound",
+    "restart",
+    "saturated_pair",
+    "saturated_unitary",
+    "saturation_error_bound",
+    "scalar_witness",
+    "scaled_identity_witness",
+    "sign_flips",
+    "similarity",
+    "state_norm_bound",
+    "state_splitting",
+    "to_torch",
+    "to_unitary",
+    "to_unitary_torch",
+    "two_step_bound",
+    "two_step_jacobians",
+    "unitarity_error",
+    "weight_budget",
+    "weight_budget_bound",
+]

@@ -40,8 +40,8 @@ def _rescue(rnn: RNN) -> NDArray:
         f"{scaling.lower_bound:.6g}"
     )
     raise ValueError(
-        f"W cannot be rescued: ||W||_2 = {spectral_norm(rnn.W):.6g} and no positive diagonal D with "
-        f"||D W D^-1||_2 < 1 was found; {reason}"
+        f"W cannot be rescued: ||W||_2 = {spectral_norm(rnn.W):.6g} and no positive diagonal D "
+        f"with ||D W D^-1||_2 < 1 was found; {reason}"
     )
 
 
@@ -93,7 +93,7 @@ def _limits(
 def _with_extra_states(rnn: RNN, W: NDArray, limits: NDArray) -> RNN:
     """The network with W_u = W, extra states at 0 and extra biases -limits, rounded away from 0."""
     extra = len(W) - rnn.hidden_units
-    off = -limits * (1 + MARGIN)
+    off = 0.0 - limits * (1 + MARGIN)  # 0.0 - 0.0 is 0.0, where -0.0 would be a bias of minus zero
     if rnn.activation != "modrelu" and np.iscomplexobj(rnn.W):
         off = off[:extra] + 1j * off[extra:]
     return RNN(
@@ -114,10 +114,46 @@ def _refusal(rnn: RNN, input_bound: float | None) -> ValueError:
             "is unitary; neither was found here)"
         )
     return ValueError(
-        f"||W||_2 = {spectral_norm(rnn.W):.15g} is not below 1, so no bound on the states is known: "
-        "give a finite horizon=..., or rescale=True to look for a positive diagonal D with "
+        f"||W||_2 = {spectral_norm(rnn.W):.15g} is not below 1, so no bound on the states is "
+        "known: give a finite horizon=..., or rescale=True to look for a positive diagonal D with "
         "||D W D^-1||_2 < 1. In general the states of such a network are not bounded"
     )
+
+
+def network_around(
+    rnn: RNN,
+    W: ArrayLike,
+    input_bound: float | None = None,
+    norm: float = 2,
+    horizon: int | None = None,
+    initial_bound: float = 0.0,
+) -> RNN:
+    """The network of Theorem 1 around any W_u (N, N) whose leading n x n block is rnn.W.
+
+    What `to_unitary` does with the completion of its choice; here the completion is the caller's,
+    for example diag(I, Q1) W_u diag(I, Q2) with any unitary Q1, Q2 of the extra states, which
+    leaves the map unchanged. The arguments are those of `to_unitary`. The map is the same whether
+    or not W_u is unitary.
+
+    Raises:
+        ValueError: the leading block of W_u is not rnn.W, no bound on the states is known, or the
+            activation is neither ReLU nor modReLU.
+
+    Status: PROVED (theory notes 1.2).
+    """
+    matrix = np.asarray(W)
+    size = rnn.hidden_units
+    square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > size
+    if not square or not np.array_equal(matrix[:size, :size], rnn.W):
+        raise ValueError(f"W must be square, with rnn.W as its leading {size} x {size} block")
+    if rnn.activation not in HOMOGENEOUS:
+        raise ValueError(f"the extra states of a {rnn.activation} network cannot be switched off")
+    scale = np.ones(size)
+    rows = matrix[size:, :size]
+    limits = _limits(rows, rnn, rnn, scale, input_bound, norm, horizon, initial_bound)
+    if not np.isfinite(limits).all():
+        raise _refusal(rnn, input_bound)
+    return _with_extra_states(rnn, matrix, limits)
 
 
 def to_unitary(
@@ -189,8 +225,8 @@ def to_unitary(
         )
         raise ValueError(
             f"a contractive {rnn.activation} network has no exact equivalent by this construction "
-            f"(Theorem 3 for the sigmoid and tanh): {remedy}; delay_chain(rnn, length) is exact for "
-            "a finite number of steps"
+            f"(Theorem 3 for the sigmoid and tanh): {remedy}; delay_chain(rnn, length) is exact "
+            "for a finite number of steps"
         )
     factors = _scale_for(rnn, states, horizon, rescale, scale)
     scaled = rnn if np.all(factors == 1) else positive_scaling(rnn, factors)

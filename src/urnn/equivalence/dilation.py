@@ -131,7 +131,9 @@ def nonnegative_factor(W: NDArray, states: str = "minimal") -> NDArray | None:
     gram = (gram + gram.T) / 2
     if gram.min() < -tolerance:
         return None
-    candidates = [_pivoted_cholesky(gram, order, tolerance) for order in ("largest", "first", "last")]
+    candidates = [
+        _pivoted_cholesky(gram, order, tolerance) for order in ("largest", "first", "last")
+    ]
     values, vectors = np.linalg.eigh(gram)
     if values[0] > tolerance or states == "2n":
         candidates.append((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)

@@ -54,15 +54,17 @@ def _extreme_point(W: NDArray, objective: NDArray, start: NDArray) -> NDArray:
         return float(objective @ g / strength - logdet - np.log(g - _SMALLEST_WEIGHT).sum())
 
     strength = 1.0
-    while strength > 1e-8:
-        for _ in range(40):
+    while strength > 1e-9:
+        for _ in range(60):
             inverse = np.linalg.inv(_slack(W, weights))
             mixed = inverse @ W.T
             pushed = W @ mixed
             gap = weights - _SMALLEST_WEIGHT
             gradient = objective / strength - np.diag(inverse) + np.diag(pushed) - 1 / gap
             hessian = inverse**2 - mixed**2 - mixed.T**2 + pushed**2 + np.diag(1 / gap**2)
-            system = np.block([[hessian, np.ones((size, 1))], [np.ones((1, size)), np.zeros((1, 1))]])
+            system = np.block(
+                [[hessian, np.ones((size, 1))], [np.ones((1, size)), np.zeros((1, 1))]]
+            )
             step = np.linalg.solve(system, np.append(-gradient, 0.0))[:size]
             decrease, length, value = -gradient @ step, 1.0, barrier(weights, strength)
             while barrier(weights + length * step, strength) > value - 1e-4 * length * decrease:
@@ -72,7 +74,7 @@ def _extreme_point(W: NDArray, objective: NDArray, start: NDArray) -> NDArray:
             if length < 1e-10:
                 break
             weights = weights + length * step
-            if decrease < 1e-8:
+            if decrease < 1e-10:
                 break
         strength /= 5
     return weights
@@ -105,7 +107,7 @@ def attained_defect(W: NDArray, scale: NDArray) -> int | None:
     return int((singular < 1 - tolerance).sum())
 
 
-def fewest_states_scaling(W: NDArray, attempts: int = 20, seed: int = 0) -> tuple[NDArray, int]:
+def fewest_states_scaling(W: NDArray, attempts: int = 40, seed: int = 0) -> tuple[NDArray, int]:
     """(D, d): a positive diagonal with ||D W D^-1|| = 1 (to 4e-15 n) and defect d, d small.
 
     Random linear objectives over the spectrahedron {G diagonal, tr G = n, G - W^T G W >= 0} lead to

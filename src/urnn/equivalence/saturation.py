@@ -1,8 +1,9 @@
 """Near-exact unitary equivalents of contractive tanh and sigmoid networks.
 
-Theorem 3 forbids an exact one. But an extra unit with the bias -beta saturates, at -1 + 2 e^(-2 beta)
-(tanh) or e^(-beta) (sigmoid), and what remains of it fades exponentially with beta: with 2n states
-the infimum of the error is 0, and in float64 the error is at roundoff from beta = 20 or 40 on.
+Theorem 3 forbids an exact one. But an extra unit with the bias -beta saturates, at
+-1 + 2 e^(-2 beta) (tanh) or e^(-beta) (sigmoid), and what remains of it fades exponentially with
+beta: with 2n states the infimum of the error is 0, and in float64 the error is at roundoff from
+beta = 20 or 40 on.
 
 Source: the project's theory notes 3.2. The error bound is PROVED here; the rates are measured.
 """
@@ -29,15 +30,15 @@ def saturated_unitary(
 ) -> RNN:
     """An orthogonal network whose map differs by at most `saturation_error_bound`.
 
-    W_u is the completion of W. Every extra unit has a pre-activation of at most -saturation = -beta,
+    W_u is the completion of W. Every extra unit has a pre-activation of at most -beta, -saturation,
     as all states are bounded (by 1, and by |h(-1)| at the start), so no input bound is needed:
 
         tanh     b_x = -beta - sum_j |[W_21 W_22]_ij| s_j,   b_1 += W_12 1,   h_x(-1) = -1
         sigmoid  b_x = -beta - sum_j |[W_21 W_22]_ij| s_j,                    h_x(-1) =  0
 
     with s_j = max(1, |h_j(-1)|, initial_bound): the result may also be started at [h; h_x(-1)] with
-    any |h_j| up to ``initial_bound``. (Sigmoid states that start at h(-1) >= 0 need only the positive
-    entries of the sum.)
+    any |h_j| up to ``initial_bound``. (Sigmoid states that start at h(-1) >= 0 need only the
+    positive entries of the sum.)
 
     Returns:
         A network with n + rank(I - W^T W) ("minimal") or 2n states, W_u orthogonal, float64.

@@ -34,7 +34,8 @@ class DiagonalScaling:
     norm         ||D W D^-1||_2, an upper bound on tau*
     lower_bound  no positive diagonal reaches a norm below this
     certificate  X, positive semidefinite, (n, n), with
-                 lower_bound^2 = min_i (W X W^H)_ii / X_ii; None where the bound is the spectral radius
+                 lower_bound^2 = min_i (W X W^H)_ii / X_ii; None where the spectral radius is the
+                 better lower bound
     """
 
     scale: NDArray

@@ -1,0 +1,100 @@
+"""As long as no ReLU switches, n_min + mu states are enough: the certificate (C) is sharp.
+
+Where every reachable state stays positive the network is affine, and any similarity T keeps its map
+as long as T h stays positive too. T is chosen so that T W T^-1 is a contraction of defect mu.
+
+Source: the project's theory notes 2.3 (PROVED, beyond the paper).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_discrete_lyapunov
+
+from urnn.equivalence.dilation import completion
+from urnn.equivalence.state_bounds import spectral_radius
+from urnn.rnn import RNN
+
+
+def _sum_of_gains(rows: NDArray, W: NDArray, F: NDArray) -> NDArray:
+    """sup over ||x||_inf <= 1 of rows (h - hbar): sum_j |rows W^j F| 1."""
+    total, power = np.zeros(len(rows)), rows
+    for _ in range(100_000):
+        term = np.abs(power @ F).sum(axis=1)
+        total = total + term
+        if term.max(initial=0.0) <= 1e-17 * max(1.0, total.max(initial=0.0)):
+            break
+        power = power @ W
+    return total * (1 + 1e-9)
+
+
+def _aligned(root: NDArray) -> NDArray:
+    """A rotation of ``root`` (L^T L = G) that sends 1 = (1, ..., 1) to a positive multiple of 1."""
+    size = len(root)
+    reached = root @ np.ones(size)
+    normal = reached / np.linalg.norm(reached) - np.ones(size) / np.sqrt(size)
+    if np.linalg.norm(normal) < 1e-12:
+        return root
+    return root - 2 * np.outer(normal, normal @ root) / (normal @ normal)
+
+
+def linear_unitary(
+    W: NDArray, F: NDArray, C: NDArray, extra_states: int = 1, attempts: int = 100, seed: int = 0
+) -> tuple[RNN, RNN]:
+    """(rnn, urnn) with W, F, C, always-on ReLUs for ||x||_inf <= 1, and n + mu states in the URNN.
+
+    mu = ``extra_states`` is at least the largest geometric multiplicity of an eigenvalue of W. With
+    Q (mu, n) random, G = sum_j (W^T)^j Q^T Q W^j = L^T L (Stein's equation G - W^T G W = Q^T Q),
+    the block L W L^-1 has defect mu; L is rotated so that L 1 is a multiple of 1, which keeps the
+    new states positive, and the mu extra states are switched off by their biases. The bias of the
+    network, b = (I - W) hbar with h(-1) = hbar = s 1, is chosen large enough for both to stay on.
+
+    Args:
+        W, F, C: real, W of spectral radius below 1; the pair (W, Q) must be observable.
+        attempts: how many Q are tried; the one with the best conditioned G is kept.
+
+    Raises:
+        ValueError: spectral radius 1 or more, or no Q with a positive definite G and defect mu.
+
+    Status: PROVED; measured to 4e-12 (the condition of G, about 70, and the distance of the kept
+    singular values from 1 enter the rounding).
+    """
+    size = len(W)
+    if spectral_radius(W) >= 1:
+        raise ValueError("the linear regime needs a spectral radius below 1")
+    generator = np.random.default_rng(seed)
+    gramian, condition = None, np.inf
+    for _ in range(attempts):
+        Q = generator.standard_normal((extra_states, size))
+        candidate = solve_discrete_lyapunov(W.T, Q.T @ Q)
+        values = np.linalg.eigvalsh(candidate)
+        if values[0] > 0 and values[-1] / values[0] < condition:
+            gramian, condition = candidate, float(values[-1] / values[0])
+    if gramian is None:
+        raise ValueError(
+            "no observable pair (W, Q) was found: extra_states is below the multiplicity"
+        )
+    into = _aligned(np.linalg.cholesky((gramian + gramian.T) / 2).T)
+    back = np.linalg.inv(into)
+    unitary = completion(into @ W @ back, "minimal", tolerance=1e-9)
+    extra = len(unitary) - size
+    if extra > extra_states:
+        raise ValueError(
+            f"the defect is {extra}, not {extra_states}: the problem is ill conditioned"
+        )
+    here = _sum_of_gains(np.eye(size), W, F)
+    there = _sum_of_gains(into, W, F) / (into @ np.ones(size))
+    level = np.full(size, 1.1 * max(here.max(), there.max()))
+    b = (np.eye(size) - W) @ level
+    rows = unitary[size:, :size] @ into
+    off = -(np.abs(rows @ level) + _sum_of_gains(rows, W, F)) - 1e-6
+    m, p = F.shape[1], len(C)
+    urnn = RNN(
+        unitary,
+        np.vstack([into @ F, np.zeros((extra, m))]),
+        np.append(into @ b, off),
+        np.hstack([C @ back, np.zeros((p, extra))]),
+        np.append(into @ level, np.zeros(extra)),
+    )
+    return RNN(W, F, b, C, level), urnn

@@ -1,0 +1,153 @@
+"""Theorem 3: no finite URNN equals a contractive sigmoid RNN, though 2n states come ever nearer.
+
+The witness is scalar: h(k) = sig(w h(k-1) + f x(k) + b), y = h, with f != 0 and |w| != 1. Float64
+cannot exhibit the theorem, since the error of a saturated pair falls below the last bit; its slope
+against the bias can, and arithmetic of many digits can.
+
+Source: the paper, Theorem 3; the project's theory notes 3.1 (the proof; its lemma on independence
+is at sketch level) and 3.2 (the infimum, measured, with an easy estimate).
+"""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from urnn.equivalence.delay_chain import delay_chain
+from urnn.rnn import RNN
+
+#: d log(error) / d beta of a saturated pair: the residue is e^-beta, or 2 e^(-2 beta).
+ERROR_SLOPE = {"sigmoid": -1.0, "tanh": -2.0}
+_RESTING = {"sigmoid": 0.0, "tanh": -1.0}
+
+
+def _require_known(activation: str) -> None:
+    if activation not in _RESTING:
+        raise ValueError(f'activation must be "sigmoid" or "tanh", but it is {activation!r}')
+
+
+def scalar_witness(
+    weight: float = 0.5, gain: float = 1.0, bias: float = 0.0, activation: str = "sigmoid"
+) -> RNN:
+    """h(k) = phi(w h(k-1) + f x(k) + b), y = h, h(-1) = 0: no finite real URNN has this map.
+
+    On no non-empty open set of inputs, for all k. activation "sigmoid" or "tanh".
+
+    Raises:
+        ValueError: |weight| = 1 or gain = 0, where the theorem does not hold; another activation.
+
+    Status: PROVED for |w| != 1, f != 0, by analyticity, a lemma on the independence of the units'
+    functions (written at sketch level), and the norm of W_u (theory notes 3.1).
+    """
+    _require_known(activation)
+    if abs(weight) == 1 or gain == 0:
+        raise ValueError("Theorem 3 needs |weight| != 1 and gain != 0")
+    return RNN([[weight]], [[gain]], [bias], [[1.0]], [0.0], activation)
+
+
+def saturated_pair(witness: RNN, bias: float) -> RNN:
+    """The URNN with 2 states and the extra bias -``bias`` for a scalar contractive ``witness``.
+
+        W_u = [w g; g -w],  g = sqrt(1 - w^2),  b_u = (b - g c, -bias),  h_u(-1) = (h(-1), c)
+
+    with the resting value c = 0 (sigmoid) or -1 (tanh).
+
+    Raises:
+        ValueError: the witness is not scalar, not contractive, or neither sigmoid nor tanh.
+
+    Status: near, never equal: PROVED (Theorem 3). Error e^(-bias) or e^(-2 bias) to a constant.
+    """
+    _require_known(witness.activation)
+    weight = float(witness.W[0, 0])
+    if witness.hidden_units != 1 or abs(weight) >= 1:
+        raise ValueError("the witness must be scalar with |w| < 1")
+    resting = _RESTING[witness.activation]
+    leak = np.sqrt((1 - weight) * (1 + weight))
+    return RNN(
+        [[weight, leak], [leak, -weight]],
+        [[witness.F[0, 0]], [0.0]],
+        [witness.b[0] - leak * resting, -bias],
+        [[witness.C[0, 0], 0.0]],
+        [witness.h_init[0], resting],
+        witness.activation,
+    )
+
+
+def centred_chain(witness: RNN, states: int, expected_state: float = 0.6) -> RNN:
+    """The scalar witness with N = ``states`` >= 2 and bounded biases: `delay_chain` centred at 0.
+
+    Each sigmoid unit of the chain has the slope 1/4, so the error falls by 1/4 per state (measured:
+    0.243 to 0.255); a tanh chain has the slope 1 and gains almost nothing.
+
+    Raises:
+        ValueError: fewer than 2 states, or a witness that is expansive.
+    """
+    if states < 2:
+        raise ValueError(f"states must be at least 2, but it is {states}")
+    expected = expected_state if witness.activation == "sigmoid" else 0.0
+    return delay_chain(witness, states - 1, centre=0.0, expected_state=expected)
+
+
+def errors_against_bias(witness: RNN, biases: ArrayLike, x: ArrayLike) -> NDArray:
+    """max |y - y_u| in float64 for each extra bias of `saturated_pair`, on the inputs x.
+
+    biases (B,), x (..., time, 1) -> (B,). Reaches exactly 0.0 at large biases: roundoff, not
+    equality (compare `exact_errors_against_bias`).
+    """
+    y = witness(x)
+    pairs = [saturated_pair(witness, float(bias)) for bias in np.ravel(biases)]
+    return np.array([np.abs(pair(x) - y).max() for pair in pairs])
+
+
+def exact_errors_against_bias(
+    witness: RNN, biases: ArrayLike, x: ArrayLike, digits: int = 120
+) -> list[mpmath.mpf]:
+    """max_k |y(k) - y_u(k)| of `saturated_pair` in arithmetic of ``digits`` digits.
+
+    biases (B,), x (time,) -> B numbers, all positive as long as the digits suffice (the error is
+    about e^(-bias), or e^(-2 bias) for tanh). The leak sqrt(1 - w^2) is computed at that precision,
+    so W_u is orthogonal to that precision.
+
+    Raises:
+        ValueError: as `saturated_pair`.
+    """
+    saturated_pair(witness, 0.0)  # the refusals
+    inputs = np.ravel(np.asarray(x, dtype=float))
+    results = []
+    with mpmath.workdps(digits):
+        weight, gain, offset, start = (
+            mpmath.mpf(float(value))
+            for value in (witness.W[0, 0], witness.F[0, 0], witness.b[0], witness.h_init[0])
+        )
+        leak = mpmath.sqrt(1 - weight**2)
+        resting = mpmath.mpf(_RESTING[witness.activation])
+        readout = abs(mpmath.mpf(float(witness.C[0, 0])))
+
+        def phi(z: mpmath.mpf) -> mpmath.mpf:
+            return mpmath.tanh(z) if witness.activation == "tanh" else 1 / (1 + mpmath.exp(-z))
+
+        for bias in np.ravel(np.asarray(biases, dtype=float)):
+            state, first, second, error = start, start, resting, mpmath.mpf(0)
+            for value in inputs:
+                drive = gain * mpmath.mpf(value) + offset
+                state = phi(weight * state + drive)
+                first, second = (
+                    phi(weight * first + leak * (second - resting) + drive),
+                    phi(leak * first - weight * second - mpmath.mpf(bias)),
+                )
+                error = max(error, readout * abs(state - first))
+            results.append(error)
+    return results
+
+
+def logarithmic_slope(biases: ArrayLike, errors: list[mpmath.mpf] | ArrayLike) -> float:
+    """The least-squares slope of log(error) against the bias; `ERROR_SLOPE` is what theory says.
+
+    Raises:
+        ValueError: an error that is not positive.
+    """
+    values = [float(mpmath.log(error)) if error > 0 else np.nan for error in errors]
+    if not np.isfinite(values).all():
+        raise ValueError("every error must be positive to have a logarithm")
+    return float(np.polyfit(np.asarray(biases, dtype=float), values, 1)[0])
