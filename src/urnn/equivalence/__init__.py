@@ -1,6 +1,7 @@
 """The three theorems of the paper as programs: constructions, certificates and what they need.
 
-Theorem 1  `to_unitary`, `network_around`, `best_scaling`, `fewest_states_scaling`, `to_unitary_torch`
+Theorem 1  `to_unitary`, `network_around`, `best_scaling`, `fewest_states_scaling`,
+           `to_unitary_torch`
 Theorem 2  `bounded_witness`, `scaled_identity_witness`, bounds (A) `two_step_bound`,
            (B) `eigenvalue_bound`, (C) `realization_bound`, (D) `weight_budget_bound`,
            `cascade_unitary`, `fixed_scale_distance`, `linear_unitary`

@@ -69,7 +69,7 @@ def linear_unitary(
         Q = generator.standard_normal((extra_states, size))
         candidate = solve_discrete_lyapunov(W.T, Q.T @ Q)
         values = np.linalg.eigvalsh(candidate)
-        if values[0] > 0 and values[-1] / values[0] < condition:
+        if values[0] > 1e-12 * values[-1] and values[-1] / values[0] < condition:
             gramian, condition = candidate, float(values[-1] / values[0])
     if gramian is None:
         raise ValueError(

@@ -104,6 +104,11 @@ def best_scaling(W: NDArray, target: float | None = None) -> DiagonalScaling:
     goal = -np.inf if target is None else target
     if best_norm == 0:
         return DiagonalScaling(np.ones(size), 0.0, 0.0, None)
+
+    def stop_at_the_target(current: NDArray) -> None:
+        if spectral_norm(_scaled(W, current)) <= goal:
+            raise StopIteration  # on the way to an infimum that is not attained, D grows for ever
+
     for exponent in _EXPONENTS:
         if best_norm <= goal or best_norm - lower <= 1e-10 * best_norm:
             break
@@ -113,6 +118,7 @@ def best_scaling(W: NDArray, target: float | None = None) -> DiagonalScaling:
             args=(W, exponent),
             jac=True,
             method="L-BFGS-B",
+            callback=stop_at_the_target,
             bounds=[(-_LARGEST_LOGARITHM, _LARGEST_LOGARITHM)] * size,
             options={"maxiter": 500, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 30},
         )

@@ -10,6 +10,9 @@ is at sketch level) and 3.2 (the infimum, measured, with an easy estimate).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -141,7 +144,7 @@ def exact_errors_against_bias(
     return results
 
 
-def logarithmic_slope(biases: ArrayLike, errors: list[mpmath.mpf] | ArrayLike) -> float:
+def logarithmic_slope(biases: ArrayLike, errors: Sequence[Any] | NDArray) -> float:
     """The least-squares slope of log(error) against the bias; `ERROR_SLOPE` is what theory says.
 
     Raises:
