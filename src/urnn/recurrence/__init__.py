@@ -1,0 +1,191 @@
+"""The recurrence: outputs, loss and gradients of a stack of replicas; one contract, two backends.
+
+    rnn:   h_t = phi(W h_{t-1} + F x_t + b)
+    lstm:  i, f, g, o = gates of W h_{t-1} + F x_t + b (sigmoid, sigmoid, tanh, sigmoid)
+           c_t = f c_{t-1} + i g,  h_t = o tanh(c_t)
+    both:  y_t = C h_t + d,  h_{-1} = h_init,  c_{-1} = c_init
+
+R replicas of one model of one shape are computed together; their parameters are the rows of theta
+(R, K). `reference` is a readable loop in torch, for every device and float64, and the oracle of the
+tests; `cpu` is compiled by Numba, in float32. This module is light: each backend is imported when it
+is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+CELLS = ("rnn", "lstm")
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "identity")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is computed: the cell ("rnn" or "lstm"), its sizes, and the activation of an rnn.
+
+    Raises:
+        ValueError: an unknown cell or activation, or a size below 1.
+    """
+
+    cell: str
+    hidden: int
+    input: int
+    output: int
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        if self.cell not in CELLS:
+            raise ValueError(f"cell must be one of {', '.join(CELLS)}, but it is {self.cell!r}")
+        if self.activation not in ACTIVATIONS:
+            known = ", ".join(ACTIVATIONS)
+            raise ValueError(f"activation must be one of {known}, but it is {self.activation!r}")
+        for name in ("hidden", "input", "output"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, but it is {getattr(self, name)}")
+
+
+def parameter_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
+    """Shapes by name, in the order of theta; an LSTM's rows are gates i, f, g, o as in torch."""
+    n, m, p = spec.hidden, spec.input, spec.output
+    rows = 4 * n if spec.cell == "lstm" else n
+    shapes: dict[str, tuple[int, ...]] = {
+        "W": (rows, n),
+        "F": (rows, m),
+        "b": (rows,),
+        "C": (p, n),
+        "d": (p,),
+        "h_init": (n,),
+    }
+    return shapes | {"c_init": (n,)} if spec.cell == "lstm" else shapes
+
+
+def parameter_count(spec: Spec) -> int:
+    """K, the length of a row of theta."""
+    return sum(math.prod(shape) for shape in parameter_shapes(spec).values())
+
+
+def pack(spec: Spec, parameters: Mapping[str, Any]) -> Any:
+    """theta (R, K) from arrays or tensors (R, ...) by name; they are copied.
+
+    Raises:
+        ValueError: a parameter is missing or has another shape.
+    """
+    parts = []
+    for name, shape in parameter_shapes(spec).items():
+        if name not in parameters:
+            raise ValueError(f"parameters lack {name}")
+        value = parameters[name]
+        if tuple(value.shape[1:]) != shape:
+            raise ValueError(
+                f"{name} must have the shape (replicas, {', '.join(map(str, shape))}), "
+                f"but it has {tuple(value.shape)}"
+            )
+        parts.append(value.reshape(value.shape[0], -1))
+    if type(parts[0]).__module__.startswith("torch"):
+        import torch
+
+        return torch.cat(parts, dim=1)
+    import numpy as np
+
+    return np.concatenate(parts, axis=1)
+
+
+def unpack(spec: Spec, theta: Any) -> dict[str, Any]:
+    """The parameters by name, (R, ...), as views: writing to one writes to theta (R, K)."""
+    views, start = {}, 0
+    for name, shape in parameter_shapes(spec).items():
+        size = math.prod(shape)
+        # splitting the last axis never copies, neither in numpy nor in torch
+        views[name] = theta[:, start : start + size].reshape(theta.shape[0], *shape)
+        start += size
+    return views
+
+
+class Backend(Protocol):
+    """Where a stack is computed. Arrays are numpy's or torch's, by ``xp``."""
+
+    name: str
+    xp: ModuleType
+
+    def asarray(self, values: Any) -> Any:
+        """A numpy array in the backend's floating point type, on its device."""
+        ...
+
+    def to_numpy(self, array: Any) -> Any:
+        """The array of this backend as numpy's."""
+        ...
+
+    def step(self, spec: Spec) -> Any:
+        """A function (theta, x, y, dataset, trials) -> (loss, gradient).
+
+        theta (R, K); x (S, N, time, input) and y (S, N, time, output): trials of S datasets;
+        dataset (R,) int64: which one a replica learns from; trials (R, B) int64: its minibatch.
+        loss (R,) float64 is the mean of (C h + d - y)^2 over batch, time and outputs, gradient (R, K)
+        its gradient with respect to all parameters, h_init and c_init included. Both may be buffers
+        that the next call writes to. Each row is the same bits whatever the other rows are, and a NaN
+        or Inf in one replica touches no other.
+
+        Raises:
+            ValueError: shapes that do not fit or indices out of range; the message names which.
+        """
+        ...
+
+    def outputs(self, spec: Spec, theta: Any, x: Any, dataset: Any) -> Any:
+        """y (R, B, time, output) for x (S, B, time, input) and dataset (R,); raises as `step`."""
+        ...
+
+
+def backend(device: str) -> Backend:
+    """The backend for a device: "cpu", "reference" (torch, float64), "cuda" or "cuda:N" (torch).
+
+    Raises:
+        ValueError: an unknown device, or one that this machine does not have.
+    """
+    if device == "cpu":
+        from urnn.recurrence.cpu import CpuBackend
+
+        return CpuBackend()
+    from urnn.recurrence.reference import TorchBackend
+
+    return TorchBackend(device)
+
+
+def check_step(spec: Spec, theta: Any, x: Any, y: Any, dataset: Any, trials: Any) -> None:
+    """Refuse what a kernel would read out of bounds; y is None where only outputs are wanted.
+
+    Raises:
+        ValueError: names the argument, the shape or range it must have, and what it has.
+    """
+    replicas = theta.shape[0] if theta.ndim == 2 else -1
+    sets, number = x.shape[:2] if x.ndim == 4 else (-1, -1)
+    length = x.shape[2] if x.ndim == 4 else -1
+    shapes: dict[str, tuple[Any, tuple[Any, ...]]] = {
+        "theta": (theta, ("replicas", parameter_count(spec))),
+        "x": (x, ("datasets", "trials", "time", spec.input)),
+        "dataset": (dataset, (replicas,)),
+        "trials": (trials, (replicas, "batch")),
+    }
+    if y is not None:
+        shapes["y"] = (y, (sets, number, length, spec.output))
+    for name, (array, wanted) in shapes.items():
+        shape = tuple(array.shape)
+        fits = len(shape) == len(wanted) and all(
+            size > 0 if isinstance(dim, str) else size == dim
+            for size, dim in zip(shape, wanted, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"{name} must have the shape ({', '.join(map(str, wanted))}), but it has {shape}"
+            )
+    for name, array, limit in (("dataset", dataset, sets), ("trials", trials, number)):
+        if str(array.dtype).rpartition(".")[2] != "int64":
+            raise ValueError(f"{name} must be int64, but it is {array.dtype}")
+        if array.min() < 0 or array.max() >= limit:
+            raise ValueError(
+                f"{name} must be at least 0 and below {limit}, "
+                f"but it goes from {int(array.min())} to {int(array.max())}"
+            )

@@ -1,0 +1,501 @@
+"""Micro-kernels of the CPU backend: LLVM IR with explicit vectors of 8 float32, called from Numba.
+
+Numba vectorises the forward pass well by itself, but not the reduction of the gradient of W over
+time and batch; with explicit vectors and register tiles both run near the machine's peak. Only
+generic LLVM operations are emitted (<8 x float> arithmetic, llvm.fma, llvm.prefetch), so LLVM maps
+them to whatever vectors the processor has, or to scalars.
+
+Layout: arrays are float32, C order, and an offset counts elements. A row holds VECTORS * 8 lanes, a
+lane being one trial of one model. WIDE = 1: several models share a vector, so weights carry 8 lanes
+each, [..., 8]; WIDE = 0: one model, and weights are scalars that are broadcast.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+
+LANES = 8
+_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+_FLOAT, _INT32, _INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+_BYTE_POINTER = ir.IntType(8).as_pointer()
+
+#: activations of the plain recurrence, by the number that a kernel is compiled for
+ACTIVATIONS = {"relu": 0, "tanh": 1, "sigmoid": 2, "identity": 3}
+#: columns up to which a loop over them is unrolled
+_UNROLLED = 4
+#: time steps ahead of which the backward pass fetches the states that it walks down
+_PREFETCHED = 2
+#: vectors that an LSTM's forward pass holds at once: 4 gates x 3 + 3 + 1 = 16 registers
+_LSTM_VECTORS = 3
+#: tanh(x) = x P(x^2) / Q(x^2) for |x| < 7.9, relative error below 1.3e-7
+_TANH_P = (0.9999998695030362, 0.129344228611915, 0.0029604786883304303, 1.1531890560260793e-05)
+_TANH_Q = (
+    1.0,
+    0.4626764965114621,
+    0.023854105867337053,
+    0.00024001277480067743,
+    2.4925629941710795e-07,
+)
+_TANH_LIMIT = 7.9
+
+Offset = Any  # a Python int or an LLVM value: offsets that are known stay constants
+
+
+class Emitter:
+    """Emits the body of one micro-kernel. Its arguments are attributes: pointers, values, ints."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any, names: Any):
+        self.builder = builder
+        for name, kind, value in zip(names, signature.args, arguments, strict=True):
+            if isinstance(kind, types.Array):
+                setattr(self, name, context.make_array(kind)(context, builder, value).data)
+            elif isinstance(kind, types.IntegerLiteral) and name.isupper():
+                setattr(self, name, kind.literal_value)
+            else:
+                setattr(self, name, context.cast(builder, value, kind, types.int64))
+
+    def __getattr__(self, name: str) -> Any:  # for the type checker: set in __init__
+        raise AttributeError(name)
+
+    # offsets
+
+    def plus(self, *parts: Offset) -> Offset:
+        total = sum(part for part in parts if isinstance(part, int))
+        values = [part for part in parts if not isinstance(part, int)]
+        if not values:
+            return total
+        result = values[0]
+        for value in values[1:]:
+            result = self.builder.add(result, value)
+        return self.builder.add(result, ir.Constant(_INT64, total)) if total else result
+
+    def times(self, part: Offset, factor: int) -> Offset:
+        if isinstance(part, int):
+            return part * factor
+        return part if factor == 1 else self.builder.mul(part, ir.Constant(_INT64, factor))
+
+    def _address(self, base: Any, offset: Offset, kind: Any) -> Any:
+        offset = ir.Constant(_INT64, offset) if isinstance(offset, int) else offset
+        return self.builder.bitcast(self.builder.gep(base, [offset]), kind.as_pointer())
+
+    # memory
+
+    def load(self, base: Any, *offset: Offset) -> Any:
+        value = self.builder.load(self._address(base, self.plus(*offset), _VECTOR))
+        value.align = 4  # rows need not start at a multiple of a vector's size
+        return value
+
+    def store(self, value: Any, base: Any, *offset: Offset) -> None:
+        self.builder.store(value, self._address(base, self.plus(*offset), _VECTOR)).align = 4
+
+    def weight(self, base: Any, index: Offset) -> Any:
+        """A weight in all lanes: as it lies there (WIDE), or a scalar broadcast."""
+        if self.WIDE:
+            return self.load(base, self.times(index, LANES))
+        scalar = self.builder.load(self._address(base, index, _FLOAT))
+        scalar.align = 4
+        undefined = ir.Constant(_VECTOR, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.Constant(_INT32, 0))
+        zeros = ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES)
+        return self.builder.shuffle_vector(first, undefined, zeros)
+
+    def prefetch(self, base: Any, *offset: Offset) -> None:
+        """Ask for a cache line; an address outside the array is harmless."""
+        kind = ir.FunctionType(ir.VoidType(), [_BYTE_POINTER, _INT32, _INT32, _INT32])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        address = self._address(base, self.plus(*offset), ir.IntType(8))
+        read, keep, data = (ir.Constant(_INT32, value) for value in (0, 3, 1))
+        self.builder.call(function, [address, read, keep, data])
+
+    # arithmetic
+
+    def constant(self, value: float) -> Any:
+        return ir.Constant(_VECTOR, [float(value)] * LANES)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """a b + c, rounded once."""
+        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.fma.v8f32")
+        return self.builder.call(function, [a, b, c])
+
+    def where(self, comparison: str, a: Any, b: Any, yes: Any, no: Any) -> Any:
+        """`yes` where a <comparison> b, `no` elsewhere and where one of them is NaN."""
+        return self.builder.select(self.builder.fcmp_ordered(comparison, a, b), yes, no)
+
+    def tanh(self, x: Any, half: bool = False) -> Any:
+        """tanh(x), or tanh(x / 2) / 2 with the factors folded into the coefficients."""
+        b, k = self.builder, self.constant
+        scale, limit = (0.25, 2 * _TANH_LIMIT) if half else (1.0, _TANH_LIMIT)
+        # comparisons that are false for NaN keep it
+        x = self.where(">", x, k(limit), k(limit), x)
+        x = self.where("<", x, k(-limit), k(-limit), x)
+        p = [k(c * scale**i * scale) for i, c in enumerate(_TANH_P)]
+        q = [k(c * scale**i) for i, c in enumerate(_TANH_Q)]
+        y = b.fmul(x, x)
+        y2 = b.fmul(y, y)
+        numerator = self.fma(self.fma(p[3], y, p[2]), y2, self.fma(p[1], y, p[0]))
+        high = self.fma(self.fma(q[4], y, q[3]), y, q[2])
+        denominator = self.fma(high, y2, self.fma(q[1], y, q[0]))
+        return b.fdiv(b.fmul(x, numerator), denominator)
+
+    def sigmoid(self, x: Any) -> Any:
+        """1 / (1 + exp(-x)) = 1/2 + tanh(x / 2) / 2."""
+        return self.builder.fadd(self.tanh(x, half=True), self.constant(0.5))
+
+    def activate(self, z: Any) -> Any:
+        """phi(z); NaN stays NaN."""
+        if self.ACTIVATION == ACTIVATIONS["relu"]:
+            return self.where("<", z, self.constant(0), self.constant(0), z)
+        if self.ACTIVATION == ACTIVATIONS["tanh"]:
+            return self.tanh(z)
+        return self.sigmoid(z) if self.ACTIVATION == ACTIVATIONS["sigmoid"] else z
+
+    def through_activation(self, gradient: Any, h: Any) -> Any:
+        """gradient * phi'(z), from h = phi(z)."""
+        b, one = self.builder, self.constant(1)
+        if self.ACTIVATION == ACTIVATIONS["relu"]:
+            return self.where(">", h, self.constant(0), gradient, self.constant(0))
+        if self.ACTIVATION == ACTIVATIONS["tanh"]:
+            return b.fmul(gradient, self.fma(b.fneg(h), h, one))
+        if self.ACTIVATION == ACTIVATIONS["sigmoid"]:
+            return b.fmul(gradient, b.fmul(h, b.fsub(one, h)))
+        return gradient
+
+    # accumulators; LLVM turns these variables into registers
+
+    def variable(self, value: Any) -> Any:
+        place = cgutils.alloca_once(self.builder, _VECTOR)
+        self.builder.store(value, place)
+        return place
+
+    def get(self, place: Any) -> Any:
+        return self.builder.load(place)
+
+    def accumulate(self, place: Any, a: Any, b: Any) -> None:
+        self.builder.store(self.fma(a, b, self.get(place)), place)
+
+    # loops
+
+    @contextmanager
+    def loop(self, count: Offset, step: int = 1) -> Iterator[Any]:
+        """0, step, 2 step, ...: count of them."""
+        count = ir.Constant(_INT64, count) if isinstance(count, int) else count
+        with cgutils.for_range(self.builder, count, intp=_INT64) as loop:
+            yield self.times(loop.index, step)
+
+    def repeat(self, count: int, body: Callable[[Offset], None]) -> None:
+        """body(0), ..., body(count - 1), unrolled when there are few."""
+        if count <= _UNROLLED:
+            for index in range(count):
+                body(index)
+        else:
+            with self.loop(count) as index:
+                body(index)
+
+    def tiles(self, count: int, size: int, body: Callable[[Offset, int], None]) -> None:
+        """body(first, size) over tiles of rows; the last one is smaller where it has to be."""
+        whole, rest = divmod(count, size)
+        if whole == 1:
+            body(0, size)
+        elif whole:
+            with self.loop(whole, size) as first:
+                body(first, size)
+        if rest:
+            body(whole * size, rest)
+
+    # the common parts of the kernels
+
+    @property
+    def row(self) -> int:
+        return self.VECTORS * LANES
+
+    def at(self, first: Offset, index: int, vector: int) -> Offset:
+        """Offset of a vector in row first + index."""
+        return self.plus(self.times(self.plus(first, index), self.row), vector * LANES)
+
+    def accumulators(
+        self, rows: int, start: Callable[[int, int], Any], vectors: range | None = None
+    ) -> list[list[Any]]:
+        """Places for `rows` rows of all vectors, or of some, with their first values."""
+        vectors = vectors or range(self.VECTORS)
+        return [[self.variable(start(i, v)) for v in vectors] for i in range(rows)]
+
+    def add_product(
+        self,
+        sums: list[list[Any]],
+        first: Offset,
+        matrix: Any,
+        columns: int,
+        source: Any,
+        at: Offset,
+        vectors: range | None = None,
+    ) -> None:
+        """sums[i, v] += sum_j matrix[first + i, j] source[at + j, v]."""
+        vectors = vectors or range(self.VECTORS)
+
+        def column(j: Offset) -> None:
+            values = [self.load(source, at, self.times(j, self.row), v * LANES) for v in vectors]
+            for i, places in enumerate(sums):
+                index = self.plus(self.times(self.plus(first, i), columns), j)
+                weight = self.weight(matrix, index)
+                for place, value in zip(places, values, strict=True):
+                    self.accumulate(place, weight, value)
+
+        self.repeat(columns, column)
+
+
+def micro_kernel(arguments: str) -> Callable[[Callable[[Emitter], None]], Any]:
+    """Make a function that emits IR callable from Numba; capitals are compile-time constants."""
+    names = arguments.split()
+
+    def decorate(emit: Callable[[Emitter], None]) -> Any:
+        def typed(typing_context: Any, *kinds: Any) -> Any:
+            def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+                emit(Emitter(context, builder, signature, values, names))
+                return context.get_dummy_value()
+
+            return types.void(*kinds), generate
+
+        parameters = [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            for name in ("typing_context", *names)
+        ]
+        typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        typed.__name__, typed.__doc__ = emit.__name__, emit.__doc__
+        return intrinsic(prefer_literal=True)(typed)
+
+    return decorate
+
+
+@micro_kernel("W F b X x H before after HIDDEN INPUT VECTORS WIDE TILE ACTIVATION")
+def rnn_forward(e: Emitter) -> None:
+    """H[after] = phi(W H[before] + F X[x] + b)."""
+
+    def tile(first: Offset, rows: int) -> None:
+        sums = e.accumulators(rows, lambda i, v: e.weight(e.b, e.plus(first, i)))
+        e.add_product(sums, first, e.F, e.INPUT, e.X, e.x)
+        e.add_product(sums, first, e.W, e.HIDDEN, e.H, e.before)
+        for i, places in enumerate(sums):
+            for v, place in enumerate(places):
+                e.store(e.activate(e.get(place)), e.H, e.after, e.at(first, i, v))
+
+    e.tiles(e.HIDDEN, e.TILE, tile)
+
+
+@micro_kernel("C d H h Y y weight_of_lane E error loss HIDDEN OUTPUT VECTORS WIDE TILE")
+def readout_error(e: Emitter) -> None:
+    """E = w (C H[h] + d - Y[y]) and loss += w (C H[h] + d - Y[y])^2, w the weight of a lane."""
+    total = e.variable(e.load(e.loss, 0))
+
+    def tile(first: Offset, rows: int) -> None:
+        def start(i: int, v: int) -> Any:
+            target = e.load(e.Y, e.y, e.at(first, i, v))
+            return e.builder.fsub(e.weight(e.d, e.plus(first, i)), target)
+
+        sums = e.accumulators(rows, start)
+        e.add_product(sums, first, e.C, e.HIDDEN, e.H, e.h)
+        for i, places in enumerate(sums):
+            for v, place in enumerate(places):
+                error = e.get(place)
+                weighted = e.builder.fmul(error, e.load(e.weight_of_lane, v * LANES))
+                e.accumulate(total, weighted, error)
+                e.store(weighted, e.E, e.error, e.at(first, i, v))
+
+    e.tiles(e.OUTPUT, e.TILE, tile)
+    e.store(e.get(total), e.loss, 0)
+
+
+@micro_kernel("C d H h Y y HIDDEN OUTPUT VECTORS WIDE TILE")
+def readout(e: Emitter) -> None:
+    """Y[y] = C H[h] + d."""
+
+    def tile(first: Offset, rows: int) -> None:
+        sums = e.accumulators(rows, lambda i, v: e.weight(e.d, e.plus(first, i)))
+        e.add_product(sums, first, e.C, e.HIDDEN, e.H, e.h)
+        for i, places in enumerate(sums):
+            for v, place in enumerate(places):
+                e.store(e.get(place), e.Y, e.y, e.at(first, i, v))
+
+    e.tiles(e.OUTPUT, e.TILE, tile)
+
+
+def _state_gradient(e: Emitter, first: Offset, rows: int, ahead: int) -> list[list[Any]]:
+    """C^T E[error] + W^T D[later]: the loss's gradient with respect to a tile of h."""
+    zero = e.constant(0)
+    sums = e.accumulators(rows, lambda i, v: zero)
+    e.add_product(sums, first, e.CT, e.OUTPUT, e.E, e.error)
+    e.add_product(sums, first, e.WT, ahead, e.D, e.later)
+    return sums
+
+
+@micro_kernel("WT CT D later now E error H h HIDDEN OUTPUT VECTORS WIDE TILE ACTIVATION")
+def rnn_backward(e: Emitter) -> None:
+    """D[now] = phi'(h) (C^T E[error] + W^T D[later]): gradient of the pre-activation."""
+
+    def tile(first: Offset, rows: int) -> None:
+        sums = _state_gradient(e, first, rows, e.HIDDEN)
+        for i, places in enumerate(sums):
+            for v, place in enumerate(places):
+                at = e.at(first, i, v)
+                if v % 2 == 0:  # two vectors are a cache line
+                    e.prefetch(e.H, e.h, at, -_PREFETCHED * e.HIDDEN * e.row)
+                gradient = e.through_activation(e.get(place), e.load(e.H, e.h, at))
+                e.store(gradient, e.D, e.now, at)
+
+    e.tiles(e.HIDDEN, e.TILE, tile)
+
+
+# LSTM: rows of W, F, b and D are 4 unit + gate (input, forget, cell, output), so that a unit's gates
+# lie together; A [time + 1, unit, 5] keeps the gates and the cell state.
+
+
+@micro_kernel("W F b X x H before after A cell_before cell_after HIDDEN INPUT VECTORS WIDE TILE")
+def lstm_forward(e: Emitter) -> None:
+    """c = f c + i g, H[after] = o tanh(c), with the gates of (W, F, b) at H[before] and X[x]."""
+    b, row = e.builder, e.row
+
+    def part(first: Offset, units: int, vectors: range) -> None:
+        first_row = e.times(first, 4)
+        sums = e.accumulators(4 * units, lambda i, v: e.weight(e.b, e.plus(first_row, i)), vectors)
+        e.add_product(sums, first_row, e.F, e.INPUT, e.X, e.x, vectors)
+        e.add_product(sums, first_row, e.W, e.HIDDEN, e.H, e.before, vectors)
+        for unit in range(units):
+            place = e.times(e.plus(first, unit), 5 * row)
+            cells, opens = [], []
+            for k, v in enumerate(vectors):
+                gates = [e.get(sums[4 * unit + gate][k]) for gate in range(4)]
+                gates = [e.tanh(z) if gate == 2 else e.sigmoid(z) for gate, z in enumerate(gates)]
+                previous = e.load(e.A, e.cell_before, place, 4 * row + v * LANES)
+                cell = e.fma(gates[1], previous, b.fmul(gates[0], gates[2]))
+                for slot, value in enumerate((*gates, cell)):
+                    e.store(value, e.A, e.cell_after, place, slot * row + v * LANES)
+                cells.append(cell)
+                opens.append(gates[3])
+            for k, v in enumerate(vectors):  # apart, so that the divisions of all vectors overlap
+                state = b.fmul(opens[k], e.tanh(cells[k]))
+                e.store(state, e.H, e.after, e.at(first, unit, v))
+
+    def tile(first: Offset, units: int) -> None:
+        for start in range(0, e.VECTORS, _LSTM_VECTORS):
+            part(first, units, range(start, min(start + _LSTM_VECTORS, e.VECTORS)))
+
+    e.tiles(e.HIDDEN, e.TILE, tile)
+
+
+@micro_kernel(
+    "WT CT D later now E error H h A cell_before cell_after DC HIDDEN OUTPUT VECTORS WIDE TILE"
+)
+def lstm_backward(e: Emitter) -> None:
+    """D[now]: gradients of the gates' pre-activations; DC: of the cell state, carried back."""
+    b, row, one = e.builder, e.row, e.constant(1)
+
+    def unit_backward(gradient: Any, unit: Offset, v: int) -> None:
+        place = e.times(unit, 5 * row)
+        i, f, g, o = (
+            e.load(e.A, e.cell_after, place, slot * row + v * LANES) for slot in range(4)
+        )
+        previous = e.load(e.A, e.cell_before, place, 4 * row + v * LANES)
+        h = e.load(e.H, e.h, e.times(unit, row), v * LANES)
+        ahead = _PREFETCHED * e.HIDDEN * row
+        for slot in range(5):
+            if (slot * row + v * LANES) % 16 == 0 or v == 0:
+                e.prefetch(e.A, e.cell_after, place, slot * row + v * LANES - 5 * ahead)
+        if v % 2 == 0:
+            e.prefetch(e.H, e.h, e.times(unit, row), v * LANES - ahead)
+        floor = e.constant(1e-30)
+        tanh_cell = b.fdiv(h, e.where("<", o, floor, floor, o))  # tanh(c) = h / o
+        d_output = b.fmul(b.fmul(gradient, h), b.fsub(one, o))
+        carried = e.load(e.DC, e.times(unit, row), v * LANES)
+        d_cell = e.fma(gradient, e.fma(b.fneg(h), tanh_cell, o), carried)
+        into = b.fmul(d_cell, i)
+        d_input = b.fmul(b.fmul(into, g), b.fsub(one, i))
+        d_candidate = b.fmul(into, e.fma(b.fneg(g), g, one))
+        kept = b.fmul(d_cell, f)
+        d_forget = b.fmul(b.fmul(kept, previous), b.fsub(one, f))
+        e.store(kept, e.DC, e.times(unit, row), v * LANES)
+        for gate, value in enumerate((d_input, d_forget, d_candidate, d_output)):
+            e.store(value, e.D, e.now, e.times(unit, 4 * row), gate * row + v * LANES)
+
+    def tile(first: Offset, units: int) -> None:
+        sums = _state_gradient(e, first, units, 4 * e.HIDDEN)
+        for i, places in enumerate(sums):
+            for v, place in enumerate(places):
+                unit_backward(e.get(place), e.plus(first, i), v)
+
+    e.tiles(e.HIDDEN, e.TILE, tile)
+
+
+# reductions over a chunk of time steps and over the lanes of a row, into [..., 8] lane sums
+
+
+@micro_kernel("total A a B b steps ROWS COLUMNS VECTORS TILE_ROWS TILE_COLUMNS")
+def add_outer(e: Emitter) -> None:
+    """total[i, j] += sum over steps and vectors of A[a, i] B[b, j]; total (ROWS, COLUMNS, 8)."""
+
+    def row_tile(first_row: Offset, rows: int) -> None:
+        def column_tile(first_column: Offset, columns: int) -> None:
+            def at(i: int, j: int) -> Offset:
+                row = e.times(e.plus(first_row, i), e.COLUMNS)
+                return e.times(e.plus(row, first_column, j), LANES)
+
+            sums = [
+                [e.variable(e.load(e.total, at(i, j))) for j in range(columns)]
+                for i in range(rows)
+            ]
+            with e.loop(e.steps) as step:
+                left = e.plus(e.a, e.times(step, e.ROWS * e.row), e.times(first_row, e.row))
+                right = e.plus(
+                    e.b, e.times(step, e.COLUMNS * e.row), e.times(first_column, e.row)
+                )
+                for v in range(e.VECTORS):
+                    lefts = [e.load(e.A, left, i * e.row + v * LANES) for i in range(rows)]
+                    for j in range(columns):
+                        value = e.load(e.B, right, j * e.row + v * LANES)
+                        for i in range(rows):
+                            e.accumulate(sums[i][j], lefts[i], value)
+            for i in range(rows):
+                for j in range(columns):
+                    e.store(e.get(sums[i][j]), e.total, at(i, j))
+
+        e.tiles(e.COLUMNS, e.TILE_COLUMNS, column_tile)
+
+    e.tiles(e.ROWS, e.TILE_ROWS, row_tile)
+
+
+@micro_kernel("total A a steps ROWS VECTORS")
+def add_rows(e: Emitter) -> None:
+    """total[i] += sum over steps and vectors of A[a, i]; total (ROWS, 8)."""
+
+    def tile(first: Offset, rows: int) -> None:
+        sums = [e.variable(e.load(e.total, e.times(e.plus(first, i), LANES))) for i in range(rows)]
+        with e.loop(e.steps) as step:
+            start = e.plus(e.a, e.times(step, e.ROWS * e.row), e.times(first, e.row))
+            for v in range(e.VECTORS):
+                for i in range(rows):
+                    value = e.load(e.A, start, i * e.row + v * LANES)
+                    e.builder.store(e.builder.fadd(e.get(sums[i]), value), sums[i])
+        for i in range(rows):
+            e.store(e.get(sums[i]), e.total, e.times(e.plus(first, i), LANES))
+
+    e.tiles(e.ROWS, LANES, tile)
+
+
+@micro_kernel("total WT D later HIDDEN AHEAD VECTORS WIDE")
+def initial_state_gradient(e: Emitter) -> None:
+    """total[i] += sum over vectors of (W^T D[later])[i]; total (HIDDEN, 8), D (AHEAD, row)."""
+    with e.loop(e.HIDDEN) as i:
+        total = e.variable(e.load(e.total, e.times(i, LANES)))
+        with e.loop(e.AHEAD) as j:
+            weight = e.weight(e.WT, e.plus(e.times(i, e.AHEAD), j))
+            for v in range(e.VECTORS):
+                e.accumulate(total, weight, e.load(e.D, e.later, e.times(j, e.row), v * LANES))
+        e.store(e.get(total), e.total, e.times(i, LANES))
+
+
