@@ -87,7 +87,7 @@ def plot(
                 shift = spread * (i - (len(models) - 1) / 2)
                 of_model = summary.sel(model=model)
                 sizes |= _draw_ours(panel, of_model, factor, shift, looks[model], bottom, i)
-            _set_x_ticks(panel, sorted(sizes))
+            _set_x_ticks(panel, sorted(sizes), aside=spread * (len(models) - 1) / 2)
         panels[0].set_ylim(bottom, top)
         panels[0].set_ylabel("Test R²")
         panels[0].set_xlabel("Hidden units")
@@ -183,14 +183,15 @@ def _spread(summary: xr.Dataset, factors: dict[str, float]) -> float:
     return 0.06 * float(np.diff(x).min()) if len(x) > 1 else 0.0
 
 
-def _set_x_ticks(panel: Axes, sizes: list[float]) -> None:
+def _set_x_ticks(panel: Axes, sizes: list[float], aside: float) -> None:
+    """Ticks at the sizes, and room for the models set aside from the outermost ones."""
     if len(sizes) > _MOST_TICKS:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     else:
         panel.xaxis.set_major_locator(FixedLocator(sizes))
         panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     if sizes:
-        margin = 0.05 * ((sizes[-1] - sizes[0]) or 1)
+        margin = max(0.05 * ((sizes[-1] - sizes[0]) or 1), 1.5 * aside)
         panel.set_xlim(sizes[0] - margin, sizes[-1] + margin)
 
 

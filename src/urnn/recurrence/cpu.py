@@ -119,25 +119,24 @@ def _gather(source, trials, tile, vectors, models, span, dataset, group, target)
     """
     row = vectors * LANES
     replicas, batch = trials.shape
-    which = np.empty(row, np.int64)
-    where = np.empty(row, np.int64)
+    values = source.shape[2] * source.shape[3]
+    flat = source.reshape(-1)
+    begin = np.empty(row, np.int64)
     for lane in range(row):
-        model = (lane % LANES) // span
-        replica = group * models + model
+        replica = group * models + (lane % LANES) // span
         if replica >= replicas:
             replica = group * models
         item = (tile * vectors + lane // LANES) * span + lane % span
         if item >= batch:
             item = 0
-        which[lane] = dataset[replica]
-        where[lane] = trials[replica, item]
-    length = source.shape[2]
-    size = source.shape[3]
-    for step in range(length):
-        for part in range(size):
-            begin = (step * size + part) * row
-            for lane in range(row):
-                target[begin + lane] = source[which[lane], where[lane], step, part]
+        begin[lane] = (dataset[replica] * source.shape[1] + trials[replica, item]) * values
+    # a few steps of one trial after the other, so that reads and writes both stay in the cache
+    for first in range(0, values, LANES):
+        last = min(first + LANES, values)
+        for lane in range(row):
+            start = begin[lane]
+            for k in range(first, last):
+                target[k * row + lane] = flat[start + k]
 
 
 @numba.njit(**_JIT)
