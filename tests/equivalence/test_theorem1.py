@@ -135,8 +135,15 @@ def test_initial_states_up_to_a_bound(make_rnn, vertices):
         urnn = to_unitary(rnn, 1.0, initial_bound=40.0)
         h = vertices(generator, (5,), 40.0, 2)
         moved = RNN(rnn.W, rnn.F, rnn.b, rnn.C, h)
+        x = vertices(generator, (3, STEPS, 2), 1.0, 2)
+        reached = moved.states(x)
+        bound = state_norm_bound(rnn, 1.0, initial_bound=40.0)
+        assert np.linalg.norm(reached, axis=-1).max() <= bound
+        assert bound >= 0.9 * 40  # it counts the first step from a state as long as that
+        entrywise = entrywise_state_bound(rnn, 1.0, initial_bound=40.0)
+        assert entrywise is None or (reached <= entrywise).all()
         lifted = RNN(urnn.W, urnn.F, urnn.b, urnn.C, np.append(h, np.zeros(urnn.hidden_units - 5)))
-        assert_equivalent(moved, lifted, vertices(generator, (3, STEPS, 2), 1.0, 2))
+        assert_equivalent(moved, lifted, x)
 
 
 def test_any_turn_of_the_extra_states_is_the_same_map(make_rnn, vertices):

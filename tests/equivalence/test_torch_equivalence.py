@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from urnn import RNN
-from urnn.equivalence import from_torch, to_torch, to_unitary_torch, unitarity_error
+from urnn.equivalence import from_torch, to_torch, to_unitary, to_unitary_torch, unitarity_error
 
 
 def expansive_module(layers: int = 2, spread: float = 1.0) -> torch.nn.RNN:
@@ -43,6 +43,23 @@ def test_two_expansive_relu_layers(states):
     assert not states_out[..., 16:].any()
     scales = torch.as_tensor(converted.scales)[:, None]
     assert torch.allclose(last_out[..., :16] / scales, last, rtol=1e-12, atol=1e-13)
+
+
+def test_the_second_layer_is_bounded_by_the_states_of_the_first():
+    torch.manual_seed(2)
+    module = torch.nn.RNN(1, 6, 2, nonlinearity="relu", batch_first=True).double()
+    with torch.no_grad():
+        for layer in range(2):
+            W = getattr(module, f"weight_hh_l{layer}")
+            W.mul_(0.2 / torch.linalg.matrix_norm(W, 2))
+    layers = from_torch(module)
+    # the largest input of layer 1 that occurs: a bias below what it asks for would not be proved
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (500, 20, 1))
+    reached = np.linalg.norm(layers[0].states(signs), axis=-1).max()
+    needed = to_unitary(layers[1], reached, states="2n").b
+    bias = to_unitary_torch(module, 1.0, np.inf, "2n").layers[1].b
+    assert (needed[6:] < 0).any()
+    assert (bias[6:] <= needed[6:]).all()
 
 
 def test_an_expansive_module_without_rescaling_is_refused_by_layer():
