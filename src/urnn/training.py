@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,8 @@ class Progress:
     seconds_left: float
 
 
+# what overflows is found and stopped by name, so numpy need not warn
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def train(
     spec: Spec,
     transition: Transition,
@@ -110,11 +113,10 @@ def train(
                 gradients = unpack(spec, gradient)
                 for name in gradients.keys() & {"h_init", "c_init"}:
                     gradients[name][:] = 0
-            # the sum overflows too when an entry is too large to be squared in float32
-            squares = (gradient * gradient).sum(1)
             if recipe.clip_norm is not None:
-                norm = xp.sqrt(squares)
-                gradient = gradient * xp.clip(recipe.clip_norm / (norm + 1e-12), None, 1.0)[:, None]
+                gradient = _clip(gradient, recipe.clip_norm, xp)
+            # the sum overflows too when an entry is too large for the optimizer to square it
+            squares = (gradient * gradient).sum(1)
             finite = np.isfinite(backend.to_numpy(step_loss) + backend.to_numpy(squares))
             if not finite[alive].all():
                 alive &= finite
@@ -156,6 +158,14 @@ def train(
         taken,
         time.perf_counter() - begin,
     )
+
+
+def _clip(gradient: Any, largest_norm: float, xp: Any) -> Any:
+    """Each row of gradient (R, K) scaled down to the largest norm, where it is longer."""
+    # relative to the largest entry, so that no square overflows before the norm is known
+    scale = xp.clip(xp.amax(xp.abs(gradient), 1), 1e-30, None)[:, None]
+    norm = xp.sqrt(((gradient / scale) ** 2).sum(1))[:, None]
+    return gradient / scale * xp.clip(largest_norm / norm, None, scale)
 
 
 def mean_squared_error(

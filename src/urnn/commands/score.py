@@ -70,7 +70,9 @@ def run(options: argparse.Namespace) -> None:
                 diverged[place] = 1  # left out of the averages by rule, and counted
                 continue
             spec = models.specification(settings[name], hidden, x.shape[-1], y.shape[-1])
-            theta = models.from_variables(spec, dict(replica.data_vars))
+            theta = models.from_variables(
+                spec, {str(name): replica[name] for name in replica.data_vars}
+            )
             y_hat = cpu.outputs(spec, theta, x[None], np.zeros(1, np.int64))[0]
             if not np.isfinite(y_hat).all():
                 diverged[place] = 1

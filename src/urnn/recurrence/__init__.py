@@ -6,9 +6,9 @@
     both:  y_t = C h_t + d,  h_{-1} = h_init,  c_{-1} = c_init
 
 R replicas of one model of one shape are computed together; their parameters are the rows of theta
-(R, K). `reference` is a readable loop in torch, for every device and float64, and the oracle of the
-tests; `cpu` is compiled by Numba, in float32. This module is light: each backend is imported when it
-is asked for.
+(R, K). `reference` is a readable loop in torch, for every device and float64, and the oracle of
+the tests; `cpu` is compiled by Numba, in float32. This module is light: each backend is imported
+when it is asked for.
 """
 
 from __future__ import annotations
@@ -124,10 +124,10 @@ class Backend(Protocol):
 
         theta (R, K); x (S, N, time, input) and y (S, N, time, output): trials of S datasets;
         dataset (R,) int64: which one a replica learns from; trials (R, B) int64: its minibatch.
-        loss (R,) float64 is the mean of (C h + d - y)^2 over batch, time and outputs, gradient (R, K)
-        its gradient with respect to all parameters, h_init and c_init included. Both may be buffers
-        that the next call writes to. Each row is the same bits whatever the other rows are, and a NaN
-        or Inf in one replica touches no other.
+        loss (R,) float64 is the mean of (C h + d - y)^2 over batch, time and outputs, gradient
+        (R, K) its gradient with respect to all parameters, h_init and c_init included. Both may be
+        buffers that the next call writes to. Each row is the same bits whatever the other rows are,
+        and a NaN or Inf in one replica touches no other.
 
         Raises:
             ValueError: shapes that do not fit or indices out of range; the message names which.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,10 +29,10 @@ from urnn.recurrence import Spec, check_step, parameter_count, parameter_shapes
 
 
 def _cache_folder() -> Path:
-    """Where compiled kernels are kept: a new folder after any edit, update or change of processor."""
+    """Where compiled kernels are kept: another folder after any edit or update."""
     key = hashlib.sha256()
-    for name in ("vector.py", "cpu.py"):
-        key.update(Path(__file__).with_name(name).read_bytes())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        key.update(source.read_bytes())
     processor = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
     for part in (numba.__version__, llvmlite.__version__, np.__version__, processor):
         key.update(part.encode())
@@ -42,9 +42,9 @@ def _cache_folder() -> Path:
     return Path(base) / key.hexdigest()[:16]
 
 
-# Numba reads it when a function is decorated; its own key is the file's time alone, which an edit of
-# the emitters in vector.py does not change
-numba.config.CACHE_DIR = str(_cache_folder())
+# Numba reads it when a function is decorated. Its own key is the file that holds the function,
+# which an edit of the emitters in vector.py does not change.
+numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
 
 from urnn.recurrence import vector  # noqa: E402
 from urnn.recurrence.vector import LANES  # noqa: E402
@@ -87,7 +87,7 @@ def plan(hidden: int, batch: int) -> Plan:
 
 
 @numba.njit(**_JIT)
-def _spread(source, start, rows, columns, gates, transposed, target, width, first, span):  # type: ignore[no-untyped-def]
+def _spread(source, start, rows, columns, gates, transposed, target, width, first, span):
     """A parameter of one model into its lanes; an LSTM's rows from gate-major to unit-major."""
     units = rows // gates
     for row in range(rows):
@@ -99,7 +99,7 @@ def _spread(source, start, rows, columns, gates, transposed, target, width, firs
 
 
 @numba.njit(**_JIT)
-def _collect(total, rows, columns, gates, target, start, first, span):  # type: ignore[no-untyped-def]
+def _collect(total, rows, columns, gates, target, start, first, span):
     """A gradient of one model from its lane sums, in float64: the inverse of `_spread`."""
     units = rows // gates
     for row in range(rows):
@@ -112,7 +112,7 @@ def _collect(total, rows, columns, gates, target, start, first, span):  # type: 
 
 
 @numba.njit(**_JIT)
-def _gather(source, trials, tile, vectors, models, span, dataset, group, target):  # type: ignore[no-untyped-def]
+def _gather(source, trials, tile, vectors, models, span, dataset, group, target):
     """Trials of a tile into lanes: target (time * size, row) from source (S, N, time * size).
 
     Lanes without a trial or a model repeat the first one, whose values cannot overflow alone.
@@ -140,7 +140,7 @@ def _gather(source, trials, tile, vectors, models, span, dataset, group, target)
 
 
 @numba.njit(**_JIT)
-def _weigh(batch, tile, vectors, models, span, value, target):  # type: ignore[no-untyped-def]
+def _weigh(batch, tile, vectors, span, value, target):
     """The weight of every lane's squared error: 0 where the batch has no trial for it."""
     for lane in range(vectors * LANES):
         item = (tile * vectors + lane // LANES) * span + lane % span
@@ -148,7 +148,7 @@ def _weigh(batch, tile, vectors, models, span, value, target):  # type: ignore[n
 
 
 @numba.njit(**_JIT)
-def _start(target, begin, stride, slot, initial, hidden, row, wide):  # type: ignore[no-untyped-def]
+def _start(target, begin, stride, slot, initial, hidden, row, wide):
     """The initial value of every unit into all its lanes."""
     for unit in range(hidden):
         for lane in range(row):
@@ -157,7 +157,7 @@ def _start(target, begin, stride, slot, initial, hidden, row, wide):  # type: ig
 
 
 @numba.njit(**_JIT)
-def _scatter(source, size, replica, tile, vectors, models, span, target):  # type: ignore[no-untyped-def]
+def _scatter(source, size, replica, tile, vectors, models, span, target):
     """One model's outputs from its lanes: target (R, batch, time, size)."""
     row = vectors * LANES
     batch, length = target.shape[1], target.shape[2]
@@ -171,9 +171,52 @@ def _scatter(source, size, replica, tile, vectors, models, span, target):  # typ
                     target[replica, item, step, part] = source[(step * size + part) * row + lane]
 
 
-@lru_cache(maxsize=None)
+@numba.njit(**_JIT)
+def _floats(size):
+    return np.empty(size, np.float32)
+
+
+@numba.njit(**_JIT)
+def _load(row, rows, hidden, inputs, outputs, gates, to, width, first, span):
+    """The parameters of one model, a row of theta, into their lanes; returns where each starts."""
+    W, F, b, C, d, h_init, c_init = to
+    _spread(row, 0, rows, hidden, gates, False, W, width, first, span)
+    at = rows * hidden
+    _spread(row, at, rows, inputs, gates, False, F, width, first, span)
+    at += rows * inputs
+    _spread(row, at, rows, 1, gates, False, b, width, first, span)
+    at += rows
+    _spread(row, at, outputs, hidden, 1, False, C, width, first, span)
+    at += outputs * hidden
+    _spread(row, at, outputs, 1, 1, False, d, width, first, span)
+    at += outputs
+    _spread(row, at, hidden, 1, 1, False, h_init, width, first, span)
+    if gates > 1:
+        _spread(row, at + hidden, hidden, 1, 1, False, c_init, width, first, span)
+
+
+@numba.njit(**_JIT)
+def _unload(sums, rows, hidden, inputs, outputs, gates, row, first, span):
+    """The gradients of one model from their lane sums to a row of the result."""
+    dW, dF, db, dC, dd, dh_init, dc_init = sums
+    _collect(dW, rows, hidden, gates, row, 0, first, span)
+    at = rows * hidden
+    _collect(dF, rows, inputs, gates, row, at, first, span)
+    at += rows * inputs
+    _collect(db, rows, 1, gates, row, at, first, span)
+    at += rows
+    _collect(dC, outputs, hidden, 1, row, at, first, span)
+    at += outputs * hidden
+    _collect(dd, outputs, 1, 1, row, at, first, span)
+    at += outputs
+    _collect(dh_init, hidden, 1, 1, row, at, first, span)
+    if gates > 1:
+        _collect(dc_init, hidden, 1, 1, row, at + hidden, first, span)
+
+
+@cache
 def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
-    """(step, outputs) for these sizes; plain integers in the closures, which Numba's cache can key."""
+    """(step, outputs) for these sizes; the closures hold integers, which Numba's cache can key."""
     HIDDEN, INPUT, OUTPUT = spec.hidden, spec.input, spec.output
     VECTORS, MODELS, SPAN = layout.vectors, layout.models, layout.trials
     WIDE, TILE, CHUNK = int(MODELS > 1), layout.tile_rows, _CHUNK[spec.cell]
@@ -182,38 +225,32 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
     GATES = 4 if LSTM else 1
     UNIT_TILE = 2 if VECTORS == 1 else 1
     ROWS = GATES * HIDDEN
+    MATRIX = ROWS * HIDDEN
     WIDTH = LANES if WIDE else 1
     ROW = VECTORS * LANES
-    STATE, IN, OUT, AHEAD, CELL = HIDDEN * ROW, INPUT * ROW, OUTPUT * ROW, ROWS * ROW, 5 * HIDDEN * ROW
+    STATE, IN, OUT, AHEAD = HIDDEN * ROW, INPUT * ROW, OUTPUT * ROW, ROWS * ROW
+    CELL = 5 * STATE
     LAST = CHUNK * AHEAD
     OUTER_ROWS, OUTER_COLUMNS = (4, 3) if LSTM else (3, 4)
-    # where each parameter starts in a replica's row of theta
-    AT_F = ROWS * HIDDEN
-    AT_B = AT_F + ROWS * INPUT
-    AT_C = AT_B + ROWS
-    AT_D = AT_C + OUTPUT * HIDDEN
-    AT_H = AT_D + OUTPUT
-    AT_CELL = AT_H + HIDDEN
-
+    AT_C = ROWS * (HIDDEN + INPUT + 1)
     # the bodies of the two cells and of the two functions differ in their kernels alone; Numba
     # prunes the branches on LSTM, an integer of the closure, when it compiles
 
-    def step(theta, x, y, dataset, trials, gradient, loss):  # type: ignore[no-untyped-def]
+    def step(theta, x, y, dataset, trials, gradient, loss):
         replicas, batch = trials.shape
         length = x.shape[2]
-        f = np.float32
-        W, WT = np.empty(ROWS * HIDDEN * WIDTH, f), np.empty(ROWS * HIDDEN * WIDTH, f)
-        F, b = np.empty(ROWS * INPUT * WIDTH, f), np.empty(ROWS * WIDTH, f)
-        C, CT = np.empty(OUTPUT * HIDDEN * WIDTH, f), np.empty(OUTPUT * HIDDEN * WIDTH, f)
-        d, h_init, c_init = np.empty(OUTPUT * WIDTH, f), np.empty(HIDDEN * WIDTH, f), np.empty(HIDDEN * WIDTH, f)
-        dW, dF, db = np.empty(ROWS * HIDDEN * LANES, f), np.empty(ROWS * INPUT * LANES, f), np.empty(ROWS * LANES, f)
-        dC, dd = np.empty(OUTPUT * HIDDEN * LANES, f), np.empty(OUTPUT * LANES, f)
-        dh_init, dc_init = np.empty(HIDDEN * LANES, f), np.empty(HIDDEN * LANES, f)
-        X, Y = np.empty(length * IN, f), np.empty(length * OUT, f)
-        H, D, E = np.empty((length + 1) * STATE, f), np.empty(LAST + AHEAD, f), np.empty(CHUNK * OUT, f)
+        W, F, b = _floats(MATRIX * WIDTH), _floats(ROWS * INPUT * WIDTH), _floats(ROWS * WIDTH)
+        C, d = _floats(OUTPUT * HIDDEN * WIDTH), _floats(OUTPUT * WIDTH)
+        h_init, c_init = _floats(HIDDEN * WIDTH), _floats(HIDDEN * WIDTH)
+        WT, CT = np.empty_like(W), np.empty_like(C)
+        dW, dF, db = _floats(MATRIX * LANES), _floats(ROWS * INPUT * LANES), _floats(ROWS * LANES)
+        dC, dd = _floats(OUTPUT * HIDDEN * LANES), _floats(OUTPUT * LANES)
+        dh_init, dc_init = _floats(HIDDEN * LANES), _floats(HIDDEN * LANES)
+        X, Y, H = _floats(length * IN), _floats(length * OUT), _floats((length + 1) * STATE)
+        D, E = _floats(LAST + AHEAD), _floats(CHUNK * OUT)
         if LSTM:
-            A, DC = np.empty((length + 1) * CELL, f), np.empty(STATE, f)
-        weight, lane_loss = np.empty(ROW, f), np.empty(LANES, f)
+            A, DC = _floats((length + 1) * CELL), _floats(STATE)
+        weight, lane_loss = _floats(ROW), _floats(LANES)
         exact_loss = np.empty(LANES, np.float64)
         tiles = -(-batch // (VECTORS * SPAN))
         for group in range(-(-replicas // MODELS)):
@@ -221,23 +258,20 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
                 replica = min(group * MODELS + model, replicas - 1)
                 row, first = theta[replica], model * SPAN if WIDE else 0
                 span = SPAN if WIDE else 1
-                _spread(row, 0, ROWS, HIDDEN, GATES, False, W, WIDTH, first, span)
+                _load(
+                    row, ROWS, HIDDEN, INPUT, OUTPUT, GATES, (W, F, b, C, d, h_init, c_init),
+                    WIDTH, first, span,
+                )  # fmt: skip
                 _spread(row, 0, ROWS, HIDDEN, GATES, True, WT, WIDTH, first, span)
-                _spread(row, AT_F, ROWS, INPUT, GATES, False, F, WIDTH, first, span)
-                _spread(row, AT_B, ROWS, 1, GATES, False, b, WIDTH, first, span)
-                _spread(row, AT_C, OUTPUT, HIDDEN, 1, False, C, WIDTH, first, span)
                 _spread(row, AT_C, OUTPUT, HIDDEN, 1, True, CT, WIDTH, first, span)
-                _spread(row, AT_D, OUTPUT, 1, 1, False, d, WIDTH, first, span)
-                _spread(row, AT_H, HIDDEN, 1, 1, False, h_init, WIDTH, first, span)
-                if LSTM:
-                    _spread(row, AT_CELL, HIDDEN, 1, 1, False, c_init, WIDTH, first, span)
             for total in (dW, dF, db, dC, dd, dh_init, dc_init):
                 total[:] = 0
             exact_loss[:] = 0
             for tile in range(tiles):
                 _gather(x, trials, tile, VECTORS, MODELS, SPAN, dataset, group, X)
                 _gather(y, trials, tile, VECTORS, MODELS, SPAN, dataset, group, Y)
-                _weigh(batch, tile, VECTORS, MODELS, SPAN, f(2.0 / (batch * length * OUTPUT)), weight)
+                share = np.float32(2.0 / (batch * length * OUTPUT))
+                _weigh(batch, tile, VECTORS, SPAN, share, weight)
                 _start(H, 0, 1, 0, h_init, HIDDEN, ROW, WIDE)
                 if LSTM:
                     _start(A, 0, 5, 4, c_init, HIDDEN, ROW, WIDE)
@@ -300,39 +334,30 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
                 if replica >= replicas:
                     break
                 row, first = gradient[replica], model * SPAN
-                _collect(dW, ROWS, HIDDEN, GATES, row, 0, first, SPAN)
-                _collect(dF, ROWS, INPUT, GATES, row, AT_F, first, SPAN)
-                _collect(db, ROWS, 1, GATES, row, AT_B, first, SPAN)
-                _collect(dC, OUTPUT, HIDDEN, 1, row, AT_C, first, SPAN)
-                _collect(dd, OUTPUT, 1, 1, row, AT_D, first, SPAN)
-                _collect(dh_init, HIDDEN, 1, 1, row, AT_H, first, SPAN)
-                if LSTM:
-                    _collect(dc_init, HIDDEN, 1, 1, row, AT_CELL, first, SPAN)
+                _unload(
+                    (dW, dF, db, dC, dd, dh_init, dc_init),
+                    ROWS, HIDDEN, INPUT, OUTPUT, GATES, row, first, SPAN,
+                )  # fmt: skip
                 loss[replica] = exact_loss[first : first + SPAN].sum() / 2
 
-    def outputs(theta, x, dataset, trials, result):  # type: ignore[no-untyped-def]
+    def outputs(theta, x, dataset, trials, result):
         replicas, batch = trials.shape
         length = x.shape[2]
-        f = np.float32
-        W, F, b = np.empty(ROWS * HIDDEN * WIDTH, f), np.empty(ROWS * INPUT * WIDTH, f), np.empty(ROWS * WIDTH, f)
-        C, d = np.empty(OUTPUT * HIDDEN * WIDTH, f), np.empty(OUTPUT * WIDTH, f)
-        h_init, c_init = np.empty(HIDDEN * WIDTH, f), np.empty(HIDDEN * WIDTH, f)
-        X, Y, H = np.empty(length * IN, f), np.empty(length * OUT, f), np.empty(2 * STATE, f)
+        W, F, b = _floats(MATRIX * WIDTH), _floats(ROWS * INPUT * WIDTH), _floats(ROWS * WIDTH)
+        C, d = _floats(OUTPUT * HIDDEN * WIDTH), _floats(OUTPUT * WIDTH)
+        h_init, c_init = _floats(HIDDEN * WIDTH), _floats(HIDDEN * WIDTH)
+        X, Y, H = _floats(length * IN), _floats(length * OUT), _floats(2 * STATE)
         if LSTM:
-            A = np.empty(2 * CELL, f)
+            A = _floats(2 * CELL)
         for group in range(-(-replicas // MODELS)):
             for model in range(MODELS):
                 replica = min(group * MODELS + model, replicas - 1)
                 row, first = theta[replica], model * SPAN if WIDE else 0
                 span = SPAN if WIDE else 1
-                _spread(row, 0, ROWS, HIDDEN, GATES, False, W, WIDTH, first, span)
-                _spread(row, AT_F, ROWS, INPUT, GATES, False, F, WIDTH, first, span)
-                _spread(row, AT_B, ROWS, 1, GATES, False, b, WIDTH, first, span)
-                _spread(row, AT_C, OUTPUT, HIDDEN, 1, False, C, WIDTH, first, span)
-                _spread(row, AT_D, OUTPUT, 1, 1, False, d, WIDTH, first, span)
-                _spread(row, AT_H, HIDDEN, 1, 1, False, h_init, WIDTH, first, span)
-                if LSTM:
-                    _spread(row, AT_CELL, HIDDEN, 1, 1, False, c_init, WIDTH, first, span)
+                _load(
+                    row, ROWS, HIDDEN, INPUT, OUTPUT, GATES, (W, F, b, C, d, h_init, c_init),
+                    WIDTH, first, span,
+                )  # fmt: skip
             for tile in range(-(-batch // (VECTORS * SPAN))):
                 _gather(x, trials, tile, VECTORS, MODELS, SPAN, dataset, group, X)
                 _start(H, 0, 1, 0, h_init, HIDDEN, ROW, WIDE)

@@ -20,7 +20,7 @@ _ACTIVATIONS: dict[str, Any] = {
 
 
 def forward(spec: Spec, theta: Tensor, x: Tensor) -> Tensor:
-    """y (R, B, time, output) of R replicas, theta (R, K), each on its own trials x (R, B, time, input).
+    """y (R, B, time, output) of replicas theta (R, K), each on its own x (R, B, time, input).
 
     The equations are those of `urnn.recurrence`; differentiable in theta and x.
     """

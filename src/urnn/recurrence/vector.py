@@ -151,22 +151,27 @@ class Emitter:
 
     def activate(self, z: Any) -> Any:
         """phi(z); NaN stays NaN."""
-        if self.ACTIVATION == ACTIVATIONS["relu"]:
+        if self.phi == "relu":
             return self.where("<", z, self.constant(0), self.constant(0), z)
-        if self.ACTIVATION == ACTIVATIONS["tanh"]:
+        if self.phi == "tanh":
             return self.tanh(z)
-        return self.sigmoid(z) if self.ACTIVATION == ACTIVATIONS["sigmoid"] else z
+        return self.sigmoid(z) if self.phi == "sigmoid" else z
 
     def through_activation(self, gradient: Any, h: Any) -> Any:
         """gradient * phi'(z), from h = phi(z)."""
         b, one = self.builder, self.constant(1)
-        if self.ACTIVATION == ACTIVATIONS["relu"]:
+        if self.phi == "relu":
             return self.where(">", h, self.constant(0), gradient, self.constant(0))
-        if self.ACTIVATION == ACTIVATIONS["tanh"]:
+        if self.phi == "tanh":
             return b.fmul(gradient, self.fma(b.fneg(h), h, one))
-        if self.ACTIVATION == ACTIVATIONS["sigmoid"]:
+        if self.phi == "sigmoid":
             return b.fmul(gradient, b.fmul(h, b.fsub(one, h)))
         return gradient
+
+    @property
+    def phi(self) -> str:
+        """The name of the activation."""
+        return next(name for name, number in ACTIVATIONS.items() if number == self.ACTIVATION)
 
     # accumulators; LLVM turns these variables into registers
 
@@ -352,8 +357,8 @@ def rnn_backward(e: Emitter) -> None:
     e.tiles(e.HIDDEN, e.TILE, tile)
 
 
-# LSTM: rows of W, F, b and D are 4 unit + gate (input, forget, cell, output), so that a unit's gates
-# lie together; A [time + 1, unit, 5] keeps the gates and the cell state.
+# LSTM: rows of W, F, b and D are 4 unit + gate (input, forget, cell, output), so that a unit's
+# gates lie together; A [time + 1, unit, 5] keeps the gates and the cell state.
 
 
 @micro_kernel("W F b X x H before after A cell_before cell_after HIDDEN INPUT VECTORS WIDE TILE")
@@ -398,9 +403,7 @@ def lstm_backward(e: Emitter) -> None:
 
     def unit_backward(gradient: Any, unit: Offset, v: int) -> None:
         place = e.times(unit, 5 * row)
-        i, f, g, o = (
-            e.load(e.A, e.cell_after, place, slot * row + v * LANES) for slot in range(4)
-        )
+        i, f, g, o = (e.load(e.A, e.cell_after, place, slot * row + v * LANES) for slot in range(4))
         previous = e.load(e.A, e.cell_before, place, 4 * row + v * LANES)
         h = e.load(e.H, e.h, e.times(unit, row), v * LANES)
         ahead = _PREFETCHED * e.HIDDEN * row
@@ -446,14 +449,11 @@ def add_outer(e: Emitter) -> None:
                 return e.times(e.plus(row, first_column, j), LANES)
 
             sums = [
-                [e.variable(e.load(e.total, at(i, j))) for j in range(columns)]
-                for i in range(rows)
+                [e.variable(e.load(e.total, at(i, j))) for j in range(columns)] for i in range(rows)
             ]
             with e.loop(e.steps) as step:
                 left = e.plus(e.a, e.times(step, e.ROWS * e.row), e.times(first_row, e.row))
-                right = e.plus(
-                    e.b, e.times(step, e.COLUMNS * e.row), e.times(first_column, e.row)
-                )
+                right = e.plus(e.b, e.times(step, e.COLUMNS * e.row), e.times(first_column, e.row))
                 for v in range(e.VECTORS):
                     lefts = [e.load(e.A, left, i * e.row + v * LANES) for i in range(rows)]
                     for j in range(columns):
@@ -497,5 +497,3 @@ def initial_state_gradient(e: Emitter) -> None:
             for v in range(e.VECTORS):
                 e.accumulate(total, weight, e.load(e.D, e.later, e.times(j, e.row), v * LANES))
         e.store(e.get(total), e.total, e.times(i, LANES))
-
-
