@@ -317,6 +317,16 @@ def test_fewer_states_by_a_diagonal(make_rnn, vertices):
     assert counts.count(6) >= 6  # measured: 29 of 30 Gaussian W
 
 
+def test_fewest_states_where_the_norm_is_one(make_rnn):
+    rnn = growing_network()
+    D, defect = fewest_states_scaling(rnn.W)
+    assert defect == 1
+    assert (D == 1).all()
+    assert to_unitary(rnn, 1.0, states="fewest", horizon=10).hidden_units == 5
+    with pytest.raises(ValueError, match="no positive diagonal"):
+        fewest_states_scaling(np.array([[0.9, 0.9], [-0.9, 0.0]]))
+
+
 def test_refusals_name_the_reason():
     contraction = 0.5 * np.eye(2) + np.array([[0.0, 0.3], [-0.3, 0.0]])
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from urnn.equivalence.dilation import completion, completion_around, nonnegative_factor
-from urnn.equivalence.fewest_states import fewest_states_scaling
+from urnn.equivalence.fewest_states import attained_tolerance, fewest_states_scaling
 from urnn.equivalence.invariance import positive_scaling
 from urnn.equivalence.saturation import saturated_unitary
 from urnn.equivalence.scaling import best_scaling
@@ -231,7 +231,7 @@ def to_unitary(
     factors = _scale_for(rnn, states, horizon, rescale, scale)
     scaled = rnn if np.all(factors == 1) else positive_scaling(rnn, factors)
     block = "2n" if states == "2n" else "minimal"
-    tolerance = 2 * norm_tolerance(rnn.hidden_units) if states == "fewest" else None
+    tolerance = attained_tolerance(rnn.hidden_units) if states == "fewest" else None
     bounds = (rnn, scaled, factors, input_bound, norm, horizon, initial_bound)
     candidate = completion(scaled.W, block, tolerance)
     limits = _limits(candidate[rnn.hidden_units :, : rnn.hidden_units], *bounds)

@@ -23,7 +23,7 @@ from urnn.equivalence.cascade import (
 )
 from urnn.equivalence.conversion import network_around, to_unitary
 from urnn.equivalence.delay_chain import delay_chain
-from urnn.equivalence.dilation import unitarity_error
+from urnn.equivalence.dilation import defect_rank, unitarity_error
 from urnn.equivalence.fewest_states import fewest_states_scaling
 from urnn.equivalence.fits import fit_scaled_identity, fit_sigmoid
 from urnn.equivalence.invariance import restart
@@ -260,7 +260,7 @@ def state_counts(
         counts[:, *cell] = (
             realization_bound(rnn).states,
             size + fewest_states_scaling(W, attempts, seed)[1],
-            to_unitary(rnn, 1.0).hidden_units,
+            size + defect_rank(W),
             2 * size,
         )
     dims = ("system", "hidden_units", "realization")
