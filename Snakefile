@@ -20,4 +20,7 @@ rule all:
     default_target: True
     input:
         "reports/index.html",
+        expand(
+            "reports/figures/{figure}.{kind}", figure=run.figures, kind=["svg", "png"]
+        ),
     localrule: True
