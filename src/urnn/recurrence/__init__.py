@@ -189,3 +189,12 @@ def check_step(spec: Spec, theta: Any, x: Any, y: Any, dataset: Any, trials: Any
                 f"{name} must be at least 0 and below {limit}, "
                 f"but it goes from {int(array.min())} to {int(array.max())}"
             )
+
+
+def __getattr__(name: str) -> Any:
+    """`recurrence` and `lstm` of `urnn.recurrence.function`, imported when they are asked for."""
+    if name in ("recurrence", "lstm"):
+        from urnn.recurrence import function
+
+        return getattr(function, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

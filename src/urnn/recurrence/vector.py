@@ -497,3 +497,72 @@ def initial_state_gradient(e: Emitter) -> None:
             for v in range(e.VECTORS):
                 e.accumulate(total, weight, e.load(e.D, e.later, e.times(j, e.row), v * LANES))
         e.store(e.get(total), e.total, e.times(i, LANES))
+
+
+# backward from given gradients of all states, for a loss that is not known here
+
+
+def _add_upstream(e: Emitter, first: Offset, rows: int, ahead: int) -> list[list[Any]]:
+    """G[upstream] + W^T D[later]: the gradient with respect to a tile of h."""
+    sums = e.accumulators(rows, lambda i, v: e.load(e.G, e.upstream, e.at(first, i, v)))
+    e.add_product(sums, first, e.WT, ahead, e.D, e.later)
+    return sums
+
+
+@micro_kernel("WT D later now G upstream H h HIDDEN VECTORS WIDE TILE ACTIVATION")
+def rnn_states_backward(e: Emitter) -> None:
+    """D[now] = phi'(h) (G[upstream] + W^T D[later]): gradient of the pre-activation."""
+
+    def tile(first: Offset, rows: int) -> None:
+        sums = _add_upstream(e, first, rows, e.HIDDEN)
+        for i, places in enumerate(sums):
+            for v, place in enumerate(places):
+                at = e.at(first, i, v)
+                if v % 2 == 0:  # two vectors are a cache line
+                    e.prefetch(e.H, e.h, at, -_PREFETCHED * e.HIDDEN * e.row)
+                    e.prefetch(e.G, e.upstream, at, -_PREFETCHED * e.HIDDEN * e.row)
+                gradient = e.through_activation(e.get(place), e.load(e.H, e.h, at))
+                e.store(gradient, e.D, e.now, at)
+
+    e.tiles(e.HIDDEN, e.TILE, tile)
+
+
+def _through_cell(e: Emitter, gradient: Any, unit: Offset, v: int) -> None:
+    """From the gradient of h of a unit to those of its gates (D[now]) and its cell state (DC)."""
+    b, row, one = e.builder, e.row, e.constant(1)
+    place = e.times(unit, 5 * row)
+    i, f, g, o = (e.load(e.A, e.cell_after, place, slot * row + v * LANES) for slot in range(4))
+    previous = e.load(e.A, e.cell_before, place, 4 * row + v * LANES)
+    h = e.load(e.H, e.h, e.times(unit, row), v * LANES)
+    ahead = _PREFETCHED * e.HIDDEN * row
+    for slot in range(5):
+        if (slot * row + v * LANES) % 16 == 0 or v == 0:
+            e.prefetch(e.A, e.cell_after, place, slot * row + v * LANES - 5 * ahead)
+    if v % 2 == 0:
+        e.prefetch(e.H, e.h, e.times(unit, row), v * LANES - ahead)
+    floor = e.constant(1e-30)
+    tanh_cell = b.fdiv(h, e.where("<", o, floor, floor, o))  # tanh(c) = h / o
+    d_output = b.fmul(b.fmul(gradient, h), b.fsub(one, o))
+    carried = e.load(e.DC, e.times(unit, row), v * LANES)
+    d_cell = e.fma(gradient, e.fma(b.fneg(h), tanh_cell, o), carried)
+    into = b.fmul(d_cell, i)
+    d_input = b.fmul(b.fmul(into, g), b.fsub(one, i))
+    d_candidate = b.fmul(into, e.fma(b.fneg(g), g, one))
+    kept = b.fmul(d_cell, f)
+    d_forget = b.fmul(b.fmul(kept, previous), b.fsub(one, f))
+    e.store(kept, e.DC, e.times(unit, row), v * LANES)
+    for gate, value in enumerate((d_input, d_forget, d_candidate, d_output)):
+        e.store(value, e.D, e.now, e.times(unit, 4 * row), gate * row + v * LANES)
+
+
+@micro_kernel("WT D later now G upstream H h A cell_before cell_after DC HIDDEN VECTORS WIDE TILE")
+def lstm_states_backward(e: Emitter) -> None:
+    """D[now]: gradients of the gates' pre-activations; DC: of the cell state, carried back."""
+
+    def tile(first: Offset, units: int) -> None:
+        sums = _add_upstream(e, first, units, 4 * e.HIDDEN)
+        for i, places in enumerate(sums):
+            for v, place in enumerate(places):
+                _through_cell(e, e.get(place), e.plus(first, i), v)
+
+    e.tiles(e.HIDDEN, e.TILE, tile)

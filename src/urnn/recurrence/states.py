@@ -1,0 +1,280 @@
+"""Compiled kernels of the states alone: forward, and backward from the gradients of all states.
+
+The loop over time is that of `cpu`, with its micro-kernels and its layout in vectors, but there is
+no readout and no loss: what comes back through time is whatever a caller's own loss gives. Used by
+`urnn.recurrence.function`; arrays are float32 in C order, R replicas and B trials of each:
+
+    x (R, B, time, input), W (R, rows, n), F (R, rows, input), b (R, rows), states (R, B, time, n),
+    initial states (R, B, 1, n); rows = n, or 4 n in the order i, f, g, o for an lstm.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from urnn.recurrence import Spec, cpu, vector
+from urnn.recurrence.cpu import _JIT, Plan, _collect, _floats, _gather, _spread
+from urnn.recurrence.vector import LANES
+
+#: time steps whose gradients of pre-activations are kept before they are reduced
+_CHUNK = {"rnn": 8, "lstm": 4}
+
+
+def layout(hidden: int, replicas: int, batch: int) -> Plan:
+    """The plan that takes fewer vectors: models side by side, or each of them alone.
+
+    States are the same bits in both; gradients differ in rounding, by the order of their sums.
+    """
+    plans = cpu.plan(hidden, batch), cpu.plan(max(hidden, cpu._ALONE_FROM), batch)
+    return min(plans, key=lambda p: -(-replicas // p.models) * p.vectors * p.tiles)
+
+
+@numba.njit(**_JIT)
+def _release(source, replica, tile, vectors, models, span, target):
+    """One model's values from its lanes into target (R, batch, time, size): undoes `_gather`."""
+    row = vectors * LANES
+    batch = target.shape[1]
+    values = target.shape[2] * target.shape[3]
+    flat = target.reshape(-1)
+    for first in range(0, values, LANES):
+        last = min(first + LANES, values)
+        for place in range(vectors * span):
+            item = tile * vectors * span + place
+            if item >= batch:
+                break
+            lane = place // span * LANES + replica % models * span + place % span
+            start = (replica * batch + item) * values
+            for k in range(first, last):
+                flat[start + k] = source[k * row + lane]
+
+
+@numba.njit(**_JIT)
+def _silence(target, values, batch, tile, vectors, span):
+    """Zeros in the lanes that no trial of the batch has: no gradient enters there."""
+    row = vectors * LANES
+    for lane in range(row):
+        if (tile * vectors + lane // LANES) * span + lane % span >= batch:
+            for k in range(values):
+                target[k * row + lane] = 0
+
+
+@numba.njit(**_JIT)
+def _every(replicas, batch):
+    """Which data and which trials `_gather` takes: each replica its own, all of them in order."""
+    trials = np.empty((replicas, batch), np.int64)
+    for item in range(batch):
+        trials[:, item] = item
+    return np.arange(replicas), trials
+
+
+@cache
+def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -> tuple[Any, Any]:
+    """(forward, backward) for these sizes, see `forward` and `backward` below."""
+    HIDDEN, INPUT = hidden, inputs
+    VECTORS, MODELS, SPAN = plan.vectors, plan.models, plan.trials
+    WIDE, TILE, CHUNK = int(MODELS > 1), plan.tile_rows, _CHUNK[cell]
+    ACTIVATION = vector.ACTIVATIONS[activation]
+    LSTM = int(cell == "lstm")
+    GATES = 4 if LSTM else 1
+    UNIT_TILE = 2 if VECTORS == 1 else 1
+    ROWS = GATES * HIDDEN
+    WIDTH = LANES if WIDE else 1
+    ROW = VECTORS * LANES
+    STATE, IN, AHEAD = HIDDEN * ROW, INPUT * ROW, ROWS * ROW
+    CELL = 5 * STATE
+    LAST = CHUNK * AHEAD
+    OUTER_ROWS, OUTER_COLUMNS = (4, 3) if LSTM else (3, 4)
+
+    def forward(x, W, F, b, h_init, c_init, keep, states, c_last, H_kept, A_kept):
+        replicas, batch, length, _ = x.shape
+        dataset, trials = _every(replicas, batch)
+        weights, inputs = _floats(ROWS * HIDDEN * WIDTH), _floats(ROWS * INPUT * WIDTH)
+        bias = _floats(ROWS * WIDTH)
+        X, initial = _floats(length * IN), _floats(STATE)
+        tiles = -(-batch // (VECTORS * SPAN))
+        W_rows, F_rows = W.reshape((replicas, -1)), F.reshape((replicas, -1))
+        for group in range(-(-replicas // MODELS)):
+            for model in range(MODELS):
+                replica = min(group * MODELS + model, replicas - 1)
+                first, span = (model * SPAN, SPAN) if WIDE else (0, 1)
+                _spread(W_rows[replica], 0, ROWS, HIDDEN, GATES, False, weights, WIDTH, first, span)
+                _spread(F_rows[replica], 0, ROWS, INPUT, GATES, False, inputs, WIDTH, first, span)
+                _spread(b[replica], 0, ROWS, 1, GATES, False, bias, WIDTH, first, span)
+            for tile in range(tiles):
+                place = group * tiles + tile if keep else 0
+                H = H_kept[place * (length + 1) * STATE : (place + 1) * (length + 1) * STATE]
+                _gather(x, trials, tile, VECTORS, MODELS, SPAN, dataset, group, X)
+                _gather(h_init, trials, tile, VECTORS, MODELS, SPAN, dataset, group, H)
+                if LSTM:
+                    A = A_kept[place * (length + 1) * CELL :]
+                    _gather(c_init, trials, tile, VECTORS, MODELS, SPAN, dataset, group, initial)
+                    for unit in range(HIDDEN):
+                        for lane in range(ROW):
+                            A[(unit * 5 + 4) * ROW + lane] = initial[unit * ROW + lane]
+                for t in range(length):
+                    if LSTM:
+                        before, after = (t, t + 1) if keep else (t % 2, (t + 1) % 2)
+                        vector.lstm_forward(
+                            weights, inputs, bias, X, t * IN, H, t * STATE, (t + 1) * STATE,
+                            A, before * CELL, after * CELL,
+                            HIDDEN, INPUT, VECTORS, WIDE, UNIT_TILE,
+                        )  # fmt: skip
+                    else:
+                        vector.rnn_forward(
+                            weights, inputs, bias, X, t * IN, H, t * STATE, (t + 1) * STATE,
+                            HIDDEN, INPUT, VECTORS, WIDE, TILE, ACTIVATION,
+                        )  # fmt: skip
+                if LSTM:
+                    last = (length if keep else length % 2) * CELL
+                    for unit in range(HIDDEN):
+                        for lane in range(ROW):
+                            initial[unit * ROW + lane] = A[last + (unit * 5 + 4) * ROW + lane]
+                for replica in range(group * MODELS, min((group + 1) * MODELS, replicas)):
+                    _release(H[STATE:], replica, tile, VECTORS, MODELS, SPAN, states)
+                    if LSTM:
+                        _release(initial, replica, tile, VECTORS, MODELS, SPAN, c_last)
+
+    def backward(
+        x, W, F, H_kept, A_kept, d_states, dc_last, wanted, dW, dF, db, dh_init, dc_init, dx
+    ):  # fmt: skip
+        replicas, batch, length, _ = x.shape
+        dataset, trials = _every(replicas, batch)
+        WT, FT = _floats(ROWS * HIDDEN * WIDTH), _floats(ROWS * INPUT * WIDTH)
+        nothing = np.zeros(max(HIDDEN, INPUT) * WIDTH, np.float32)
+        W_sums, F_sums = _floats(ROWS * HIDDEN * LANES), _floats(ROWS * INPUT * LANES)
+        b_sums = _floats(ROWS * LANES)
+        X, G, D = _floats(length * IN), _floats(length * STATE), _floats(LAST + AHEAD)
+        DX, DH, DC = _floats(length * IN if wanted else 0), _floats(STATE), _floats(STATE)
+        tiles = -(-batch // (VECTORS * SPAN))
+        W_rows, F_rows = W.reshape((replicas, -1)), F.reshape((replicas, -1))
+        dW_rows, dF_rows = dW.reshape((replicas, -1)), dF.reshape((replicas, -1))
+        for group in range(-(-replicas // MODELS)):
+            for model in range(MODELS):
+                replica = min(group * MODELS + model, replicas - 1)
+                first, span = (model * SPAN, SPAN) if WIDE else (0, 1)
+                _spread(W_rows[replica], 0, ROWS, HIDDEN, GATES, True, WT, WIDTH, first, span)
+                _spread(F_rows[replica], 0, ROWS, INPUT, GATES, True, FT, WIDTH, first, span)
+            for total in (W_sums, F_sums, b_sums):
+                total[:] = 0
+            for tile in range(tiles):
+                place = (group * tiles + tile) * (length + 1)
+                H = H_kept[place * STATE : (place + length + 1) * STATE]
+                _gather(x, trials, tile, VECTORS, MODELS, SPAN, dataset, group, X)
+                _gather(d_states, trials, tile, VECTORS, MODELS, SPAN, dataset, group, G)
+                _silence(G, length * HIDDEN, batch, tile, VECTORS, SPAN)
+                if LSTM:
+                    A = A_kept[place * CELL : (place + length + 1) * CELL]
+                    _gather(dc_last, trials, tile, VECTORS, MODELS, SPAN, dataset, group, DC)
+                    _silence(DC, HIDDEN, batch, tile, VECTORS, SPAN)
+                D[LAST:] = 0
+                stop = length
+                while stop > 0:
+                    begin = max(0, stop - CHUNK)
+                    steps = stop - begin
+                    for k in range(steps - 1, -1, -1):
+                        t = begin + k
+                        later = LAST if k == steps - 1 else (k + 1) * AHEAD
+                        if LSTM:
+                            vector.lstm_states_backward(
+                                WT, D, later, k * AHEAD, G, t * STATE, H, (t + 1) * STATE,
+                                A, t * CELL, (t + 1) * CELL, DC, HIDDEN, VECTORS, WIDE, TILE,
+                            )  # fmt: skip
+                        else:
+                            vector.rnn_states_backward(
+                                WT, D, later, k * AHEAD, G, t * STATE, H, (t + 1) * STATE,
+                                HIDDEN, VECTORS, WIDE, TILE, ACTIVATION,
+                            )  # fmt: skip
+                        if wanted:
+                            vector.readout(
+                                FT, nothing, D, k * AHEAD, DX, t * IN,
+                                ROWS, INPUT, VECTORS, WIDE, TILE,
+                            )  # fmt: skip
+                    vector.add_outer(
+                        W_sums, D, 0, H, begin * STATE, steps,
+                        ROWS, HIDDEN, VECTORS, OUTER_ROWS, OUTER_COLUMNS,
+                    )  # fmt: skip
+                    vector.add_outer(F_sums, D, 0, X, begin * IN, steps, ROWS, INPUT, VECTORS, 4, 3)
+                    vector.add_rows(b_sums, D, 0, steps, ROWS, VECTORS)
+                    D[LAST:] = D[:AHEAD]
+                    stop = begin
+                vector.readout(WT, nothing, D, LAST, DH, 0, ROWS, HIDDEN, VECTORS, WIDE, TILE)
+                for replica in range(group * MODELS, min((group + 1) * MODELS, replicas)):
+                    _release(DH, replica, tile, VECTORS, MODELS, SPAN, dh_init)
+                    if LSTM:
+                        _release(DC, replica, tile, VECTORS, MODELS, SPAN, dc_init)
+                    if wanted:
+                        _release(DX, replica, tile, VECTORS, MODELS, SPAN, dx)
+            for replica in range(group * MODELS, min((group + 1) * MODELS, replicas)):
+                first = replica % MODELS * SPAN
+                _collect(W_sums, ROWS, HIDDEN, GATES, dW_rows[replica], 0, first, SPAN)
+                _collect(F_sums, ROWS, INPUT, GATES, dF_rows[replica], 0, first, SPAN)
+                _collect(b_sums, ROWS, 1, GATES, db[replica], 0, first, SPAN)
+
+    return numba.njit(**_JIT)(forward), numba.njit(**_JIT)(backward)
+
+
+def forward(
+    spec: Spec,
+    x: NDArray,
+    W: NDArray,
+    F: NDArray,
+    b: NDArray,
+    h_init: NDArray,
+    c_init: NDArray | None,
+    keep: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """(states, c_last (R, B, 1, n), H, A): what the states are, and what `backward` needs of them.
+
+    Arrays as in the module's docstring. H and A are in the layout of the vectors: all states, and
+    for an lstm all gates and cell states. Unless ``keep``, they are room for one tile, of no use
+    to `backward`. An rnn has no c_init, and nothing in c_last and A.
+    """
+    replicas, batch, length, inputs = x.shape
+    lstm = spec.cell == "lstm"
+    plan = layout(spec.hidden, replicas, batch)
+    tiles = -(-replicas // plan.models) * plan.tiles if keep else 1
+    state = spec.hidden * plan.vectors * LANES
+    H = np.empty(tiles * (length + 1) * state, np.float32)
+    cells = (tiles * (length + 1) if keep else 2) if lstm else 0
+    A = np.empty(cells * 5 * state, np.float32)
+    states = np.empty((replicas, batch, length, spec.hidden), np.float32)
+    c_last = np.empty(h_init.shape if lstm else (0, 0, 0, 0), np.float32)
+    kernel, _ = compiled(spec.cell, spec.activation, spec.hidden, inputs, plan)
+    kernel(x, W, F, b, h_init, c_last if c_init is None else c_init, keep, states, c_last, H, A)
+    return states, c_last, H, A
+
+
+def backward(
+    spec: Spec,
+    x: NDArray,
+    W: NDArray,
+    F: NDArray,
+    H: NDArray,
+    A: NDArray,
+    d_states: NDArray,
+    dc_last: NDArray | None,
+    wanted: bool,
+) -> tuple[NDArray[np.float32], ...]:
+    """(dW, dF, db, dh_init, dc_init, dx) from the gradients of all states and of the last cell.
+
+    H and A come from `forward`; each gradient has the shape of what it belongs to. An rnn has
+    nothing in dc_init, and dx is empty unless it is ``wanted``.
+    """
+    replicas, batch, _, inputs = x.shape
+    plan = layout(spec.hidden, replicas, batch)
+    dh_init = np.empty((replicas, batch, 1, spec.hidden), np.float32)
+    dc_init = np.empty(dh_init.shape if spec.cell == "lstm" else (0, 0, 0, 0), np.float32)
+    dW, dF = np.empty_like(W), np.empty_like(F)
+    db = np.empty(W.shape[:2], np.float32)
+    dx = np.empty(x.shape if wanted else (0, 0, 0, 0), np.float32)
+    _, kernel = compiled(spec.cell, spec.activation, spec.hidden, inputs, plan)
+    kernel(
+        x, W, F, H, A, d_states, dc_init if dc_last is None else dc_last, wanted,
+        dW, dF, db, dh_init, dc_init, dx,
+    )  # fmt: skip
+    return dW, dF, db, dh_init, dc_init, dx
