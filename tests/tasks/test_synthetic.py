@@ -99,6 +99,12 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
+def test_a_unit_that_hardly_sees_the_input_is_calibrated_too() -> None:
+    """Realization 14: with the fixed gain one of its units jumps on and off for ever."""
+    data = synthetic.generate(PAPER, 20, seed=2019, realization=14)
+    assert np.abs(data.attrs["on_fraction"] - 0.6).max() <= 0.01
+
+
 def test_units_that_cannot_be_calibrated_are_an_error() -> None:
     settings = SMALL.model_copy(update={"on_tolerance": 1e-9, "calibration_rounds": 1})
     with pytest.raises(synthetic.CalibrationError, match=r"realization 0.*system\.on_tolerance"):
