@@ -13,6 +13,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/theory.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -21,6 +22,8 @@ rule all:
     input:
         "reports/index.html",
         expand(
-            "reports/figures/{figure}.{kind}", figure=run.figures, kind=["svg", "png"]
+            "reports/figures/{figure}.{kind}",
+            figure=[*run.figures, *THEOREMS],
+            kind=["svg", "png"],
         ),
     localrule: True

@@ -14,6 +14,7 @@ from urnn.settings.base import ConfigError, Count, Name, Settings, explain, near
 from urnn.settings.figures import Style
 from urnn.settings.model import ModelSettings
 from urnn.settings.synthetic import SyntheticSettings
+from urnn.settings.theory import TheorySettings
 from urnn.settings.training import Recipe
 
 
@@ -92,6 +93,9 @@ class Config(Settings):
     models: Annotated[dict[Name, ModelEntry], Field(min_length=1)]
     recipes: Annotated[dict[Name, RecipeEntry], Field(min_length=1)]
     figures: dict[Name, Figure] = Field(default_factory=dict)
+    theory: TheorySettings | None = Field(
+        None, description="the numbers and figures of the three theorems; {} for the usual sizes"
+    )
     style: Style = Field(default_factory=lambda: Style())
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from project import Project
 def test_every_output_is_there_and_nothing_half_written(finished: Project) -> None:
     folder = finished.folder
     assert (folder / "reports/index.html").is_file()
-    for name in ("figure2", "figure3"):
+    for name in ("figure2", "figure3", "theorem1", "theorem2", "theorem3"):
         assert (folder / f"reports/figures/{name}.svg").read_text().startswith("<?xml")
         assert (folder / f"reports/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
     left = [path for path in folder.rglob("*.tmp") if ".snakemake" not in path.parts]
@@ -74,7 +74,16 @@ def test_scores_are_those_of_the_stored_parameters(finished: Project) -> None:
 def test_the_page_stands_alone_and_says_what_was_run(finished: Project) -> None:
     page = (finished.folder / "reports/index.html").read_text()
     assert not re.search(r"""(src=|<link[^>]*href=|url\()["']?(https?:)?//""", page)
-    for words in ("test-20dB", "Contractive RNN", "URNN", "2019", "snakemake", "train"):
+    for words in (
+        "test-20dB",
+        "Contractive RNN",
+        "URNN",
+        "2019",
+        "snakemake",
+        "train",
+        "Theorem 3",
+        "theory",
+    ):
         assert words in page
 
 

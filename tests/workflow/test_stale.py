@@ -15,6 +15,7 @@ MODELS = {
     "test-15dB": ["rnn", "urnn"],
 }
 FIGURES = ["figure2", "figure3"]
+THEOREMS = ["theorem1", "theorem2", "theorem3"]
 BLOCKS = [(0, 1), (2, 2)]
 
 
@@ -42,6 +43,10 @@ def scores(experiments: Iterable[str] = MODELS) -> list[str]:
     return [f"{e}: scores" for e in experiments]
 
 
+def numbers(theorems: Iterable[str] = THEOREMS) -> list[str]:
+    return [f"{theorem}: numbers" for theorem in theorems]
+
+
 def expect(project: Project, *jobs: list[str]) -> None:
     assert project.stale() == sorted(itertools.chain(*jobs))
 
@@ -56,7 +61,18 @@ def test_nothing_changed(project: Project) -> None:
 def test_figure_style(project: Project) -> None:
     with (project.folder / CONFIG).open("a") as file:
         file.write("\nstyle: {dots_per_inch: 100}\n")
-    expect(project, FIGURES, REPORT)
+    expect(project, FIGURES, THEOREMS, REPORT)
+
+
+def test_sizes_of_one_theorem(project: Project) -> None:
+    project.edit(CONFIG, "largest_chain: 6", "largest_chain: 7")
+    expect(project, numbers(["theorem3"]), ["theorem3"], REPORT)
+
+
+def test_without_the_theorems(project: Project) -> None:
+    text = (project.folder / CONFIG).read_text()
+    (project.folder / CONFIG).write_text(text[: text.index("theory:")])
+    expect(project, REPORT)
 
 
 def test_label_of_a_model(project: Project) -> None:
@@ -116,21 +132,38 @@ def test_one_snr(project: Project) -> None:
 
 def test_seed(project: Project) -> None:
     project.edit(CONFIG, "seed: 2019", "seed: 2020")
-    expect(project, data(), trainings(), scores(), FIGURES, REPORT)
+    everything = [data(), trainings(), scores(), numbers(), FIGURES, THEOREMS, REPORT]
+    expect(project, *everything)
 
 
 @pytest.mark.parametrize(
-    "module", ["storage", "rnn", "training", "scoring", "figures/style", "config"]
+    "module",
+    [
+        "storage",
+        "rnn",
+        "training",
+        "scoring",
+        "equivalence/cascade",
+        "figures/style",
+        "figures/r2",
+        "figures/theorem2",
+        "settings/theory",
+        "config",
+    ],
 )
 def test_an_edited_module_reruns_exactly_the_stages_that_reach_it(
     project: Project, module: str
 ) -> None:
     reached = {
-        "storage": [data(), trainings(), scores(), FIGURES, REPORT],
-        "rnn": [data(), trainings(), scores(), FIGURES, REPORT],
+        "storage": [data(), trainings(), scores(), numbers(), FIGURES, THEOREMS, REPORT],
+        "rnn": [data(), trainings(), scores(), numbers(), FIGURES, THEOREMS, REPORT],
         "training": [trainings(), scores(), FIGURES, REPORT],
         "scoring": [scores(), FIGURES, REPORT],
-        "figures/style": [FIGURES, REPORT],
+        "equivalence/cascade": [numbers(), THEOREMS, REPORT],
+        "figures/style": [FIGURES, THEOREMS, REPORT],
+        "figures/r2": [FIGURES, REPORT],
+        "figures/theorem2": [THEOREMS, REPORT],
+        "settings/theory": [numbers(), THEOREMS, REPORT],
         "config": [REPORT],
     }
     with (project.folder / f"src/urnn/{module}.py").open("a") as file:

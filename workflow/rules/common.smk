@@ -31,6 +31,24 @@ TRANSITIONS = [
     "transition.free",
     "transition.unitary",
 ]
+EQUIVALENCE = [
+    "equivalence",
+    "equivalence.cascade",
+    "equivalence.conversion",
+    "equivalence.delay_chain",
+    "equivalence.dilation",
+    "equivalence.experiments",
+    "equivalence.fewest_states",
+    "equivalence.fits",
+    "equivalence.invariance",
+    "equivalence.linear_regime",
+    "equivalence.minimality",
+    "equivalence.saturation",
+    "equivalence.scaling",
+    "equivalence.sigmoid",
+    "equivalence.state_bounds",
+    "equivalence.torch_rnn",
+]
 MODULES = {
     "data": SETTINGS
     + ["rnn", "seeds", "settings.synthetic", "storage", "tasks", "tasks.synthetic"],
@@ -47,9 +65,13 @@ MODULES = {
     "figure": SETTINGS
     + ["figures", "figures.r2", "figures.style", "published", "scoring"]
     + ["settings.figures", "storage"],
+    "theory": SETTINGS + EQUIVALENCE + ["rnn", "settings.theory", "storage"],
+    "theory_figure": SETTINGS
+    + ["figures", "figures.style", "figures.theorem1", "figures.theorem2"]
+    + ["figures.theorem3", "settings.figures", "storage"],
     "report": SETTINGS
     + ["config", "published", "report", "scoring", "settings.figures", "settings.model"]
-    + ["settings.synthetic", "settings.training", "storage"],
+    + ["settings.synthetic", "settings.theory", "settings.training", "storage"],
 }
 
 
@@ -91,6 +113,7 @@ wildcard_constraints:
     experiment="|".join(run.experiments),
     model="|".join(run.models),
     figure="|".join(run.figures) or "none",
+    theorem=r"theorem[123]",
     realization=r"\d+",
     hidden=r"\d+",
     first=r"\d+",

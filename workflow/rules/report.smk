@@ -3,9 +3,9 @@ rule report:
         code=code("report"),
         template="src/urnn/page.html.jinja",
         published=expand("src/urnn/published/{name}.csv", name=["figure2", "figure3"]),
-        captions="workflow/report/r2.rst",
+        captions=expand("workflow/report/{name}.rst", name=["r2", *THEOREMS]),
         scores=expand("results/{experiment}/scores.nc", experiment=run.experiments),
-        figures=expand("reports/figures/{figure}.svg", figure=run.figures),
+        figures=expand("reports/figures/{figure}.svg", figure=[*run.figures, *THEOREMS]),
     output:
         report("reports/index.html", category="Report"),
     log:

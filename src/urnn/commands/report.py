@@ -9,6 +9,12 @@ from typing import Any
 from urnn.config import load
 from urnn.settings.base import ConfigError
 
+_THEOREMS = {
+    "theorem1": "the same map with at most 2n states",
+    "theorem2": "2n states to be equal, fewer to come near",
+    "theorem3": "near, never equal, with sigmoid and tanh",
+}
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -56,6 +62,12 @@ def run(options: argparse.Namespace) -> None:
         }
         for name, figure in config.figures.items()
     ]
+    theorems = ["theorem1", "theorem2", "theorem3"] if config.theory else []
+    for name in theorems:
+        text = (options.captions / f"{name}.rst").read_text(encoding="utf-8")
+        title = f"{name.replace('theorem', 'Theorem ')}: {_THEOREMS[name]}"
+        path = options.figures / f"{name}.svg"
+        figures.append({"name": name, "path": path, "caption": text, "title": title})
     folder = options.results / "benchmarks"
     benchmarks = {
         stage: sorted(
@@ -65,7 +77,12 @@ def run(options: argparse.Namespace) -> None:
         )
         for stage in ("data", "train", "score")
     }
-    benchmarks["figure"] = sorted((folder / "figure").glob("*.tsv"))
+    benchmarks["theory"] = [folder / "theory" / f"{name}.tsv" for name in theorems]
+    benchmarks["figure"] = [
+        path
+        for path in sorted((folder / "figure").glob("*.tsv"))
+        if path.stem in config.figures or path.stem in theorems
+    ]
     page = report.render(
         scores,
         figures,
