@@ -72,6 +72,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("figures.figure2.experiment", "synthetic", "is not in experiments"),
     ("figures.figure2.published", "figure9", "'figure2' or 'figure3'"),
     ("style", {"width": 0}, "greater than 0"),
+    ("theory", {"theorem4": {}}, "did you mean 'theorem"),
+    ("theory", True, "mapping"),
+    ("theory.theorem1", {"system": 3}, "did you mean 'systems'"),
+    ("theory.theorem1", {"hidden_units": [4, 2]}, "larger than the one before"),
+    ("theory.theorem2", {"rho": 1}, "less than 1"),
+    ("theory.theorem3", {"largest_bias": 1000}, "at most 120"),
     ("style", {"colour": "red"}, "unknown key"),
 ]
 

@@ -59,7 +59,7 @@ def least_error(rho: float, budgets: NDArray) -> NDArray:
     The error e has e^2 >= eps0^2 + eps1^2, and (D) is
     eps1 + rho eps0 >= (1 - rho) (1 - eps0)^2 / R: the least e over eps0 in [0, 1], below 1.
     """
-    eps0 = np.linspace(0, 1, 2001)[:, None]
+    eps0 = np.concatenate([[0], np.geomspace(1e-9, 1, 5000)])[:, None]
     eps1 = np.maximum((1 - rho) * (1 - eps0) ** 2 / budgets - rho * eps0, 0)
     return np.hypot(eps0, eps1).min(axis=0)
 

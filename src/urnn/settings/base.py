@@ -142,6 +142,8 @@ def _keys(kind: Any, path: list[Any]) -> list[str]:
             kind = field.annotation if field else None
         else:  # dict[Name, X] or list[X]: the last argument is what it holds
             kind = next(iter(get_args(kind)[-1:]), None)
+        if type(None) in get_args(kind):  # X | None
+            kind = get_args(kind)[0]
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return list(kind.model_fields)
     return []
