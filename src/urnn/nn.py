@@ -65,7 +65,7 @@ class RNN(torch.nn.RNN):
         Raises:
             ValueError: a shape, type or device does not fit; a PackedSequence.
         """
-        x, (h,) = _arranged(self, input, {"hx": hx})
+        x, (h,) = _arranged(self, input, {"hx": hx}, hx is None)
         states = recurrence(x, *_stack_of_one(self), h, activation=self.nonlinearity)
         return _as_torch(self, states, input), _last(states[:, :, -1], input)
 
@@ -120,8 +120,8 @@ class LSTM(torch.nn.LSTM):
         """
         if hx is not None and not (isinstance(hx, tuple | list) and len(hx) == 2):
             raise ValueError(f"hx must be (h_0, c_0), but it is {type(hx).__name__}")
-        h_0, c_0 = hx if hx is not None else (None, None)
-        x, (h, c) = _arranged(self, input, {"h_0": h_0, "c_0": c_0})
+        h_0, c_0 = (None, None) if hx is None else hx
+        x, (h, c) = _arranged(self, input, {"h_0": h_0, "c_0": c_0}, hx is None)
         states, c_last = lstm(x, *_stack_of_one(self), h, c)
         return _as_torch(self, states, input), (
             _last(states[:, :, -1], input),
@@ -137,8 +137,10 @@ def _refuse(**arguments: tuple[Any, Any]) -> None:
             raise ValueError(f"{name} must be {only} in urnn.nn, but it is {value!r}")
 
 
-def _arranged(module: Any, input: Any, initial: dict[str, Any]) -> tuple[Tensor, list[Tensor]]:
-    """x (1, B, T, m) and initial states (1, B, n) from torch's arguments."""
+def _arranged(
+    module: Any, input: Any, initial: dict[str, Any], zero: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """x (1, B, T, m) and initial states (1, B, n), zeros if `zero`, from torch's arguments."""
     if not isinstance(input, Tensor):
         raise ValueError(f"input must be a tensor, but it is {type(input).__name__}")
     m, n = module.input_size, module.hidden_size
@@ -154,7 +156,7 @@ def _arranged(module: Any, input: Any, initial: dict[str, Any]) -> tuple[Tensor,
     shape = (1, n) if input.ndim == 2 else (1, x.shape[0], n)
     states = []
     for name, state in initial.items():
-        if state is None:
+        if zero:
             state = x.new_zeros(shape)
         if not isinstance(state, Tensor) or tuple(state.shape) != shape:
             given = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__

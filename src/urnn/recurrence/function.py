@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from urnn.recurrence import Spec
 from urnn.recurrence.reference import _ACTIVATIONS
@@ -144,7 +143,7 @@ class _Kernels(torch.autograd.Function):
         )
         h, c_last, H, A = map(torch.from_numpy, results)
         if keep:
-            ctx.save_for_backward(x, W, F, H, A)
+            ctx.save_for_backward(x, W, F, b, h_init, c_init, H, A)
             ctx.spec = spec
         if c_init is None:
             ctx.mark_non_differentiable(c_last)
@@ -152,34 +151,61 @@ class _Kernels(torch.autograd.Function):
         return h, c_last[:, :, 0]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_states: Tensor, dc_last: Tensor) -> tuple[Tensor | None, ...]:
+        wanted = ctx.needs_input_grad[2]
+        *gradients, dc_init, dx = _Gradients.apply(
+            ctx.spec, wanted, d_states, dc_last, *ctx.saved_tensors
+        )
+        lstm = ctx.spec.cell == "lstm"
+        return None, None, dx if wanted else None, *gradients, dc_init if lstm else None
+
+
+class _Gradients(torch.autograd.Function):
+    """The backward pass of `_Kernels`, a function of its own to refuse a second derivative.
+
+    torch's once_differentiable sees only whether what comes from above is differentiated again,
+    not the parameters that the gradients depend on as well, and would take those for constants.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        spec: Spec,
+        wanted: bool,
+        d_states: Tensor,
+        dc_last: Tensor,
+        x: Tensor,
+        W: Tensor,
+        F: Tensor,
+        b: Tensor,
+        h_init: Tensor,
+        c_init: Tensor | None,
+        H: Tensor,
+        A: Tensor,
+    ) -> tuple[Tensor, ...]:
         from urnn.recurrence import states
 
-        x, W, F, H, A = ctx.saved_tensors
-        lstm = ctx.spec.cell == "lstm"
-        dc = _array(dc_last[:, :, None]) if lstm else None
-        results = states.backward(
-            ctx.spec,
-            _array(x),
-            _array(W),
-            _array(F),
-            _array(H),
-            _array(A),
-            _array(d_states),
-            dc,
-            ctx.needs_input_grad[2],
+        dW, dF, db, dh_init, dc_init, dx = map(
+            torch.from_numpy,
+            states.backward(
+                spec,
+                _array(x),
+                _array(W),
+                _array(F),
+                _array(H),
+                _array(A),
+                _array(d_states),
+                None if c_init is None else _array(dc_last[:, :, None]),
+                wanted,
+            ),
         )
-        dW, dF, db, dh_init, dc_init, dx = map(torch.from_numpy, results)
-        return (
-            None,
-            None,
-            dx if ctx.needs_input_grad[2] else None,
-            dW,
-            dF,
-            db,
-            dh_init[:, :, 0],
-            dc_init[:, :, 0] if lstm else None,
+        return dW, dF, db, dh_init[:, :, 0], dc_init[:, :, 0] if c_init is not None else dc_init, dx
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        raise RuntimeError(
+            "the compiled kernels of urnn.recurrence give no second derivatives; "
+            "float64 tensors take a loop that does"
         )
 
 
