@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: What the function needs of the file.
 VARIABLES = ("relative_error", "extra_state", "unitarity_error", "unitary_units", "bias_error")
+_EDGE: dict = {"markeredgecolor": "white", "markeredgewidth": 0.6}
 _BELOW: dict = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
 _TITLES = (
     "(a) Equal up to rounding",
@@ -110,6 +111,17 @@ def _bias(panel: Axes, dataset: xr.Dataset) -> None:
     fraction, error = dataset["bias_fraction"].values, dataset["bias_error"].values
     panel.plot(fraction, error, color=VERMILLION, label="w = 0.9, f = 1, b = 0.5, x = 1")
     panel.axvline(1, color=GREY, linestyle=(0, (5, 3)), linewidth=1.1, label="the proved bias")
+    near = int(np.flatnonzero(error > 1e-9)[-1]) if (error > 1e-9).any() else None
+    if near is not None:  # the largest bias that fails
+        panel.plot(fraction[near], error[near], "s", color=VERMILLION, **_EDGE)
+        panel.annotate(
+            f"{fraction[near]:g}: {error[near]:.2g}",
+            (fraction[near], error[near]),
+            xytext=(12, 30),
+            textcoords="offset points",
+            color=VERMILLION,
+            arrowprops={"arrowstyle": "-", "color": VERMILLION, "linewidth": 0.8},
+        )
     panel.set_xlabel("Extra bias / proved bias")
     panel.set_ylabel("Largest |y − $y_u$|")
     panel.legend(**_BELOW)

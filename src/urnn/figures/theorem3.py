@@ -127,7 +127,8 @@ def _against_states(panel: Axes, dataset: xr.Dataset) -> None:
     for cap, colour, marker in zip(dataset["cap"].values, (GREEN, ORANGE), "^v", strict=False):
         panel.plot(
             dataset["fit_units"].values,
-            dataset["fit_error"].sel(cap=cap).values,
+            # a larger network contains the smaller ones: the best with N states or fewer
+            np.minimum.accumulate(dataset["fit_error"].sel(cap=cap).values),
             color=colour,
             marker=marker,
             label=f"best fit (rms), {'any bias' if cap == 'none' else f'|b| ≤ {cap}'}",
