@@ -31,7 +31,7 @@ def layout(hidden: int, replicas: int, batch: int) -> Plan:
     States are the same bits in both; gradients differ in rounding, by the order of their sums.
     """
     plans = cpu.plan(hidden, batch), cpu.plan(max(hidden, cpu._ALONE_FROM), batch)
-    return min(plans, key=lambda p: -(-replicas // p.models) * p.vectors * p.tiles)
+    return min(plans, key=lambda p: (-(-replicas // p.models) * p.vectors * p.tiles, p.models))
 
 
 @numba.njit(**_JIT)
