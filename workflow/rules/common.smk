@@ -24,7 +24,14 @@ PYTHON = sys.executable
 # The modules that each stage reaches: inputs of its rule, so that an edit reruns exactly the stages
 # that it can change. tests/workflow compares these lists with the true closure of the imports.
 SETTINGS = ["settings", "settings.base"]
-NUMERICS = ["recurrence", "recurrence.cpu", "recurrence.reference", "recurrence.vector"]
+NUMERICS = [
+    "recurrence",
+    "recurrence.cpu",
+    "recurrence.function",
+    "recurrence.reference",
+    "recurrence.states",
+    "recurrence.vector",
+]
 TRANSITIONS = [
     "transition",
     "transition.contractive",
