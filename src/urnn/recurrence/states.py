@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urnn.recurrence import Spec, cpu, vector
-from urnn.recurrence.cpu import _JIT, Plan, _collect, _floats, _gather, _spread
+from urnn.recurrence.cpu import _JIT, Plan, _collect, _floats, _spread
 from urnn.recurrence.vector import LANES
 
 #: time steps whose gradients of pre-activations are kept before they are reduced
@@ -34,23 +34,62 @@ def layout(hidden: int, replicas: int, batch: int) -> Plan:
     return min(plans, key=lambda p: (-(-replicas // p.models) * p.vectors * p.tiles, p.models))
 
 
+# Unsigned indices and a constant number of steps, for Numba then neither tests an index for being
+# negative nor the end of a loop: five times as fast.
+
+
+@numba.njit(**_JIT)
+def _take(source, tile, vectors, models, span, group, target):
+    """Trials of a tile into lanes: target (time * size, row) from source (R, B, time, size).
+
+    Lanes without a trial or a model repeat the first one, whose values cannot overflow alone.
+    """
+    row = vectors * LANES
+    replicas, batch = source.shape[:2]
+    values = source.shape[2] * source.shape[3]
+    flat = source.reshape(-1)
+    begin = np.empty(row, np.int64)
+    for lane in range(row):
+        replica = group * models + lane % LANES // span
+        if replica >= replicas:
+            replica = group * models
+        item = (tile * vectors + lane // LANES) * span + lane % span
+        begin[lane] = (replica * batch + (item if item < batch else 0)) * values
+    whole = values // LANES * LANES
+    stride = np.uint64(row)
+    # a few steps of one trial after the other, so that reads and writes both stay in the cache
+    for first in range(0, whole, LANES):
+        for lane in range(row):
+            start, to = np.uint64(begin[lane] + first), np.uint64(first * row + lane)
+            for k in range(LANES):
+                target[to + np.uint64(k) * stride] = flat[start + np.uint64(k)]
+    for lane in range(row):
+        for k in range(whole, values):
+            target[k * row + lane] = flat[begin[lane] + k]
+
+
 @numba.njit(**_JIT)
 def _release(source, replica, tile, vectors, models, span, target):
-    """One model's values from its lanes into target (R, batch, time, size): undoes `_gather`."""
+    """One model's values from its lanes into target (R, batch, time, size): undoes `_take`."""
     row = vectors * LANES
     batch = target.shape[1]
     values = target.shape[2] * target.shape[3]
     flat = target.reshape(-1)
-    for first in range(0, values, LANES):
-        last = min(first + LANES, values)
-        for place in range(vectors * span):
-            item = tile * vectors * span + place
-            if item >= batch:
-                break
-            lane = place // span * LANES + replica % models * span + place % span
-            start = (replica * batch + item) * values
-            for k in range(first, last):
-                flat[start + k] = source[k * row + lane]
+    whole = values // LANES * LANES
+    stride = np.uint64(row)
+    items = min(vectors * span, batch - tile * vectors * span)
+    begin = (replica * batch + tile * vectors * span) * values
+    shift = replica % models * span
+    for first in range(0, whole, LANES):
+        for item in range(items):
+            lane = item // span * LANES + shift + item % span
+            start, at = np.uint64(begin + item * values + first), np.uint64(first * row + lane)
+            for k in range(LANES):
+                flat[start + np.uint64(k)] = source[at + np.uint64(k) * stride]
+    for item in range(items):
+        lane = item // span * LANES + shift + item % span
+        for k in range(whole, values):
+            flat[begin + item * values + k] = source[k * row + lane]
 
 
 @numba.njit(**_JIT)
@@ -61,15 +100,6 @@ def _silence(target, values, batch, tile, vectors, span):
         if (tile * vectors + lane // LANES) * span + lane % span >= batch:
             for k in range(values):
                 target[k * row + lane] = 0
-
-
-@numba.njit(**_JIT)
-def _every(replicas, batch):
-    """Which data and which trials `_gather` takes: each replica its own, all of them in order."""
-    trials = np.empty((replicas, batch), np.int64)
-    for item in range(batch):
-        trials[:, item] = item
-    return np.arange(replicas), trials
 
 
 @cache
@@ -92,7 +122,6 @@ def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -
 
     def forward(x, W, F, b, h_init, c_init, keep, states, c_last, H_kept, A_kept):
         replicas, batch, length, _ = x.shape
-        dataset, trials = _every(replicas, batch)
         weights, inputs = _floats(ROWS * HIDDEN * WIDTH), _floats(ROWS * INPUT * WIDTH)
         bias = _floats(ROWS * WIDTH)
         X, initial = _floats(length * IN), _floats(STATE)
@@ -108,11 +137,11 @@ def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -
             for tile in range(tiles):
                 place = group * tiles + tile if keep else 0
                 H = H_kept[place * (length + 1) * STATE : (place + 1) * (length + 1) * STATE]
-                _gather(x, trials, tile, VECTORS, MODELS, SPAN, dataset, group, X)
-                _gather(h_init, trials, tile, VECTORS, MODELS, SPAN, dataset, group, H)
+                _take(x, tile, VECTORS, MODELS, SPAN, group, X)
+                _take(h_init, tile, VECTORS, MODELS, SPAN, group, H)
                 if LSTM:
                     A = A_kept[place * (length + 1) * CELL :]
-                    _gather(c_init, trials, tile, VECTORS, MODELS, SPAN, dataset, group, initial)
+                    _take(c_init, tile, VECTORS, MODELS, SPAN, group, initial)
                     for unit in range(HIDDEN):
                         for lane in range(ROW):
                             A[(unit * 5 + 4) * ROW + lane] = initial[unit * ROW + lane]
@@ -143,7 +172,6 @@ def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -
         x, W, F, H_kept, A_kept, d_states, dc_last, wanted, dW, dF, db, dh_init, dc_init, dx
     ):  # fmt: skip
         replicas, batch, length, _ = x.shape
-        dataset, trials = _every(replicas, batch)
         WT, FT = _floats(ROWS * HIDDEN * WIDTH), _floats(ROWS * INPUT * WIDTH)
         nothing = np.zeros(max(HIDDEN, INPUT) * WIDTH, np.float32)
         W_sums, F_sums = _floats(ROWS * HIDDEN * LANES), _floats(ROWS * INPUT * LANES)
@@ -164,12 +192,12 @@ def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -
             for tile in range(tiles):
                 place = (group * tiles + tile) * (length + 1)
                 H = H_kept[place * STATE : (place + length + 1) * STATE]
-                _gather(x, trials, tile, VECTORS, MODELS, SPAN, dataset, group, X)
-                _gather(d_states, trials, tile, VECTORS, MODELS, SPAN, dataset, group, G)
+                _take(x, tile, VECTORS, MODELS, SPAN, group, X)
+                _take(d_states, tile, VECTORS, MODELS, SPAN, group, G)
                 _silence(G, length * HIDDEN, batch, tile, VECTORS, SPAN)
                 if LSTM:
                     A = A_kept[place * CELL : (place + length + 1) * CELL]
-                    _gather(dc_last, trials, tile, VECTORS, MODELS, SPAN, dataset, group, DC)
+                    _take(dc_last, tile, VECTORS, MODELS, SPAN, group, DC)
                     _silence(DC, HIDDEN, batch, tile, VECTORS, SPAN)
                 D[LAST:] = 0
                 stop = length
