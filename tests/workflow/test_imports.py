@@ -34,6 +34,8 @@ def imports(module: str) -> set[str]:
             for child in node.orelse:
                 visit(child)
             return
+        if isinstance(node, ast.FunctionDef) and node.name == "__getattr__":
+            return  # a package's names for people, handed out lazily; no stage asks for one
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -61,9 +63,7 @@ def closure(module: str) -> set[str]:
         for parent in [name.rsplit(".", i)[0] for i in range(name.count(".") + 1)]:
             if parent not in seen:
                 seen.add(parent)
-                # urnn/__init__ hands out urnn.RNN to people; the stages do not ask for it there
-                if parent != "urnn":
-                    todo.extend(imports(parent) - seen)
+                todo.extend(imports(parent) - seen)
     return seen
 
 

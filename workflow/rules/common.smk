@@ -27,9 +27,7 @@ SETTINGS = ["settings", "settings.base"]
 NUMERICS = [
     "recurrence",
     "recurrence.cpu",
-    "recurrence.function",
     "recurrence.reference",
-    "recurrence.states",
     "recurrence.vector",
 ]
 TRANSITIONS = [
