@@ -39,14 +39,14 @@ def layout(hidden: int, replicas: int, batch: int) -> Plan:
 
 
 @numba.njit(**_JIT)
-def _take(source, tile, vectors, models, span, group, target):
-    """Trials of a tile into lanes: target (time * size, row) from source (R, B, time, size).
+def _take(source, step, steps, tile, vectors, models, span, group, target):
+    """Time steps of a tile into lanes: target (steps * size, row), source (R, B, time, size).
 
     Lanes without a trial or a model repeat the first one, whose values cannot overflow alone.
     """
     row = vectors * LANES
-    replicas, batch = source.shape[:2]
-    values = source.shape[2] * source.shape[3]
+    replicas, batch, length, size = source.shape
+    values = steps * size
     flat = source.reshape(-1)
     begin = np.empty(row, np.int64)
     for lane in range(row):
@@ -54,7 +54,8 @@ def _take(source, tile, vectors, models, span, group, target):
         if replica >= replicas:
             replica = group * models
         item = (tile * vectors + lane // LANES) * span + lane % span
-        begin[lane] = (replica * batch + (item if item < batch else 0)) * values
+        trial = replica * batch + (item if item < batch else 0)
+        begin[lane] = (trial * length + step) * size
     whole = values // LANES * LANES
     stride = np.uint64(row)
     # a few steps of one trial after the other, so that reads and writes both stay in the cache
@@ -137,11 +138,11 @@ def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -
             for tile in range(tiles):
                 place = group * tiles + tile if keep else 0
                 H = H_kept[place * (length + 1) * STATE : (place + 1) * (length + 1) * STATE]
-                _take(x, tile, VECTORS, MODELS, SPAN, group, X)
-                _take(h_init, tile, VECTORS, MODELS, SPAN, group, H)
+                _take(x, 0, length, tile, VECTORS, MODELS, SPAN, group, X)
+                _take(h_init, 0, 1, tile, VECTORS, MODELS, SPAN, group, H)
                 if LSTM:
                     A = A_kept[place * (length + 1) * CELL :]
-                    _take(c_init, tile, VECTORS, MODELS, SPAN, group, initial)
+                    _take(c_init, 0, 1, tile, VECTORS, MODELS, SPAN, group, initial)
                     for unit in range(HIDDEN):
                         for lane in range(ROW):
                             A[(unit * 5 + 4) * ROW + lane] = initial[unit * ROW + lane]
@@ -176,7 +177,7 @@ def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -
         nothing = np.zeros(max(HIDDEN, INPUT) * WIDTH, np.float32)
         W_sums, F_sums = _floats(ROWS * HIDDEN * LANES), _floats(ROWS * INPUT * LANES)
         b_sums = _floats(ROWS * LANES)
-        X, G, D = _floats(length * IN), _floats(length * STATE), _floats(LAST + AHEAD)
+        X, G, D = _floats(length * IN), _floats(CHUNK * STATE), _floats(LAST + AHEAD)
         DX, DH, DC = _floats(length * IN if wanted else 0), _floats(STATE), _floats(STATE)
         tiles = -(-batch // (VECTORS * SPAN))
         W_rows, F_rows = W.reshape((replicas, -1)), F.reshape((replicas, -1))
@@ -192,29 +193,29 @@ def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -
             for tile in range(tiles):
                 place = (group * tiles + tile) * (length + 1)
                 H = H_kept[place * STATE : (place + length + 1) * STATE]
-                _take(x, tile, VECTORS, MODELS, SPAN, group, X)
-                _take(d_states, tile, VECTORS, MODELS, SPAN, group, G)
-                _silence(G, length * HIDDEN, batch, tile, VECTORS, SPAN)
+                _take(x, 0, length, tile, VECTORS, MODELS, SPAN, group, X)
                 if LSTM:
                     A = A_kept[place * CELL : (place + length + 1) * CELL]
-                    _take(dc_last, tile, VECTORS, MODELS, SPAN, group, DC)
+                    _take(dc_last, 0, 1, tile, VECTORS, MODELS, SPAN, group, DC)
                     _silence(DC, HIDDEN, batch, tile, VECTORS, SPAN)
                 D[LAST:] = 0
                 stop = length
                 while stop > 0:
                     begin = max(0, stop - CHUNK)
                     steps = stop - begin
+                    _take(d_states, begin, steps, tile, VECTORS, MODELS, SPAN, group, G)
+                    _silence(G, steps * HIDDEN, batch, tile, VECTORS, SPAN)
                     for k in range(steps - 1, -1, -1):
                         t = begin + k
                         later = LAST if k == steps - 1 else (k + 1) * AHEAD
                         if LSTM:
                             vector.lstm_states_backward(
-                                WT, D, later, k * AHEAD, G, t * STATE, H, (t + 1) * STATE,
+                                WT, D, later, k * AHEAD, G, k * STATE, H, (t + 1) * STATE,
                                 A, t * CELL, (t + 1) * CELL, DC, HIDDEN, VECTORS, WIDE, TILE,
                             )  # fmt: skip
                         else:
                             vector.rnn_states_backward(
-                                WT, D, later, k * AHEAD, G, t * STATE, H, (t + 1) * STATE,
+                                WT, D, later, k * AHEAD, G, k * STATE, H, (t + 1) * STATE,
                                 HIDDEN, VECTORS, WIDE, TILE, ACTIVATION,
                             )  # fmt: skip
                         if wanted:

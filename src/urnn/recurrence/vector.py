@@ -520,7 +520,6 @@ def rnn_states_backward(e: Emitter) -> None:
                 at = e.at(first, i, v)
                 if v % 2 == 0:  # two vectors are a cache line
                     e.prefetch(e.H, e.h, at, -_PREFETCHED * e.HIDDEN * e.row)
-                    e.prefetch(e.G, e.upstream, at, -_PREFETCHED * e.HIDDEN * e.row)
                 gradient = e.through_activation(e.get(place), e.load(e.H, e.h, at))
                 e.store(gradient, e.D, e.now, at)
 
