@@ -14,6 +14,7 @@ when it is asked for.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -44,8 +45,11 @@ class Spec:
             known = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {known}, but it is {self.activation!r}")
         for name in ("hidden", "input", "output"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, but it is {getattr(self, name)}")
+            size = getattr(self, name)
+            if not hasattr(size, "__index__") or size < 1:
+                raise ValueError(f"{name} must be an integer and at least 1, but it is {size!r}")
+            # a kernel is compiled for Python's integers, not for numpy's
+            object.__setattr__(self, name, operator.index(size))
 
 
 def parameter_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
@@ -155,11 +159,15 @@ def backend(device: str) -> Backend:
 
 
 def check_step(spec: Spec, theta: Any, x: Any, y: Any, dataset: Any, trials: Any) -> None:
-    """Refuse what a kernel would read out of bounds; y is None where only outputs are wanted.
+    """Refuse what a kernel would read out of bounds; y and trials are None for outputs alone.
 
     Raises:
         ValueError: names the argument, the shape or range it must have, and what it has.
     """
+    named = {"theta": theta, "x": x, "y": y, "dataset": dataset, "trials": trials}
+    for name, array in named.items():
+        if array is not None and not hasattr(array, "dtype"):
+            raise ValueError(f"{name} must be an array, but it is {type(array).__name__}")
     replicas = theta.shape[0] if theta.ndim == 2 else -1
     sets, number = x.shape[:2] if x.ndim == 4 else (-1, -1)
     length = x.shape[2] if x.ndim == 4 else -1
@@ -168,10 +176,11 @@ def check_step(spec: Spec, theta: Any, x: Any, y: Any, dataset: Any, trials: Any
         "x": (x, ("datasets", "trials", "time", spec.input)),
         "dataset": (dataset, (replicas,)),
         "trials": (trials, (replicas, "batch")),
+        "y": (y, (sets, number, length, spec.output)),
     }
-    if y is not None:
-        shapes["y"] = (y, (sets, number, length, spec.output))
     for name, (array, wanted) in shapes.items():
+        if array is None:
+            continue
         shape = tuple(array.shape)
         fits = len(shape) == len(wanted) and all(
             size > 0 if isinstance(dim, str) else size == dim
@@ -182,6 +191,8 @@ def check_step(spec: Spec, theta: Any, x: Any, y: Any, dataset: Any, trials: Any
                 f"{name} must have the shape ({', '.join(map(str, wanted))}), but it has {shape}"
             )
     for name, array, limit in (("dataset", dataset, sets), ("trials", trials, number)):
+        if array is None:
+            continue
         if str(array.dtype).rpartition(".")[2] != "int64":
             raise ValueError(f"{name} must be int64, but it is {array.dtype}")
         if array.min() < 0 or array.max() >= limit:

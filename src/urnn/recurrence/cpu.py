@@ -5,51 +5,23 @@ so that a batch of 10 fills five vectors; larger ones run alone, eight trials to
 never reads another, and each replica's sums are taken in an order of their own, so its results do
 not depend on the stack by a single bit.
 
-The compiled kernels are kept between processes, in a folder whose name is a hash of everything they
-are made from.
+The compiled kernels are kept between processes; see `urnn.recurrence.cache`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import llvmlite
 import numba
 import numpy as np
-from llvmlite import binding
 from numpy.typing import NDArray
 
-from urnn.recurrence import Spec, check_step, parameter_count, parameter_shapes
-
-
-def _cache_folder() -> Path:
-    """Where compiled kernels are kept: another folder after any edit or update."""
-    key = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        key.update(source.read_bytes())
-    processor = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
-    for part in (numba.__version__, llvmlite.__version__, np.__version__, processor):
-        key.update(part.encode())
-    base = os.environ.get("URNN_CACHE_DIR") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "urnn"
-    )
-    return Path(base) / key.hexdigest()[:16]
-
-
-# Numba reads it when a function is decorated. Its own key is the file that holds the function,
-# which an edit of the emitters in vector.py does not change.
-numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
-
-from urnn.recurrence import vector  # noqa: E402
-from urnn.recurrence.vector import LANES  # noqa: E402
-
-_JIT: dict[str, Any] = {"cache": True, "error_model": "numpy", "boundscheck": False, "nogil": True}
+from urnn.recurrence import Spec, check_step, parameter_count, vector
+from urnn.recurrence.cache import OPTIONS, kept_kernel
+from urnn.recurrence.vector import LANES
 
 #: hidden units from which a model fills vectors alone
 _ALONE_FROM = 16
@@ -86,7 +58,7 @@ def plan(hidden: int, batch: int) -> Plan:
     return Plan(models, trials, -(-vectors // tiles), tiles)
 
 
-@numba.njit(**_JIT)
+@numba.njit(**OPTIONS)
 def _spread(source, start, rows, columns, gates, transposed, target, width, first, span):
     """A parameter of one model into its lanes; an LSTM's rows from gate-major to unit-major."""
     units = rows // gates
@@ -98,7 +70,7 @@ def _spread(source, start, rows, columns, gates, transposed, target, width, firs
                 target[index * width + first + lane] = source[start + row * columns + column]
 
 
-@numba.njit(**_JIT)
+@numba.njit(**OPTIONS)
 def _collect(total, rows, columns, gates, target, start, first, span):
     """A gradient of one model from its lane sums, in float64: the inverse of `_spread`."""
     units = rows // gates
@@ -111,7 +83,28 @@ def _collect(total, rows, columns, gates, target, start, first, span):
             target[start + row * columns + column] = value
 
 
-@numba.njit(**_JIT)
+@numba.njit(**OPTIONS)
+def _fill_lanes(source, begin, values, target):
+    """`values` values from begin[lane] on into every lane: target (values, len(begin)).
+
+    Unsigned indices and a constant number of steps, for Numba then neither tests an index for being
+    negative nor the end of a loop: several times as fast.
+    """
+    row = len(begin)
+    whole = values // LANES * LANES
+    stride = np.uint64(row)
+    # a few values of one lane after the other, so that reads and writes both stay in the cache
+    for first in range(0, whole, LANES):
+        for lane in range(row):
+            start, to = np.uint64(begin[lane] + first), np.uint64(first * row + lane)
+            for k in range(LANES):
+                target[to + np.uint64(k) * stride] = source[start + np.uint64(k)]
+    for lane in range(row):
+        for k in range(whole, values):
+            target[k * row + lane] = source[begin[lane] + k]
+
+
+@numba.njit(**OPTIONS)
 def _gather(source, trials, tile, vectors, models, span, dataset, group, target):
     """Trials of a tile into lanes: target (time * size, row) from source (S, N, time * size).
 
@@ -120,7 +113,6 @@ def _gather(source, trials, tile, vectors, models, span, dataset, group, target)
     row = vectors * LANES
     replicas, batch = trials.shape
     values = source.shape[2] * source.shape[3]
-    flat = source.reshape(-1)
     begin = np.empty(row, np.int64)
     for lane in range(row):
         replica = group * models + (lane % LANES) // span
@@ -130,16 +122,10 @@ def _gather(source, trials, tile, vectors, models, span, dataset, group, target)
         if item >= batch:
             item = 0
         begin[lane] = (dataset[replica] * source.shape[1] + trials[replica, item]) * values
-    # a few steps of one trial after the other, so that reads and writes both stay in the cache
-    for first in range(0, values, LANES):
-        last = min(first + LANES, values)
-        for lane in range(row):
-            start = begin[lane]
-            for k in range(first, last):
-                target[k * row + lane] = flat[start + k]
+    _fill_lanes(source.reshape(-1), begin, values, target)
 
 
-@numba.njit(**_JIT)
+@numba.njit(**OPTIONS)
 def _weigh(batch, tile, vectors, span, value, target):
     """The weight of every lane's squared error: 0 where the batch has no trial for it."""
     for lane in range(vectors * LANES):
@@ -147,7 +133,7 @@ def _weigh(batch, tile, vectors, span, value, target):
         target[lane] = value if item < batch else 0
 
 
-@numba.njit(**_JIT)
+@numba.njit(**OPTIONS)
 def _start(target, begin, stride, slot, initial, hidden, row, wide):
     """The initial value of every unit into all its lanes."""
     for unit in range(hidden):
@@ -156,7 +142,7 @@ def _start(target, begin, stride, slot, initial, hidden, row, wide):
             target[begin + (unit * stride + slot) * row + lane] = initial[index]
 
 
-@numba.njit(**_JIT)
+@numba.njit(**OPTIONS)
 def _scatter(source, size, replica, tile, vectors, models, span, target):
     """One model's outputs from its lanes: target (R, batch, time, size)."""
     row = vectors * LANES
@@ -171,47 +157,57 @@ def _scatter(source, size, replica, tile, vectors, models, span, target):
                     target[replica, item, step, part] = source[(step * size + part) * row + lane]
 
 
-@numba.njit(**_JIT)
+@numba.njit(**OPTIONS)
 def _floats(size):
     return np.empty(size, np.float32)
 
 
-@numba.njit(**_JIT)
-def _load(row, rows, hidden, inputs, outputs, gates, to, width, first, span):
-    """The parameters of one model, a row of theta, into their lanes; returns where each starts."""
-    W, F, b, C, d, h_init, c_init = to
-    _spread(row, 0, rows, hidden, gates, False, W, width, first, span)
-    at = rows * hidden
+# The sizes of a model come as a tuple of int64 (rows, hidden, inputs, outputs, gates), for Numba
+# compiles a function again for every value of an integer that it knows: half the time of a kernel.
+
+
+@numba.njit(**OPTIONS)
+def _load(row, sizes, weights, width, first, span):
+    """The parameters of one model, a row of theta, into their lanes; W and C transposed as well."""
+    rows, hidden, inputs, outputs, gates = sizes
+    W, F, b, C, d, h_init, c_init, WT, CT = weights
+    at, one = np.int64(0), np.int64(1)
+    _spread(row, at, rows, hidden, gates, False, W, width, first, span)
+    _spread(row, at, rows, hidden, gates, True, WT, width, first, span)
+    at += rows * hidden
     _spread(row, at, rows, inputs, gates, False, F, width, first, span)
     at += rows * inputs
-    _spread(row, at, rows, 1, gates, False, b, width, first, span)
+    _spread(row, at, rows, one, gates, False, b, width, first, span)
     at += rows
-    _spread(row, at, outputs, hidden, 1, False, C, width, first, span)
+    _spread(row, at, outputs, hidden, one, False, C, width, first, span)
+    _spread(row, at, outputs, hidden, one, True, CT, width, first, span)
     at += outputs * hidden
-    _spread(row, at, outputs, 1, 1, False, d, width, first, span)
+    _spread(row, at, outputs, one, one, False, d, width, first, span)
     at += outputs
-    _spread(row, at, hidden, 1, 1, False, h_init, width, first, span)
+    _spread(row, at, hidden, one, one, False, h_init, width, first, span)
     if gates > 1:
-        _spread(row, at + hidden, hidden, 1, 1, False, c_init, width, first, span)
+        _spread(row, at + hidden, hidden, one, one, False, c_init, width, first, span)
 
 
-@numba.njit(**_JIT)
-def _unload(sums, rows, hidden, inputs, outputs, gates, row, first, span):
+@numba.njit(**OPTIONS)
+def _unload(sums, sizes, row, first, span):
     """The gradients of one model from their lane sums to a row of the result."""
+    rows, hidden, inputs, outputs, gates = sizes
     dW, dF, db, dC, dd, dh_init, dc_init = sums
-    _collect(dW, rows, hidden, gates, row, 0, first, span)
-    at = rows * hidden
+    at, one = np.int64(0), np.int64(1)
+    _collect(dW, rows, hidden, gates, row, at, first, span)
+    at += rows * hidden
     _collect(dF, rows, inputs, gates, row, at, first, span)
     at += rows * inputs
-    _collect(db, rows, 1, gates, row, at, first, span)
+    _collect(db, rows, one, gates, row, at, first, span)
     at += rows
-    _collect(dC, outputs, hidden, 1, row, at, first, span)
+    _collect(dC, outputs, hidden, one, row, at, first, span)
     at += outputs * hidden
-    _collect(dd, outputs, 1, 1, row, at, first, span)
+    _collect(dd, outputs, one, one, row, at, first, span)
     at += outputs
-    _collect(dh_init, hidden, 1, 1, row, at, first, span)
+    _collect(dh_init, hidden, one, one, row, at, first, span)
     if gates > 1:
-        _collect(dc_init, hidden, 1, 1, row, at + hidden, first, span)
+        _collect(dc_init, hidden, one, one, row, at + hidden, first, span)
 
 
 @cache
@@ -232,7 +228,6 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
     CELL = 5 * STATE
     LAST = CHUNK * AHEAD
     OUTER_ROWS, OUTER_COLUMNS = (4, 3) if LSTM else (3, 4)
-    AT_C = ROWS * (HIDDEN + INPUT + 1)
     # the bodies of the two cells and of the two functions differ in their kernels alone; Numba
     # prunes the branches on LSTM, an integer of the closure, when it compiles
 
@@ -243,9 +238,14 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
         C, d = _floats(OUTPUT * HIDDEN * WIDTH), _floats(OUTPUT * WIDTH)
         h_init, c_init = _floats(HIDDEN * WIDTH), _floats(HIDDEN * WIDTH)
         WT, CT = np.empty_like(W), np.empty_like(C)
+        weights = (W, F, b, C, d, h_init, c_init, WT, CT)
+        sizes = (
+            np.int64(ROWS), np.int64(HIDDEN), np.int64(INPUT), np.int64(OUTPUT), np.int64(GATES)
+        )  # fmt: skip
         dW, dF, db = _floats(MATRIX * LANES), _floats(ROWS * INPUT * LANES), _floats(ROWS * LANES)
         dC, dd = _floats(OUTPUT * HIDDEN * LANES), _floats(OUTPUT * LANES)
         dh_init, dc_init = _floats(HIDDEN * LANES), _floats(HIDDEN * LANES)
+        sums = (dW, dF, db, dC, dd, dh_init, dc_init)
         X, Y, H = _floats(length * IN), _floats(length * OUT), _floats((length + 1) * STATE)
         D, E = _floats(LAST + AHEAD), _floats(CHUNK * OUT)
         if LSTM:
@@ -256,15 +256,11 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
         for group in range(-(-replicas // MODELS)):
             for model in range(MODELS):
                 replica = min(group * MODELS + model, replicas - 1)
-                row, first = theta[replica], model * SPAN if WIDE else 0
-                span = SPAN if WIDE else 1
+                first, span = (model * SPAN, SPAN) if WIDE else (0, 1)
                 _load(
-                    row, ROWS, HIDDEN, INPUT, OUTPUT, GATES, (W, F, b, C, d, h_init, c_init),
-                    WIDTH, first, span,
-                )  # fmt: skip
-                _spread(row, 0, ROWS, HIDDEN, GATES, True, WT, WIDTH, first, span)
-                _spread(row, AT_C, OUTPUT, HIDDEN, 1, True, CT, WIDTH, first, span)
-            for total in (dW, dF, db, dC, dd, dh_init, dc_init):
+                    theta[replica], sizes, weights, np.int64(WIDTH), np.int64(first), np.int64(span)
+                )
+            for total in sums:
                 total[:] = 0
             exact_loss[:] = 0
             for tile in range(tiles):
@@ -333,11 +329,8 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
                 replica = group * MODELS + model
                 if replica >= replicas:
                     break
-                row, first = gradient[replica], model * SPAN
-                _unload(
-                    (dW, dF, db, dC, dd, dh_init, dc_init),
-                    ROWS, HIDDEN, INPUT, OUTPUT, GATES, row, first, SPAN,
-                )  # fmt: skip
+                first = model * SPAN
+                _unload(sums, sizes, gradient[replica], np.int64(first), np.int64(SPAN))
                 loss[replica] = exact_loss[first : first + SPAN].sum() / 2
 
     def outputs(theta, x, dataset, trials, result):
@@ -346,18 +339,20 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
         W, F, b = _floats(MATRIX * WIDTH), _floats(ROWS * INPUT * WIDTH), _floats(ROWS * WIDTH)
         C, d = _floats(OUTPUT * HIDDEN * WIDTH), _floats(OUTPUT * WIDTH)
         h_init, c_init = _floats(HIDDEN * WIDTH), _floats(HIDDEN * WIDTH)
+        weights = (W, F, b, C, d, h_init, c_init, np.empty_like(W), np.empty_like(C))
+        sizes = (
+            np.int64(ROWS), np.int64(HIDDEN), np.int64(INPUT), np.int64(OUTPUT), np.int64(GATES)
+        )  # fmt: skip
         X, Y, H = _floats(length * IN), _floats(length * OUT), _floats(2 * STATE)
         if LSTM:
             A = _floats(2 * CELL)
         for group in range(-(-replicas // MODELS)):
             for model in range(MODELS):
                 replica = min(group * MODELS + model, replicas - 1)
-                row, first = theta[replica], model * SPAN if WIDE else 0
-                span = SPAN if WIDE else 1
+                first, span = (model * SPAN, SPAN) if WIDE else (0, 1)
                 _load(
-                    row, ROWS, HIDDEN, INPUT, OUTPUT, GATES, (W, F, b, C, d, h_init, c_init),
-                    WIDTH, first, span,
-                )  # fmt: skip
+                    theta[replica], sizes, weights, np.int64(WIDTH), np.int64(first), np.int64(span)
+                )
             for tile in range(-(-batch // (VECTORS * SPAN))):
                 _gather(x, trials, tile, VECTORS, MODELS, SPAN, dataset, group, X)
                 _start(H, 0, 1, 0, h_init, HIDDEN, ROW, WIDE)
@@ -383,7 +378,7 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
                     if replica < replicas:
                         _scatter(Y, OUTPUT, replica, tile, VECTORS, MODELS, SPAN, result)
 
-    return numba.njit(**_JIT)(step), numba.njit(**_JIT)(outputs)
+    return kept_kernel(step), kept_kernel(outputs)
 
 
 class CpuBackend:
@@ -399,7 +394,6 @@ class CpuBackend:
         return array
 
     def step(self, spec: Spec) -> Any:
-        parameter_shapes(spec)  # checks the spec
         gradient = np.empty((0, parameter_count(spec)), np.float32)
         loss = np.empty(0)
 
@@ -421,9 +415,9 @@ class CpuBackend:
         self, spec: Spec, theta: NDArray, x: NDArray, dataset: NDArray
     ) -> NDArray[np.float32]:
         theta, x = self.asarray(theta), self.asarray(x)
+        check_step(spec, theta, x, None, dataset, None)
         replicas, batch = len(theta), x.shape[1]
         trials = np.ascontiguousarray(np.broadcast_to(np.arange(batch), (replicas, batch)))
-        check_step(spec, theta, x, None, dataset, trials)
         result = np.empty((replicas, batch, x.shape[2], spec.output), np.float32)
         _, kernel = _compiled(spec, plan(spec.hidden, batch))
         kernel(theta, x, dataset, trials, result)

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urnn.recurrence import Spec, cpu, vector
-from urnn.recurrence.cpu import _JIT, Plan, _collect, _floats, _spread
+from urnn.recurrence.cache import OPTIONS, kept_kernel
+from urnn.recurrence.cpu import Plan, _collect, _fill_lanes, _floats, _spread
 from urnn.recurrence.vector import LANES
 
 #: time steps whose gradients of pre-activations are kept before they are reduced
@@ -34,11 +35,7 @@ def layout(hidden: int, replicas: int, batch: int) -> Plan:
     return min(plans, key=lambda p: (-(-replicas // p.models) * p.vectors * p.tiles, p.models))
 
 
-# Unsigned indices and a constant number of steps, for Numba then neither tests an index for being
-# negative nor the end of a loop: five times as fast.
-
-
-@numba.njit(**_JIT)
+@numba.njit(**OPTIONS)
 def _take(source, step, steps, tile, vectors, models, span, group, target):
     """Time steps of a tile into lanes: target (steps * size, row), source (R, B, time, size).
 
@@ -56,20 +53,10 @@ def _take(source, step, steps, tile, vectors, models, span, group, target):
         item = (tile * vectors + lane // LANES) * span + lane % span
         trial = replica * batch + (item if item < batch else 0)
         begin[lane] = (trial * length + step) * size
-    whole = values // LANES * LANES
-    stride = np.uint64(row)
-    # a few steps of one trial after the other, so that reads and writes both stay in the cache
-    for first in range(0, whole, LANES):
-        for lane in range(row):
-            start, to = np.uint64(begin[lane] + first), np.uint64(first * row + lane)
-            for k in range(LANES):
-                target[to + np.uint64(k) * stride] = flat[start + np.uint64(k)]
-    for lane in range(row):
-        for k in range(whole, values):
-            target[k * row + lane] = flat[begin[lane] + k]
+    _fill_lanes(flat, begin, values, target)
 
 
-@numba.njit(**_JIT)
+@numba.njit(**OPTIONS)
 def _release(source, replica, tile, vectors, models, span, target):
     """One model's values from its lanes into target (R, batch, time, size): undoes `_take`."""
     row = vectors * LANES
@@ -93,7 +80,7 @@ def _release(source, replica, tile, vectors, models, span, target):
             flat[begin + item * values + k] = source[k * row + lane]
 
 
-@numba.njit(**_JIT)
+@numba.njit(**OPTIONS)
 def _silence(target, values, batch, tile, vectors, span):
     """Zeros in the lanes that no trial of the batch has: no gradient enters there."""
     row = vectors * LANES
@@ -244,7 +231,7 @@ def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -
                 _collect(F_sums, ROWS, INPUT, GATES, dF_rows[replica], 0, first, SPAN)
                 _collect(b_sums, ROWS, 1, GATES, db[replica], 0, first, SPAN)
 
-    return numba.njit(**_JIT)(forward), numba.njit(**_JIT)(backward)
+    return kept_kernel(forward), kept_kernel(backward)
 
 
 def forward(

@@ -1,0 +1,116 @@
+"""Compiled kernels, kept between processes: a file for each, never stale, safe to write at once.
+
+Numba's own cache (cache=True) does not do, for three reasons that were all seen to happen:
+
+- its key is the file that holds the function, which an edit of the emitters in vector.py leaves as
+  it is, and the old kernel runs;
+- the sizes of a kernel share one index, which two processes that compile at the same time overwrite
+  for each other, and a third one gets the kernel of another size without a word;
+- where its folder cannot be written, it takes __pycache__ instead, with the first fault.
+
+Here a file's name is a hash of all that its content follows from, there is no index, and a file
+appears under its name only when it is complete: processes that compile the same kernel write the
+same file, and those that compile different ones meet nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import sys
+import uuid
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+from llvmlite import binding
+from numba.core.caching import _Cache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+#: for all kernels; no bounds are checked in them, so their callers must
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "nogil": True}
+
+
+@cache
+def folder() -> Path:
+    """Where kernels are kept: another folder after any edit, update or change of processor.
+
+    Below $URNN_CACHE_DIR, or urnn in $XDG_CACHE_HOME or ~/.cache.
+    """
+    key = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        key.update(source.read_bytes())
+    processor = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
+    for part in (*versions, processor):
+        key.update(part.encode())
+    base = os.environ.get("URNN_CACHE_DIR") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "urnn"
+    )
+    return Path(base) / key.hexdigest()[:16]
+
+
+class KernelCache(_Cache):
+    """What Numba asks before it compiles `function`, and tells afterwards."""
+
+    def __init__(self, function: Callable) -> None:
+        self.function = function
+
+    @property
+    def cache_path(self) -> str:
+        return str(folder())
+
+    def enable(self) -> None: ...
+
+    def disable(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def path(self, signature: Any, codegen: Any) -> Path:
+        """The file of a compiled function; its closure holds nothing but integers."""
+        closure = tuple(cell.cell_contents for cell in self.function.__closure__ or ())
+        assert all(isinstance(value, int) for value in closure), self.function
+        key = (self.function.__module__, self.function.__qualname__, closure, signature)
+        digest = hashlib.sha256(repr((*key, codegen.magic_tuple())).encode()).hexdigest()
+        return folder() / f"{self.function.__name__}-{digest[:32]}"
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        target_context.refresh()
+        try:
+            content = pickle.loads(self.path(sig, target_context.codegen()).read_bytes())
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None  # not there, or cut short by a crash of the machine: compiled again
+        return CompileResult._rebuild(target_context, *content)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        path = self.path(sig, data.codegen)
+        # an unfinished file has a name of its own, and replacing is atomic
+        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                unfinished.write_bytes(dumps(data._reduce()))
+                unfinished.replace(path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+        except OSError as error:
+            warnings.warn(
+                f"compiled kernels are not kept, and every process compiles its own: {error}; "
+                "set URNN_CACHE_DIR to a folder that can be written",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def kept_kernel(function: Callable) -> Any:
+    """`function` compiled by Numba and kept; the functions it calls are compiled into it."""
+    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher._cache = KernelCache(function)
+    return dispatcher
