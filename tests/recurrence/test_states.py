@@ -11,28 +11,32 @@ import torch
 from torch import Tensor
 
 from urnn.recurrence import ACTIVATIONS, lstm, recurrence, states
+from urnn.recurrence.vector import LANES
 
 NAMES = ("x", "W", "F", "b", "h_init", "c_init")
 
 
 def arguments(
-    cell: str, hidden: int, inputs: int, replicas: int, batch: int, time: int, seed: int = 0
+    kind: str, hidden: int, inputs: int, replicas: int, batch: int, time: int, seed: int = 0
 ) -> dict[str, Tensor]:
-    """Arguments of the functions by name; W is contractive, h_init one state for every trial."""
+    """Arguments of the functions by name; W is contractive, h_init one state for every trial.
+
+    kind is lstm, rnn or modrelu.
+    """
     random = torch.Generator().manual_seed(seed)
-    rows = 4 * hidden if cell == "lstm" else hidden
+    rows = 4 * hidden if kind == "lstm" else hidden
     shapes = {
         "x": (replicas, batch, time, inputs),
         "W": (replicas, rows, hidden),
         "F": (replicas, rows, inputs),
-        "b": (replicas, rows),
+        "b": (replicas, rows // 2 if kind == "modrelu" else rows),
         "h_init": (replicas, batch, hidden),
         "c_init": (replicas, hidden),
     }
     tensors = {name: torch.randn(shape, generator=random) for name, shape in shapes.items()}
-    size = 2.0 if cell == "lstm" else 0.9
+    size = 2.0 if kind == "lstm" else 0.9
     tensors["W"] *= size / torch.linalg.matrix_norm(tensors["W"], 2)[:, None, None]
-    if cell == "rnn":
+    if kind != "lstm":
         del tensors["c_init"]
     return tensors
 
@@ -97,6 +101,7 @@ def agree(kind: str, tensors: dict[str, Tensor], tolerance: float = 1e-5) -> Non
         ("tanh", 3, 2, [(1, 7, 50), (1, 8, 9), (1, 3, 7), (1, 1, 1)]),
         ("sigmoid", 33, 5, [(2, 13, 12), (1, 37, 17)]),
         ("identity", 1, 1, [(1, 1, 3), (1, 5, 30)]),
+        ("modrelu", 4, 2, [(6, 10, 20), (1, 7, 9)]),
         ("lstm", 5, 3, [(6, 4, 21), (8, 3, 2)]),
         ("lstm", 3, 2, [(1, 7, 50), (1, 8, 1)]),
     ],
@@ -106,13 +111,13 @@ def test_states_and_gradients_are_those_of_float64(
     kind: str, hidden: int, inputs: int, stacks: list[tuple[int, int, int]]
 ) -> None:
     for stack in stacks:
-        agree(kind, arguments("lstm" if kind == "lstm" else "rnn", hidden, inputs, *stack))
+        agree(kind, arguments(kind, hidden, inputs, *stack))
 
 
 def test_the_layout_takes_the_fewer_vectors() -> None:
-    assert states.layout(4, 1, 10).models == 1
-    assert states.layout(4, 30, 10).models == 4
-    assert states.layout(20, 30, 10).models == 1
+    assert states.layout("rnn", 4, 1, 10).models == 1
+    assert states.layout("rnn", 4, 30, 10).models == LANES // 2
+    assert states.layout("rnn", 20, 30, 10).models == 1
 
 
 @pytest.mark.parametrize("kind", ["relu", "lstm"])
@@ -136,7 +141,7 @@ def test_a_replica_has_the_same_bits_in_any_stack() -> None:
         for name, value in of_some.items():
             assert torch.equal(value, found[name][chosen]), name
     alone = run("relu", {name: tensor[2:3] for name, tensor in tensors.items()})[0]
-    assert states.layout(4, 1, 10) != states.layout(4, 7, 10)
+    assert states.layout("rnn", 4, 1, 10) != states.layout("rnn", 4, 7, 10)
     assert torch.equal(alone[0], all_states[2])
 
 
@@ -216,8 +221,7 @@ def test_no_second_derivative_from_the_kernels() -> None:
 
 @pytest.mark.parametrize("kind", [*ACTIVATIONS, "lstm"])
 def test_gradcheck_of_the_loop(kind: str) -> None:
-    cell = "lstm" if kind == "lstm" else "rnn"
-    tensors = {n: t.double() for n, t in arguments(cell, 2, 1, 2, 2, 3).items()}
+    tensors = {n: t.double() for n, t in arguments(kind, 2, 1, 2, 2, 3).items()}
     leaves = tuple(t.requires_grad_() for t in tensors.values())
     names = tuple(tensors)
     function: Any = lambda *values: run(kind, dict(zip(names, values, strict=True)))

@@ -5,6 +5,13 @@
            c_t = f c_{t-1} + i g,  h_t = o tanh(c_t)
     both:  y_t = C h_t + d,  h_{-1} = h_init,  c_{-1} = c_init
 
+phi is elementwise, or modrelu: units 2k and 2k + 1 are the real and imaginary part of a complex
+state, and each pair of z = W h_{t-1} + F x_t becomes max(|z| + b_k, 0) z / |z|; b has a value for
+each pair and is not added to z (Arjovsky, Shah, Bengio 2016, equation 8).
+
+The loss is the mean squared error of all y_t ("squared"), or the cross-entropy of softmax(y_T) at
+the last time step T with a label ("cross_entropy").
+
 R replicas of one model of one shape are computed together; their parameters are the rows of theta
 (R, K). `reference` is a readable loop in torch, for every device and float64, and the oracle of
 the tests; `cpu` is compiled by Numba, in float32. This module is light: each backend is imported
@@ -21,15 +28,17 @@ from types import ModuleType
 from typing import Any, Protocol
 
 CELLS = ("rnn", "lstm")
-ACTIVATIONS = ("relu", "tanh", "sigmoid", "identity")
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "identity", "modrelu")
+LOSSES = ("squared", "cross_entropy")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What is computed: the cell ("rnn" or "lstm"), its sizes, and the activation of an rnn.
+    """What is computed: the cell ("rnn" or "lstm"), its sizes, an rnn's activation, and the loss.
 
     Raises:
-        ValueError: an unknown cell or activation, or a size below 1.
+        ValueError: an unknown cell, activation or loss, a size below 1, or an odd number of hidden
+            units with modrelu.
     """
 
     cell: str
@@ -37,6 +46,7 @@ class Spec:
     input: int
     output: int
     activation: str = "relu"
+    loss: str = "squared"
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
@@ -44,12 +54,16 @@ class Spec:
         if self.activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {known}, but it is {self.activation!r}")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, but it is {self.loss!r}")
         for name in ("hidden", "input", "output"):
             size = getattr(self, name)
             if not hasattr(size, "__index__") or size < 1:
                 raise ValueError(f"{name} must be an integer and at least 1, but it is {size!r}")
             # a kernel is compiled for Python's integers, not for numpy's
             object.__setattr__(self, name, operator.index(size))
+        if self.activation == "modrelu" and (self.cell == "lstm" or self.hidden % 2):
+            raise ValueError("modrelu is for an rnn with an even number of hidden units")
 
 
 def parameter_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
@@ -59,7 +73,7 @@ def parameter_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {
         "W": (rows, n),
         "F": (rows, m),
-        "b": (rows,),
+        "b": (n // 2 if spec.activation == "modrelu" else rows,),
         "C": (p, n),
         "d": (p,),
         "h_init": (n,),
@@ -116,7 +130,7 @@ class Backend(Protocol):
     xp: ModuleType
 
     def asarray(self, values: Any) -> Any:
-        """A numpy array in the backend's floating point type, on its device."""
+        """A numpy array in the backend's floating point type, or labels as int64, on its device."""
         ...
 
     def to_numpy(self, array: Any) -> Any:
@@ -128,10 +142,11 @@ class Backend(Protocol):
 
         theta (R, K); x (S, N, time, input) and y (S, N, time, output): trials of S datasets;
         dataset (R,) int64: which one a replica learns from; trials (R, B) int64: its minibatch.
-        loss (R,) float64 is the mean of (C h + d - y)^2 over batch, time and outputs, gradient
-        (R, K) its gradient with respect to all parameters, h_init and c_init included. Both may be
-        buffers that the next call writes to. Each row is the same bits whatever the other rows are,
-        and a NaN or Inf in one replica touches no other.
+        loss (R,) float64 is the mean of (C h + d - y)^2 over batch, time and outputs; or, with
+        labels y (S, N) int64, the mean of -log softmax(C h + d)[y] over the batch, of the last
+        state. gradient (R, K) is its gradient with respect to all parameters, h_init and c_init
+        included. Both may be buffers that the next call writes to. Each row is the same bits
+        whatever the other rows are, and a NaN or Inf in one replica touches no other.
 
         Raises:
             ValueError: shapes that do not fit or indices out of range; the message names which.
@@ -139,7 +154,10 @@ class Backend(Protocol):
         ...
 
     def outputs(self, spec: Spec, theta: Any, x: Any, dataset: Any) -> Any:
-        """y (R, B, time, output) for x (S, B, time, input) and dataset (R,); raises as `step`."""
+        """y (R, B, time, output) for x (S, B, time, input) and dataset (R,); raises as `step`.
+
+        For the loss "cross_entropy" of the last state alone: (R, B, output).
+        """
         ...
 
 
@@ -178,6 +196,9 @@ def check_step(spec: Spec, theta: Any, x: Any, y: Any, dataset: Any, trials: Any
         "trials": (trials, (replicas, "batch")),
         "y": (y, (sets, number, length, spec.output)),
     }
+    labels = spec.loss == "cross_entropy"
+    if labels:
+        shapes["y"] = (y, (sets, number))
     for name, (array, wanted) in shapes.items():
         if array is None:
             continue
@@ -190,7 +211,10 @@ def check_step(spec: Spec, theta: Any, x: Any, y: Any, dataset: Any, trials: Any
             raise ValueError(
                 f"{name} must have the shape ({', '.join(map(str, wanted))}), but it has {shape}"
             )
-    for name, array, limit in (("dataset", dataset, sets), ("trials", trials, number)):
+    indices = [("dataset", dataset, sets), ("trials", trials, number)]
+    if labels:
+        indices.append(("y", y, spec.output))
+    for name, array, limit in indices:
         if array is None:
             continue
         if str(array.dtype).rpartition(".")[2] != "int64":

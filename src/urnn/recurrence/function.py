@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from urnn.recurrence import Spec
-from urnn.recurrence.reference import _ACTIVATIONS
+from urnn.recurrence.reference import next_lstm_states, next_states
 
 
 def recurrence(
@@ -35,9 +35,10 @@ def recurrence(
         x: (R, batch, time, m); an expanded one serves all replicas the same trials.
         W: (R, n, n).
         F: (R, n, m).
-        b: (R, n).
+        b: (R, n); with modrelu (R, n / 2).
         h_init: (R, n), or (R, batch, n) for a state of each trial.
-        activation: phi, "relu", "tanh", "sigmoid" or "identity".
+        activation: phi, "relu", "tanh", "sigmoid" or "identity"; or "modrelu", where units 2k and
+            2k + 1 are the real and imaginary part of a complex state, as `urnn.recurrence` says.
 
     Returns:
         The states, of the type and on the device of x.
@@ -87,7 +88,8 @@ def _states(
     c_init: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """(states, c_last) where their arguments say; c_last of an rnn is empty."""
-    hidden = _check(4 if cell == "lstm" else 1, x, W, F, b, h_init, c_init)
+    pairs = activation == "modrelu"
+    hidden = _check(4 if cell == "lstm" else 1, pairs, x, W, F, b, h_init, c_init)
     spec = Spec(cell, hidden, x.shape[3], hidden, activation)  # read out are the states themselves
     batch = x.shape[1]
     h = h_init if h_init.ndim == 3 else h_init[:, None].expand(-1, batch, -1)
@@ -105,18 +107,9 @@ def _loop(
     spec: Spec, x: Tensor, W: Tensor, F: Tensor, b: Tensor, h: Tensor, c: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """The loop over time in torch, differentiable as often as one likes."""
-    drive = x @ F.mT[:, None] + b[:, None, None]
-    states = []
-    for t in range(x.shape[2]):
-        z = drive[:, :, t] + h @ W.mT
-        if c is None:
-            h = _ACTIVATIONS[spec.activation](z)
-        else:
-            i, f, g, o = z.chunk(4, dim=-1)
-            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-            h = torch.sigmoid(o) * torch.tanh(c)
-        states.append(h)
-    return torch.stack(states, dim=2), x.new_empty(0) if c is None else c
+    if c is not None:
+        return next_lstm_states(x, W, F, b, h, c)
+    return next_states(spec.activation, x, W, F, b, h), x.new_empty(0)
 
 
 class _Kernels(torch.autograd.Function):
@@ -192,6 +185,7 @@ class _Gradients(torch.autograd.Function):
                 _array(x),
                 _array(W),
                 _array(F),
+                _array(b),
                 _array(H),
                 _array(A),
                 _array(d_states),
@@ -215,7 +209,14 @@ def _array(tensor: Tensor) -> Any:
 
 
 def _check(
-    gates: int, x: Tensor, W: Tensor, F: Tensor, b: Tensor, h_init: Tensor, c_init: Tensor | None
+    gates: int,
+    pairs: bool,
+    x: Tensor,
+    W: Tensor,
+    F: Tensor,
+    b: Tensor,
+    h_init: Tensor,
+    c_init: Tensor | None,
 ) -> int:
     """Refuse what does not fit; returns the number of hidden units.
 
@@ -242,7 +243,7 @@ def _check(
     states: list[tuple[int, ...]] = [(replicas, hidden), (replicas, batch, hidden)]
     shapes: dict[str, list[tuple[int, ...]]] = {
         "F": [(replicas, rows, inputs)],
-        "b": [(replicas, rows)],
+        "b": [(replicas, rows // 2 if pairs else rows)],
     }
     shapes |= {name: states for name in ("h_init", "c_init") if name in tensors}
     for name, shapes_of_it in shapes.items():

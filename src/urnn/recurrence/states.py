@@ -22,21 +22,19 @@ from urnn.recurrence.cache import OPTIONS, kept_kernel
 from urnn.recurrence.cpu import Plan, _collect, _fill_lanes, _floats, _spread
 from urnn.recurrence.vector import LANES
 
-#: time steps whose gradients of pre-activations are kept before they are reduced
-_CHUNK = {"rnn": 8, "lstm": 4}
 
-
-def layout(hidden: int, replicas: int, batch: int) -> Plan:
+def layout(cell: str, hidden: int, replicas: int, batch: int) -> Plan:
     """The plan that takes fewer vectors: models side by side, or each of them alone.
 
     States are the same bits in both; gradients differ in rounding, by the order of their sums.
     """
-    plans = cpu.plan(hidden, batch), cpu.plan(max(hidden, cpu._ALONE_FROM), batch)
+    alone = max(hidden, cpu._ALONE_FROM)
+    plans = cpu.plan(cell, hidden, batch), cpu.plan(cell, alone, batch)
     return min(plans, key=lambda p: (-(-replicas // p.models) * p.vectors * p.tiles, p.models))
 
 
 @numba.njit(**OPTIONS)
-def _take(source, step, steps, tile, vectors, models, span, group, target):
+def _take(source, step, steps, tile, vectors, models, group, target):
     """Time steps of a tile into lanes: target (steps * size, row), source (R, B, time, size).
 
     Lanes without a trial or a model repeat the first one, whose values cannot overflow alone.
@@ -47,17 +45,17 @@ def _take(source, step, steps, tile, vectors, models, span, group, target):
     flat = source.reshape(-1)
     begin = np.empty(row, np.int64)
     for lane in range(row):
-        replica = group * models + lane % LANES // span
+        replica = group * models + lane % models
         if replica >= replicas:
             replica = group * models
-        item = (tile * vectors + lane // LANES) * span + lane % span
+        item = (tile * row + lane) // models
         trial = replica * batch + (item if item < batch else 0)
         begin[lane] = (trial * length + step) * size
     _fill_lanes(flat, begin, values, target)
 
 
 @numba.njit(**OPTIONS)
-def _release(source, replica, tile, vectors, models, span, target):
+def _release(source, replica, tile, vectors, models, target):
     """One model's values from its lanes into target (R, batch, time, size): undoes `_take`."""
     row = vectors * LANES
     batch = target.shape[1]
@@ -65,27 +63,27 @@ def _release(source, replica, tile, vectors, models, span, target):
     flat = target.reshape(-1)
     whole = values // LANES * LANES
     stride = np.uint64(row)
-    items = min(vectors * span, batch - tile * vectors * span)
-    begin = (replica * batch + tile * vectors * span) * values
-    shift = replica % models * span
+    trials = row // models
+    items = min(trials, batch - tile * trials)
+    begin = (replica * batch + tile * trials) * values
     for first in range(0, whole, LANES):
         for item in range(items):
-            lane = item // span * LANES + shift + item % span
+            lane = item * models + replica % models
             start, at = np.uint64(begin + item * values + first), np.uint64(first * row + lane)
             for k in range(LANES):
                 flat[start + np.uint64(k)] = source[at + np.uint64(k) * stride]
     for item in range(items):
-        lane = item // span * LANES + shift + item % span
+        lane = item * models + replica % models
         for k in range(whole, values):
             flat[begin + item * values + k] = source[k * row + lane]
 
 
 @numba.njit(**OPTIONS)
-def _silence(target, values, batch, tile, vectors, span):
+def _silence(target, values, batch, tile, vectors, models):
     """Zeros in the lanes that no trial of the batch has: no gradient enters there."""
     row = vectors * LANES
     for lane in range(row):
-        if (tile * vectors + lane // LANES) * span + lane % span >= batch:
+        if (tile * row + lane) // models >= batch:
             for k in range(values):
                 target[k * row + lane] = 0
 
@@ -94,42 +92,40 @@ def _silence(target, values, batch, tile, vectors, span):
 def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -> tuple[Any, Any]:
     """(forward, backward) for these sizes, see `forward` and `backward` below."""
     HIDDEN, INPUT = hidden, inputs
-    VECTORS, MODELS, SPAN = plan.vectors, plan.models, plan.trials
-    WIDE, TILE, CHUNK = int(MODELS > 1), plan.tile_rows, _CHUNK[cell]
+    VECTORS, MODELS, TRIALS = plan.vectors, plan.models, plan.trials
+    TILE, CHUNK = plan.tile_rows, plan.chunk
     ACTIVATION = vector.ACTIVATIONS[activation]
-    LSTM = int(cell == "lstm")
+    LSTM, PAIRS = int(cell == "lstm"), int(activation == "modrelu")
     GATES = 4 if LSTM else 1
-    UNIT_TILE = 2 if VECTORS == 1 else 1
+    UNIT_TILE = plan.tile_units
     ROWS = GATES * HIDDEN
-    WIDTH = LANES if WIDE else 1
+    BIASES = HIDDEN // 2 if PAIRS else ROWS
     ROW = VECTORS * LANES
     STATE, IN, AHEAD = HIDDEN * ROW, INPUT * ROW, ROWS * ROW
     CELL = 5 * STATE
     LAST = CHUNK * AHEAD
-    OUTER_ROWS, OUTER_COLUMNS = (4, 3) if LSTM else (3, 4)
 
     def forward(x, W, F, b, h_init, c_init, keep, states, c_last, H_kept, A_kept):
         replicas, batch, length, _ = x.shape
-        weights, inputs = _floats(ROWS * HIDDEN * WIDTH), _floats(ROWS * INPUT * WIDTH)
-        bias = _floats(ROWS * WIDTH)
+        weights, inputs = _floats(ROWS * HIDDEN * MODELS), _floats(ROWS * INPUT * MODELS)
+        bias = _floats(BIASES * MODELS)
         X, initial = _floats(length * IN), _floats(STATE)
-        tiles = -(-batch // (VECTORS * SPAN))
+        tiles = -(-batch // (VECTORS * TRIALS))
         W_rows, F_rows = W.reshape((replicas, -1)), F.reshape((replicas, -1))
         for group in range(-(-replicas // MODELS)):
             for model in range(MODELS):
                 replica = min(group * MODELS + model, replicas - 1)
-                first, span = (model * SPAN, SPAN) if WIDE else (0, 1)
-                _spread(W_rows[replica], 0, ROWS, HIDDEN, GATES, False, weights, WIDTH, first, span)
-                _spread(F_rows[replica], 0, ROWS, INPUT, GATES, False, inputs, WIDTH, first, span)
-                _spread(b[replica], 0, ROWS, 1, GATES, False, bias, WIDTH, first, span)
+                _spread(W_rows[replica], 0, ROWS, HIDDEN, GATES, False, weights, MODELS, model)
+                _spread(F_rows[replica], 0, ROWS, INPUT, GATES, False, inputs, MODELS, model)
+                _spread(b[replica], 0, BIASES, 1, GATES, False, bias, MODELS, model)
             for tile in range(tiles):
                 place = group * tiles + tile if keep else 0
                 H = H_kept[place * (length + 1) * STATE : (place + 1) * (length + 1) * STATE]
-                _take(x, 0, length, tile, VECTORS, MODELS, SPAN, group, X)
-                _take(h_init, 0, 1, tile, VECTORS, MODELS, SPAN, group, H)
+                _take(x, 0, length, tile, VECTORS, MODELS, group, X)
+                _take(h_init, 0, 1, tile, VECTORS, MODELS, group, H)
                 if LSTM:
                     A = A_kept[place * (length + 1) * CELL :]
-                    _take(c_init, 0, 1, tile, VECTORS, MODELS, SPAN, group, initial)
+                    _take(c_init, 0, 1, tile, VECTORS, MODELS, group, initial)
                     for unit in range(HIDDEN):
                         for lane in range(ROW):
                             A[(unit * 5 + 4) * ROW + lane] = initial[unit * ROW + lane]
@@ -139,12 +135,12 @@ def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -
                         vector.lstm_forward(
                             weights, inputs, bias, X, t * IN, H, t * STATE, (t + 1) * STATE,
                             A, before * CELL, after * CELL,
-                            HIDDEN, INPUT, VECTORS, WIDE, UNIT_TILE,
+                            HIDDEN, INPUT, VECTORS, MODELS, UNIT_TILE,
                         )  # fmt: skip
                     else:
                         vector.rnn_forward(
                             weights, inputs, bias, X, t * IN, H, t * STATE, (t + 1) * STATE,
-                            HIDDEN, INPUT, VECTORS, WIDE, TILE, ACTIVATION,
+                            HIDDEN, INPUT, VECTORS, MODELS, TILE, ACTIVATION,
                         )  # fmt: skip
                 if LSTM:
                     last = (length if keep else length % 2) * CELL
@@ -152,84 +148,89 @@ def compiled(cell: str, activation: str, hidden: int, inputs: int, plan: Plan) -
                         for lane in range(ROW):
                             initial[unit * ROW + lane] = A[last + (unit * 5 + 4) * ROW + lane]
                 for replica in range(group * MODELS, min((group + 1) * MODELS, replicas)):
-                    _release(H[STATE:], replica, tile, VECTORS, MODELS, SPAN, states)
+                    _release(H[STATE:], replica, tile, VECTORS, MODELS, states)
                     if LSTM:
-                        _release(initial, replica, tile, VECTORS, MODELS, SPAN, c_last)
+                        _release(initial, replica, tile, VECTORS, MODELS, c_last)
 
     def backward(
-        x, W, F, H_kept, A_kept, d_states, dc_last, wanted, dW, dF, db, dh_init, dc_init, dx
+        x, W, F, b, H_kept, A_kept, d_states, dc_last, wanted, dW, dF, db, dh_init, dc_init, dx
     ):  # fmt: skip
         replicas, batch, length, _ = x.shape
-        WT, FT = _floats(ROWS * HIDDEN * WIDTH), _floats(ROWS * INPUT * WIDTH)
-        nothing = np.zeros(max(HIDDEN, INPUT) * WIDTH, np.float32)
+        WT, FT = _floats(ROWS * HIDDEN * MODELS), _floats(ROWS * INPUT * MODELS)
+        nothing = np.zeros(max(HIDDEN, INPUT) * MODELS, np.float32)
         W_sums, F_sums = _floats(ROWS * HIDDEN * LANES), _floats(ROWS * INPUT * LANES)
-        b_sums = _floats(ROWS * LANES)
+        bias, b_sums = _floats(BIASES * MODELS), _floats(BIASES * LANES)
         X, G, D = _floats(length * IN), _floats(CHUNK * STATE), _floats(LAST + AHEAD)
         DX, DH, DC = _floats(length * IN if wanted else 0), _floats(STATE), _floats(STATE)
-        tiles = -(-batch // (VECTORS * SPAN))
+        tiles = -(-batch // (VECTORS * TRIALS))
         W_rows, F_rows = W.reshape((replicas, -1)), F.reshape((replicas, -1))
         dW_rows, dF_rows = dW.reshape((replicas, -1)), dF.reshape((replicas, -1))
         for group in range(-(-replicas // MODELS)):
             for model in range(MODELS):
                 replica = min(group * MODELS + model, replicas - 1)
-                first, span = (model * SPAN, SPAN) if WIDE else (0, 1)
-                _spread(W_rows[replica], 0, ROWS, HIDDEN, GATES, True, WT, WIDTH, first, span)
-                _spread(F_rows[replica], 0, ROWS, INPUT, GATES, True, FT, WIDTH, first, span)
+                _spread(W_rows[replica], 0, ROWS, HIDDEN, GATES, True, WT, MODELS, model)
+                _spread(F_rows[replica], 0, ROWS, INPUT, GATES, True, FT, MODELS, model)
+                _spread(b[replica], 0, BIASES, 1, GATES, False, bias, MODELS, model)
             for total in (W_sums, F_sums, b_sums):
                 total[:] = 0
             for tile in range(tiles):
                 place = (group * tiles + tile) * (length + 1)
                 H = H_kept[place * STATE : (place + length + 1) * STATE]
-                _take(x, 0, length, tile, VECTORS, MODELS, SPAN, group, X)
+                _take(x, 0, length, tile, VECTORS, MODELS, group, X)
                 if LSTM:
                     A = A_kept[place * CELL : (place + length + 1) * CELL]
-                    _take(dc_last, 0, 1, tile, VECTORS, MODELS, SPAN, group, DC)
-                    _silence(DC, HIDDEN, batch, tile, VECTORS, SPAN)
+                    _take(dc_last, 0, 1, tile, VECTORS, MODELS, group, DC)
+                    _silence(DC, HIDDEN, batch, tile, VECTORS, MODELS)
                 D[LAST:] = 0
                 stop = length
                 while stop > 0:
                     begin = max(0, stop - CHUNK)
                     steps = stop - begin
-                    _take(d_states, begin, steps, tile, VECTORS, MODELS, SPAN, group, G)
-                    _silence(G, steps * HIDDEN, batch, tile, VECTORS, SPAN)
+                    _take(d_states, begin, steps, tile, VECTORS, MODELS, group, G)
+                    _silence(G, steps * HIDDEN, batch, tile, VECTORS, MODELS)
                     for k in range(steps - 1, -1, -1):
                         t = begin + k
                         later = LAST if k == steps - 1 else (k + 1) * AHEAD
                         if LSTM:
                             vector.lstm_states_backward(
                                 WT, D, later, k * AHEAD, G, k * STATE, H, (t + 1) * STATE,
-                                A, t * CELL, (t + 1) * CELL, DC, HIDDEN, VECTORS, WIDE, TILE,
+                                A, t * CELL, (t + 1) * CELL, DC, HIDDEN, VECTORS, MODELS, TILE,
                             )  # fmt: skip
                         else:
                             vector.rnn_states_backward(
-                                WT, D, later, k * AHEAD, G, k * STATE, H, (t + 1) * STATE,
-                                HIDDEN, VECTORS, WIDE, TILE, ACTIVATION,
+                                WT, bias, D, later, k * AHEAD, G, k * STATE, H, (t + 1) * STATE,
+                                HIDDEN, VECTORS, MODELS, TILE, ACTIVATION,
                             )  # fmt: skip
                         if wanted:
                             vector.readout(
                                 FT, nothing, D, k * AHEAD, DX, t * IN,
-                                ROWS, INPUT, VECTORS, WIDE, TILE,
+                                ROWS, INPUT, VECTORS, MODELS, TILE,
                             )  # fmt: skip
                     vector.add_outer(
                         W_sums, D, 0, H, begin * STATE, steps,
-                        ROWS, HIDDEN, VECTORS, OUTER_ROWS, OUTER_COLUMNS,
+                        ROWS, HIDDEN, VECTORS,
                     )  # fmt: skip
-                    vector.add_outer(F_sums, D, 0, X, begin * IN, steps, ROWS, INPUT, VECTORS, 4, 3)
-                    vector.add_rows(b_sums, D, 0, steps, ROWS, VECTORS)
+                    vector.add_outer(F_sums, D, 0, X, begin * IN, steps, ROWS, INPUT, VECTORS)
+                    if PAIRS:
+                        vector.add_modulus_gradient(
+                            b_sums, D, H, (begin + 1) * STATE, steps, HIDDEN, VECTORS
+                        )
+                    else:
+                        vector.add_rows(b_sums, D, 0, steps, ROWS, VECTORS)
                     D[LAST:] = D[:AHEAD]
                     stop = begin
-                vector.readout(WT, nothing, D, LAST, DH, 0, ROWS, HIDDEN, VECTORS, WIDE, TILE)
+                vector.readout(WT, nothing, D, LAST, DH, 0, ROWS, HIDDEN, VECTORS, MODELS, TILE)
                 for replica in range(group * MODELS, min((group + 1) * MODELS, replicas)):
-                    _release(DH, replica, tile, VECTORS, MODELS, SPAN, dh_init)
+                    _release(DH, replica, tile, VECTORS, MODELS, dh_init)
                     if LSTM:
-                        _release(DC, replica, tile, VECTORS, MODELS, SPAN, dc_init)
+                        _release(DC, replica, tile, VECTORS, MODELS, dc_init)
                     if wanted:
-                        _release(DX, replica, tile, VECTORS, MODELS, SPAN, dx)
+                        _release(DX, replica, tile, VECTORS, MODELS, dx)
             for replica in range(group * MODELS, min((group + 1) * MODELS, replicas)):
-                first = replica % MODELS * SPAN
-                _collect(W_sums, ROWS, HIDDEN, GATES, dW_rows[replica], 0, first, SPAN)
-                _collect(F_sums, ROWS, INPUT, GATES, dF_rows[replica], 0, first, SPAN)
-                _collect(b_sums, ROWS, 1, GATES, db[replica], 0, first, SPAN)
+                model = replica % MODELS
+                _collect(W_sums, ROWS, HIDDEN, GATES, dW_rows[replica], 0, MODELS, model)
+                _collect(F_sums, ROWS, INPUT, GATES, dF_rows[replica], 0, MODELS, model)
+                _collect(b_sums, BIASES, 1, GATES, db[replica], 0, MODELS, model)
 
     return kept_kernel(forward), kept_kernel(backward)
 
@@ -252,7 +253,7 @@ def forward(
     """
     replicas, batch, length, inputs = x.shape
     lstm = spec.cell == "lstm"
-    plan = layout(spec.hidden, replicas, batch)
+    plan = layout(spec.cell, spec.hidden, replicas, batch)
     tiles = -(-replicas // plan.models) * plan.tiles if keep else 1
     state = spec.hidden * plan.vectors * LANES
     H = np.empty(tiles * (length + 1) * state, np.float32)
@@ -270,6 +271,7 @@ def backward(
     x: NDArray,
     W: NDArray,
     F: NDArray,
+    b: NDArray,
     H: NDArray,
     A: NDArray,
     d_states: NDArray,
@@ -282,15 +284,15 @@ def backward(
     nothing in dc_init, and dx is empty unless it is ``wanted``.
     """
     replicas, batch, _, inputs = x.shape
-    plan = layout(spec.hidden, replicas, batch)
+    plan = layout(spec.cell, spec.hidden, replicas, batch)
     dh_init = np.empty((replicas, batch, 1, spec.hidden), np.float32)
     dc_init = np.empty(dh_init.shape if spec.cell == "lstm" else (0, 0, 0, 0), np.float32)
     dW, dF = np.empty_like(W), np.empty_like(F)
-    db = np.empty(W.shape[:2], np.float32)
+    db = np.empty_like(b)
     dx = np.empty(x.shape if wanted else (0, 0, 0, 0), np.float32)
     _, kernel = compiled(spec.cell, spec.activation, spec.hidden, inputs, plan)
     kernel(
-        x, W, F, H, A, d_states, dc_init if dc_last is None else dc_last, wanted,
+        x, W, F, b, H, A, d_states, dc_init if dc_last is None else dc_last, wanted,
         dW, dF, db, dh_init, dc_init, dx,
     )  # fmt: skip
     return dW, dF, db, dh_init, dc_init, dx

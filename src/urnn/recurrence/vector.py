@@ -1,39 +1,59 @@
-"""Micro-kernels of the CPU backend: LLVM IR with explicit vectors of 8 float32, called from Numba.
+"""Micro-kernels of the CPU backend: LLVM IR with explicit vectors of float32, called from Numba.
 
 Numba vectorises the forward pass well by itself, but not the reduction of the gradient of W over
 time and batch; with explicit vectors and register tiles both run near the machine's peak. Only
-generic LLVM operations are emitted (<8 x float> arithmetic, llvm.fma, llvm.prefetch), so LLVM maps
-them to whatever vectors the processor has, or to scalars.
+generic LLVM operations are emitted (<8 x float> or <16 x float> arithmetic, llvm.fma,
+llvm.prefetch), so LLVM maps them to whatever vectors the processor has, or to scalars.
 
-Layout: arrays are float32, C order, and an offset counts elements. A row holds VECTORS * 8 lanes, a
-lane being one trial of one model. WIDE = 1: several models share a vector, so weights carry 8 lanes
-each, [..., 8]; WIDE = 0: one model, and weights are scalars that are broadcast.
+Layout: arrays are float32, C order, and an offset counts elements. A row holds VECTORS * LANES
+lanes, a lane being one trial of one model: MODELS models share a vector, and a lane's number is
+trial * MODELS + model. Weights lie side by side for the models of a vector, [..., MODELS], and one
+load repeats them through its lanes.
 """
 
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-LANES = 8
+
+def _vectors() -> tuple[int, int]:
+    """Lanes of a vector, and how many vectors the registers of this processor hold.
+
+    $URNN_LANES, 8 or 16, is there for tests and for results that equal another machine's.
+    """
+    chosen = os.environ.get("URNN_LANES")
+    if chosen not in (None, "8", "16"):
+        raise ValueError(f"URNN_LANES must be 8 or 16, but it is {chosen!r}")
+    wide = binding.get_host_cpu_features().get("avx512f", False)
+    lanes = int(chosen or (16 if wide else 8))
+    return lanes, 32 if wide else 16
+
+
+LANES, REGISTERS = _vectors()
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _FLOAT, _INT32, _INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 
 #: activations of the plain recurrence, by the number that a kernel is compiled for
-ACTIVATIONS = {"relu": 0, "tanh": 1, "sigmoid": 2, "identity": 3}
+ACTIVATIONS = {"relu": 0, "tanh": 1, "sigmoid": 2, "identity": 3, "modrelu": 4}
 #: columns up to which a loop over them is unrolled
 _UNROLLED = 4
 #: time steps ahead of which the backward pass fetches the states that it walks down
 _PREFETCHED = 2
-#: vectors that an LSTM's forward pass holds at once: 4 gates x 3 + 3 + 1 = 16 registers
-_LSTM_VECTORS = 3
+#: vectors that an LSTM's forward pass holds at once: 4 gates each, the state, and a weight
+_LSTM_VECTORS = (REGISTERS - 1) // 5
+#: accumulators of an outer product's tile; more of them compile slowly and gain nothing
+_LARGEST_TILE = 25
+#: floats of a cache line
+_LINE = 16
 #: tanh(x) = x P(x^2) / Q(x^2) for |x| < 7.9, relative error below 1.3e-7
 _TANH_P = (0.9999998695030362, 0.129344228611915, 0.0029604786883304303, 1.1531890560260793e-05)
 _TANH_Q = (
@@ -81,6 +101,11 @@ class Emitter:
             return part * factor
         return part if factor == 1 else self.builder.mul(part, ir.Constant(_INT64, factor))
 
+    def half(self, part: Offset) -> Offset:
+        if isinstance(part, int):
+            return part // 2
+        return self.builder.lshr(part, ir.Constant(_INT64, 1))
+
     def _address(self, base: Any, offset: Offset, kind: Any) -> Any:
         offset = ir.Constant(_INT64, offset) if isinstance(offset, int) else offset
         return self.builder.bitcast(self.builder.gep(base, [offset]), kind.as_pointer())
@@ -96,15 +121,21 @@ class Emitter:
         self.builder.store(value, self._address(base, self.plus(*offset), _VECTOR)).align = 4
 
     def weight(self, base: Any, index: Offset) -> Any:
-        """A weight in all lanes: as it lies there (WIDE), or a scalar broadcast."""
-        if self.WIDE:
-            return self.load(base, self.times(index, LANES))
-        scalar = self.builder.load(self._address(base, index, _FLOAT))
-        scalar.align = 4
-        undefined = ir.Constant(_VECTOR, ir.Undefined)
-        first = self.builder.insert_element(undefined, scalar, ir.Constant(_INT32, 0))
-        zeros = ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES)
-        return self.builder.shuffle_vector(first, undefined, zeros)
+        """A weight of every model, repeated for its trials."""
+        if self.MODELS == 1:
+            scalar = self.builder.load(self._address(base, index, _FLOAT))
+            scalar.align = 4
+            few = ir.VectorType(_FLOAT, 1)
+            undefined = ir.Constant(few, ir.Undefined)
+            values = self.builder.insert_element(undefined, scalar, ir.Constant(_INT32, 0))
+        else:
+            few = ir.VectorType(_FLOAT, self.MODELS)
+            place = self._address(base, self.times(index, self.MODELS), few)
+            values = self.builder.load(place)
+            values.align = 4
+        lanes = ir.VectorType(_INT32, LANES)
+        repeated = ir.Constant(lanes, [lane % self.MODELS for lane in range(LANES)])
+        return self.builder.shuffle_vector(values, ir.Constant(few, ir.Undefined), repeated)
 
     def prefetch(self, base: Any, *offset: Offset) -> None:
         """Ask for a cache line; an address outside the array is harmless."""
@@ -122,7 +153,9 @@ class Emitter:
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         """a b + c, rounded once."""
         kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.fma.v8f32")
+        function = cgutils.get_or_insert_function(
+            self.builder.module, kind, f"llvm.fma.v{LANES}f32"
+        )
         return self.builder.call(function, [a, b, c])
 
     def where(self, comparison: str, a: Any, b: Any, yes: Any, no: Any) -> Any:
@@ -150,7 +183,7 @@ class Emitter:
         return self.builder.fadd(self.tanh(x, half=True), self.constant(0.5))
 
     def activate(self, z: Any) -> Any:
-        """phi(z); NaN stays NaN."""
+        """phi(z) of the elementwise activations; NaN stays NaN."""
         if self.phi == "relu":
             return self.where("<", z, self.constant(0), self.constant(0), z)
         if self.phi == "tanh":
@@ -167,6 +200,40 @@ class Emitter:
         if self.phi == "sigmoid":
             return b.fmul(gradient, b.fmul(h, b.fsub(one, h)))
         return gradient
+
+    def modulus(self, re: Any, im: Any) -> Any:
+        """|re + i im|, at least 1e-30, so that it can be divided by."""
+        b, least = self.builder, self.constant(1e-30)
+        square = self.fma(re, re, b.fmul(im, im))
+        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        function = cgutils.get_or_insert_function(b.module, kind, f"llvm.sqrt.v{LANES}f32")
+        modulus = b.call(function, [square])
+        return self.where("<", modulus, least, least, modulus)
+
+    def modrelu(self, re: Any, im: Any, bias: Any) -> tuple[Any, Any]:
+        """max(|z| + bias, 0) z / |z| of z = re + i im (Arjovsky et al. 2016, equation 8)."""
+        b, zero = self.builder, self.constant(0)
+        modulus = self.modulus(re, im)
+        open_by = b.fadd(modulus, bias)
+        scale = b.fdiv(self.where("<", open_by, zero, zero, open_by), modulus)
+        return b.fmul(scale, re), b.fmul(scale, im)
+
+    def through_modrelu(self, gradient: tuple[Any, Any], h: tuple[Any, Any], bias: Any) -> Any:
+        """The gradient of z from that of h = modrelu(z): s g + (1 - s) u <u, g>, 0 where h is 0.
+
+        u = h / |h|, s = |h| / |z| and |z| = |h| - bias.
+        """
+        b, zero = self.builder, self.constant(0)
+        size = self.modulus(*h)
+        scale = b.fdiv(size, b.fsub(size, bias))
+        u = [b.fdiv(part, size) for part in h]
+        along = self.fma(u[0], gradient[0], b.fmul(u[1], gradient[1]))
+        along = b.fmul(along, b.fsub(self.constant(1), scale))
+        parts = (
+            self.fma(along, u_part, b.fmul(scale, g)) for u_part, g in zip(u, gradient, strict=True)
+        )
+        # a size of NaN is not shut
+        return [self.where("<", size, self.constant(1e-29), zero, part) for part in parts]
 
     @property
     def phi(self) -> str:
@@ -214,6 +281,28 @@ class Emitter:
                 body(first, size)
         if rest:
             body(whole * size, rest)
+
+    def transposed(self, rows: list[Any]) -> list[Any]:
+        """Lane i of row j becomes lane j of row i; as many rows as lanes."""
+        distance = 1
+        while distance < LANES:
+            for first in range(LANES):
+                if first & distance:
+                    continue
+                a, b = rows[first], rows[first + distance]
+                low, high = [], []
+                for lane in range(LANES):
+                    right = lane & distance
+                    low.append(LANES + lane - distance if right else lane)
+                    high.append(LANES + lane if right else lane + distance)
+                rows[first] = self._shuffle(a, b, low)
+                rows[first + distance] = self._shuffle(a, b, high)
+            distance *= 2
+        return rows
+
+    def _shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
+        mask = ir.Constant(ir.VectorType(_INT32, LANES), lanes)
+        return self.builder.shuffle_vector(a, b, mask)
 
     # the common parts of the kernels
 
@@ -279,14 +368,41 @@ def micro_kernel(arguments: str) -> Callable[[Callable[[Emitter], None]], Any]:
     return decorate
 
 
-@micro_kernel("W F b X x H before after HIDDEN INPUT VECTORS WIDE TILE ACTIVATION")
+@micro_kernel("source begin target values vectors")
+def fill_lanes(e: Emitter) -> None:
+    """target[k, lane] = source[begin[lane] + k] for every lane of a row and k < values.
+
+    begin is int64. What is left of `values` after whole vectors is not filled.
+    """
+    b, row = e.builder, e.times(e.vectors, LANES)
+    whole = b.udiv(e.values, ir.Constant(_INT64, LANES))
+    with e.loop(whole, LANES) as first, e.loop(e.vectors, LANES) as lanes:
+        starts = [b.load(b.gep(e.begin, [e.plus(lanes, lane)])) for lane in range(LANES)]
+        rows = [e.load(e.source, first, start) for start in starts]
+        for k, column in enumerate(e.transposed(rows)):
+            e.store(column, e.target, b.mul(e.plus(first, k), row), lanes)
+
+
+@micro_kernel("W F b X x H before after HIDDEN INPUT VECTORS MODELS TILE ACTIVATION")
 def rnn_forward(e: Emitter) -> None:
-    """H[after] = phi(W H[before] + F X[x] + b)."""
+    """H[after] = phi(W H[before] + F X[x] + b); for modrelu b is the bias of phi's modulus."""
+    pairs = e.phi == "modrelu"
 
     def tile(first: Offset, rows: int) -> None:
-        sums = e.accumulators(rows, lambda i, v: e.weight(e.b, e.plus(first, i)))
+        def start(i: int, v: int) -> Any:
+            return e.constant(0) if pairs else e.weight(e.b, e.plus(first, i))
+
+        sums = e.accumulators(rows, start)
         e.add_product(sums, first, e.F, e.INPUT, e.X, e.x)
         e.add_product(sums, first, e.W, e.HIDDEN, e.H, e.before)
+        if pairs:
+            for pair in range(rows // 2):
+                bias = e.weight(e.b, e.plus(e.half(first), pair))
+                for v in range(e.VECTORS):
+                    z = [e.get(sums[2 * pair + part][v]) for part in range(2)]
+                    for part, value in enumerate(e.modrelu(*z, bias)):
+                        e.store(value, e.H, e.after, e.at(first, 2 * pair + part, v))
+            return
         for i, places in enumerate(sums):
             for v, place in enumerate(places):
                 e.store(e.activate(e.get(place)), e.H, e.after, e.at(first, i, v))
@@ -294,7 +410,7 @@ def rnn_forward(e: Emitter) -> None:
     e.tiles(e.HIDDEN, e.TILE, tile)
 
 
-@micro_kernel("C d H h Y y weight_of_lane E error loss HIDDEN OUTPUT VECTORS WIDE TILE")
+@micro_kernel("C d H h Y y weight_of_lane E error loss HIDDEN OUTPUT VECTORS MODELS TILE")
 def readout_error(e: Emitter) -> None:
     """E = w (C H[h] + d - Y[y]) and loss += w (C H[h] + d - Y[y])^2, w the weight of a lane."""
     total = e.variable(e.load(e.loss, 0))
@@ -317,7 +433,7 @@ def readout_error(e: Emitter) -> None:
     e.store(e.get(total), e.loss, 0)
 
 
-@micro_kernel("C d H h Y y HIDDEN OUTPUT VECTORS WIDE TILE")
+@micro_kernel("C d H h Y y HIDDEN OUTPUT VECTORS MODELS TILE")
 def readout(e: Emitter) -> None:
     """Y[y] = C H[h] + d."""
 
@@ -340,19 +456,35 @@ def _state_gradient(e: Emitter, first: Offset, rows: int, ahead: int) -> list[li
     return sums
 
 
-@micro_kernel("WT CT D later now E error H h HIDDEN OUTPUT VECTORS WIDE TILE ACTIVATION")
+def _through_activation(e: Emitter, first: Offset, sums: list[list[Any]]) -> None:
+    """D[now] = phi'(h) times the gradients of a tile of h that `sums` holds."""
+    for i, places in enumerate(sums):
+        for v in range(e.VECTORS):
+            if v * LANES % _LINE == 0:
+                e.prefetch(e.H, e.h, e.at(first, i, v), -_PREFETCHED * e.HIDDEN * e.row)
+            if e.phi != "modrelu":
+                at = e.at(first, i, v)
+                h = e.load(e.H, e.h, at)
+                e.store(e.through_activation(e.get(places[v]), h), e.D, e.now, at)
+            elif i % 2:
+                bias = e.weight(e.b, e.plus(e.half(first), i // 2))
+                at = [e.at(first, part, v) for part in (i - 1, i)]
+                re, im = (e.load(e.H, e.h, place) for place in at)
+                gradient = e.get(sums[i - 1][v]), e.get(places[v])
+                parts = e.through_modrelu(gradient, (re, im), bias)
+                for place, part in zip(at, parts, strict=True):
+                    e.store(part, e.D, e.now, place)
+
+
+@micro_kernel("WT CT b D later now E error H h HIDDEN OUTPUT VECTORS MODELS TILE ACTIVATION")
 def rnn_backward(e: Emitter) -> None:
-    """D[now] = phi'(h) (C^T E[error] + W^T D[later]): gradient of the pre-activation."""
+    """D[now] = phi'(h) (C^T E[error] + W^T D[later]): gradient of the pre-activation.
+
+    OUTPUT 0 leaves the readout out.
+    """
 
     def tile(first: Offset, rows: int) -> None:
-        sums = _state_gradient(e, first, rows, e.HIDDEN)
-        for i, places in enumerate(sums):
-            for v, place in enumerate(places):
-                at = e.at(first, i, v)
-                if v % 2 == 0:  # two vectors are a cache line
-                    e.prefetch(e.H, e.h, at, -_PREFETCHED * e.HIDDEN * e.row)
-                gradient = e.through_activation(e.get(place), e.load(e.H, e.h, at))
-                e.store(gradient, e.D, e.now, at)
+        _through_activation(e, first, _state_gradient(e, first, rows, e.HIDDEN))
 
     e.tiles(e.HIDDEN, e.TILE, tile)
 
@@ -361,7 +493,7 @@ def rnn_backward(e: Emitter) -> None:
 # gates lie together; A [time + 1, unit, 5] keeps the gates and the cell state.
 
 
-@micro_kernel("W F b X x H before after A cell_before cell_after HIDDEN INPUT VECTORS WIDE TILE")
+@micro_kernel("W F b X x H before after A cell_before cell_after HIDDEN INPUT VECTORS MODELS TILE")
 def lstm_forward(e: Emitter) -> None:
     """c = f c + i g, H[after] = o tanh(c), with the gates of (W, F, b) at H[before] and X[x]."""
     b, row = e.builder, e.row
@@ -394,53 +526,63 @@ def lstm_forward(e: Emitter) -> None:
     e.tiles(e.HIDDEN, e.TILE, tile)
 
 
+def _through_cell(e: Emitter, gradient: Any, unit: Offset, v: int) -> None:
+    """From the gradient of h of a unit to those of its gates (D[now]) and its cell state (DC)."""
+    b, row, one = e.builder, e.row, e.constant(1)
+    place = e.times(unit, 5 * row)
+    i, f, g, o = (e.load(e.A, e.cell_after, place, slot * row + v * LANES) for slot in range(4))
+    previous = e.load(e.A, e.cell_before, place, 4 * row + v * LANES)
+    h = e.load(e.H, e.h, e.times(unit, row), v * LANES)
+    ahead = _PREFETCHED * e.HIDDEN * row
+    for slot in range(5):
+        if (slot * row + v * LANES) % _LINE == 0 or v == 0:
+            e.prefetch(e.A, e.cell_after, place, slot * row + v * LANES - 5 * ahead)
+    if v * LANES % _LINE == 0:
+        e.prefetch(e.H, e.h, e.times(unit, row), v * LANES - ahead)
+    floor = e.constant(1e-30)
+    tanh_cell = b.fdiv(h, e.where("<", o, floor, floor, o))  # tanh(c) = h / o
+    d_output = b.fmul(b.fmul(gradient, h), b.fsub(one, o))
+    carried = e.load(e.DC, e.times(unit, row), v * LANES)
+    d_cell = e.fma(gradient, e.fma(b.fneg(h), tanh_cell, o), carried)
+    into = b.fmul(d_cell, i)
+    d_input = b.fmul(b.fmul(into, g), b.fsub(one, i))
+    d_candidate = b.fmul(into, e.fma(b.fneg(g), g, one))
+    kept = b.fmul(d_cell, f)
+    d_forget = b.fmul(b.fmul(kept, previous), b.fsub(one, f))
+    e.store(kept, e.DC, e.times(unit, row), v * LANES)
+    for gate, value in enumerate((d_input, d_forget, d_candidate, d_output)):
+        e.store(value, e.D, e.now, e.times(unit, 4 * row), gate * row + v * LANES)
+
+
 @micro_kernel(
-    "WT CT D later now E error H h A cell_before cell_after DC HIDDEN OUTPUT VECTORS WIDE TILE"
+    "WT CT D later now E error H h A cell_before cell_after DC HIDDEN OUTPUT VECTORS MODELS TILE"
 )
 def lstm_backward(e: Emitter) -> None:
     """D[now]: gradients of the gates' pre-activations; DC: of the cell state, carried back."""
-    b, row, one = e.builder, e.row, e.constant(1)
-
-    def unit_backward(gradient: Any, unit: Offset, v: int) -> None:
-        place = e.times(unit, 5 * row)
-        i, f, g, o = (e.load(e.A, e.cell_after, place, slot * row + v * LANES) for slot in range(4))
-        previous = e.load(e.A, e.cell_before, place, 4 * row + v * LANES)
-        h = e.load(e.H, e.h, e.times(unit, row), v * LANES)
-        ahead = _PREFETCHED * e.HIDDEN * row
-        for slot in range(5):
-            if (slot * row + v * LANES) % 16 == 0 or v == 0:
-                e.prefetch(e.A, e.cell_after, place, slot * row + v * LANES - 5 * ahead)
-        if v % 2 == 0:
-            e.prefetch(e.H, e.h, e.times(unit, row), v * LANES - ahead)
-        floor = e.constant(1e-30)
-        tanh_cell = b.fdiv(h, e.where("<", o, floor, floor, o))  # tanh(c) = h / o
-        d_output = b.fmul(b.fmul(gradient, h), b.fsub(one, o))
-        carried = e.load(e.DC, e.times(unit, row), v * LANES)
-        d_cell = e.fma(gradient, e.fma(b.fneg(h), tanh_cell, o), carried)
-        into = b.fmul(d_cell, i)
-        d_input = b.fmul(b.fmul(into, g), b.fsub(one, i))
-        d_candidate = b.fmul(into, e.fma(b.fneg(g), g, one))
-        kept = b.fmul(d_cell, f)
-        d_forget = b.fmul(b.fmul(kept, previous), b.fsub(one, f))
-        e.store(kept, e.DC, e.times(unit, row), v * LANES)
-        for gate, value in enumerate((d_input, d_forget, d_candidate, d_output)):
-            e.store(value, e.D, e.now, e.times(unit, 4 * row), gate * row + v * LANES)
 
     def tile(first: Offset, units: int) -> None:
         sums = _state_gradient(e, first, units, 4 * e.HIDDEN)
         for i, places in enumerate(sums):
             for v, place in enumerate(places):
-                unit_backward(e.get(place), e.plus(first, i), v)
+                _through_cell(e, e.get(place), e.plus(first, i), v)
 
     e.tiles(e.HIDDEN, e.TILE, tile)
 
 
-# reductions over a chunk of time steps and over the lanes of a row, into [..., 8] lane sums
+# reductions over a chunk of time steps and the vectors of a row, into [..., L] sums of L = LANES
 
 
-@micro_kernel("total A a B b steps ROWS COLUMNS VECTORS TILE_ROWS TILE_COLUMNS")
+def _outer_tile(rows: int, columns: int) -> tuple[int, int]:
+    """Rows and columns of a register tile of an outer product: the one with the fewest loads."""
+    tiles = [(i, j) for i in range(1, rows + 1) for j in range(1, columns + 1)]
+    fitting = [(i, j) for i, j in tiles if i * j + i + 1 <= REGISTERS and i * j <= _LARGEST_TILE]
+    return min(fitting, key=lambda t: (-(-rows // t[0]) * columns + -(-columns // t[1]) * rows, t))
+
+
+@micro_kernel("total A a B b steps ROWS COLUMNS VECTORS")
 def add_outer(e: Emitter) -> None:
-    """total[i, j] += sum over steps and vectors of A[a, i] B[b, j]; total (ROWS, COLUMNS, 8)."""
+    """total[i, j] += sum over steps and vectors of A[a, i] B[b, j]; total (ROWS, COLUMNS, L)."""
+    tile_rows, tile_columns = _outer_tile(e.ROWS, e.COLUMNS)
 
     def row_tile(first_row: Offset, rows: int) -> None:
         def column_tile(first_column: Offset, columns: int) -> None:
@@ -464,14 +606,14 @@ def add_outer(e: Emitter) -> None:
                 for j in range(columns):
                     e.store(e.get(sums[i][j]), e.total, at(i, j))
 
-        e.tiles(e.COLUMNS, e.TILE_COLUMNS, column_tile)
+        e.tiles(e.COLUMNS, tile_columns, column_tile)
 
-    e.tiles(e.ROWS, e.TILE_ROWS, row_tile)
+    e.tiles(e.ROWS, tile_rows, row_tile)
 
 
 @micro_kernel("total A a steps ROWS VECTORS")
 def add_rows(e: Emitter) -> None:
-    """total[i] += sum over steps and vectors of A[a, i]; total (ROWS, 8)."""
+    """total[i] += sum over steps and vectors of A[a, i]; total (ROWS, LANES)."""
 
     def tile(first: Offset, rows: int) -> None:
         sums = [e.variable(e.load(e.total, e.times(e.plus(first, i), LANES))) for i in range(rows)]
@@ -484,12 +626,32 @@ def add_rows(e: Emitter) -> None:
         for i in range(rows):
             e.store(e.get(sums[i]), e.total, e.times(e.plus(first, i), LANES))
 
-    e.tiles(e.ROWS, LANES, tile)
+    e.tiles(e.ROWS, 8, tile)
 
 
-@micro_kernel("total WT D later HIDDEN AHEAD VECTORS WIDE")
+@micro_kernel("total D H h steps HIDDEN VECTORS")
+def add_modulus_gradient(e: Emitter) -> None:
+    """total[k] += sum of <u_k, D_k>, u_k = h_k / |h_k| of pair k: modrelu's bias; total (n/2, L).
+
+    Through modrelu <u, gradient> stays the same, and it is what reaches the bias.
+    """
+    with e.loop(e.HIDDEN // 2) as k:
+        total = e.variable(e.load(e.total, e.times(k, LANES)))
+        with e.loop(e.steps) as step:
+            start = e.plus(e.times(step, e.HIDDEN * e.row), e.times(k, 2 * e.row))
+            for v in range(e.VECTORS):
+                parts = [e.plus(start, part * e.row, v * LANES) for part in range(2)]
+                re, im = (e.load(e.H, e.h, part) for part in parts)
+                d_re, d_im = (e.load(e.D, part) for part in parts)
+                along = e.fma(re, d_re, e.builder.fmul(im, d_im))
+                along = e.builder.fdiv(along, e.modulus(re, im))
+                e.builder.store(e.builder.fadd(e.get(total), along), total)
+        e.store(e.get(total), e.total, e.times(k, LANES))
+
+
+@micro_kernel("total WT D later HIDDEN AHEAD VECTORS MODELS")
 def initial_state_gradient(e: Emitter) -> None:
-    """total[i] += sum over vectors of (W^T D[later])[i]; total (HIDDEN, 8), D (AHEAD, row)."""
+    """total[i] += sum over vectors of (W^T D[later])[i]; total (HIDDEN, LANES), D (AHEAD, row)."""
     with e.loop(e.HIDDEN) as i:
         total = e.variable(e.load(e.total, e.times(i, LANES)))
         with e.loop(e.AHEAD) as j:
@@ -509,52 +671,19 @@ def _add_upstream(e: Emitter, first: Offset, rows: int, ahead: int) -> list[list
     return sums
 
 
-@micro_kernel("WT D later now G upstream H h HIDDEN VECTORS WIDE TILE ACTIVATION")
+@micro_kernel("WT b D later now G upstream H h HIDDEN VECTORS MODELS TILE ACTIVATION")
 def rnn_states_backward(e: Emitter) -> None:
     """D[now] = phi'(h) (G[upstream] + W^T D[later]): gradient of the pre-activation."""
 
     def tile(first: Offset, rows: int) -> None:
-        sums = _add_upstream(e, first, rows, e.HIDDEN)
-        for i, places in enumerate(sums):
-            for v, place in enumerate(places):
-                at = e.at(first, i, v)
-                if v % 2 == 0:  # two vectors are a cache line
-                    e.prefetch(e.H, e.h, at, -_PREFETCHED * e.HIDDEN * e.row)
-                gradient = e.through_activation(e.get(place), e.load(e.H, e.h, at))
-                e.store(gradient, e.D, e.now, at)
+        _through_activation(e, first, _add_upstream(e, first, rows, e.HIDDEN))
 
     e.tiles(e.HIDDEN, e.TILE, tile)
 
 
-def _through_cell(e: Emitter, gradient: Any, unit: Offset, v: int) -> None:
-    """From the gradient of h of a unit to those of its gates (D[now]) and its cell state (DC)."""
-    b, row, one = e.builder, e.row, e.constant(1)
-    place = e.times(unit, 5 * row)
-    i, f, g, o = (e.load(e.A, e.cell_after, place, slot * row + v * LANES) for slot in range(4))
-    previous = e.load(e.A, e.cell_before, place, 4 * row + v * LANES)
-    h = e.load(e.H, e.h, e.times(unit, row), v * LANES)
-    ahead = _PREFETCHED * e.HIDDEN * row
-    for slot in range(5):
-        if (slot * row + v * LANES) % 16 == 0 or v == 0:
-            e.prefetch(e.A, e.cell_after, place, slot * row + v * LANES - 5 * ahead)
-    if v % 2 == 0:
-        e.prefetch(e.H, e.h, e.times(unit, row), v * LANES - ahead)
-    floor = e.constant(1e-30)
-    tanh_cell = b.fdiv(h, e.where("<", o, floor, floor, o))  # tanh(c) = h / o
-    d_output = b.fmul(b.fmul(gradient, h), b.fsub(one, o))
-    carried = e.load(e.DC, e.times(unit, row), v * LANES)
-    d_cell = e.fma(gradient, e.fma(b.fneg(h), tanh_cell, o), carried)
-    into = b.fmul(d_cell, i)
-    d_input = b.fmul(b.fmul(into, g), b.fsub(one, i))
-    d_candidate = b.fmul(into, e.fma(b.fneg(g), g, one))
-    kept = b.fmul(d_cell, f)
-    d_forget = b.fmul(b.fmul(kept, previous), b.fsub(one, f))
-    e.store(kept, e.DC, e.times(unit, row), v * LANES)
-    for gate, value in enumerate((d_input, d_forget, d_candidate, d_output)):
-        e.store(value, e.D, e.now, e.times(unit, 4 * row), gate * row + v * LANES)
-
-
-@micro_kernel("WT D later now G upstream H h A cell_before cell_after DC HIDDEN VECTORS WIDE TILE")
+@micro_kernel(
+    "WT D later now G upstream H h A cell_before cell_after DC HIDDEN VECTORS MODELS TILE"
+)
 def lstm_states_backward(e: Emitter) -> None:
     """D[now]: gradients of the gates' pre-activations; DC: of the cell state, carried back."""
 
