@@ -143,6 +143,36 @@ class Config(Settings):
         """The recipe of a model in an experiment."""
         return self.recipes[self.experiments[experiment].recipe].resolve(model)
 
+    def kernels(self) -> dict[tuple[str, str, int, int, int], dict[str, list[int]]]:
+        """What trainings and scores compute: sizes of minibatches and numbers of scored trials.
+
+        By recurrence, activation, hidden units, input size and output size.
+        """
+        found: dict[tuple[str, str, int, int, int], dict[str, list[int]]] = {}
+        for name, experiment in self.experiments.items():
+            system = experiment.system
+            train = system.trials - system.test_trials
+            for model in experiment.models:
+                recipe = self.recipe(name, model)
+                kept = round(train * recipe.validation_ratio)
+                last = (train - kept) % recipe.batch_size
+                for size in experiment.hidden_units:
+                    needed = found.setdefault(self.shape(name, model, size), {})
+                    for key, numbers in {
+                        "batches": {recipe.batch_size, last},
+                        "trials": {system.test_trials, kept},
+                    }.items():
+                        needed[key] = sorted((numbers | {*needed.get(key, [])}) - {0})
+        return found
+
+    def shape(
+        self, experiment: str, model: str, hidden_units: int
+    ) -> tuple[str, str, int, int, int]:
+        """Which kernel a training runs on: its key in :meth:`kernels`."""
+        entry, system = self.models[model], self.experiments[experiment].system
+        sizes = hidden_units, system.input_size, system.output_size
+        return (entry.recurrence, entry.activation, *sizes)
+
     def model(self, model: str) -> ModelSettings:
         """The settings that define a model, without its label."""
         return ModelSettings.model_validate(self.models[model].model_dump(exclude={"label"}))

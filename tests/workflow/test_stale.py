@@ -54,6 +54,11 @@ def expect(project: Project, *jobs: list[str]) -> None:
 REPORT = ["Report page"]
 
 
+def kernels(sizes: Iterable[int] = (2, 4)) -> list[str]:
+    cells = "rnn", "lstm"
+    return [f"kernels of {c}, relu, with {n:02d} hidden units" for c in cells for n in sizes]
+
+
 def test_nothing_changed(project: Project) -> None:
     expect(project, [])
 
@@ -95,7 +100,7 @@ def test_learning_rate_of_all(project: Project) -> None:
 
 def test_one_more_hidden_size(project: Project) -> None:
     project.edit(CONFIG, "hidden_units: [2, 4]", "hidden_units: [2, 3, 4]")
-    expect(project, trainings(sizes=[3]), scores(), FIGURES, REPORT)
+    expect(project, kernels([3]), trainings(sizes=[3]), scores(), FIGURES, REPORT)
 
 
 def test_one_more_model(project: Project) -> None:
@@ -141,6 +146,7 @@ def test_seed(project: Project) -> None:
     [
         "storage",
         "rnn",
+        "recurrence/vector",
         "training",
         "scoring",
         "equivalence/cascade",
@@ -155,8 +161,9 @@ def test_an_edited_module_reruns_exactly_the_stages_that_reach_it(
     project: Project, module: str
 ) -> None:
     reached = {
-        "storage": [data(), trainings(), scores(), numbers(), FIGURES, THEOREMS, REPORT],
+        "storage": [data(), kernels(), trainings(), scores(), numbers(), FIGURES, THEOREMS, REPORT],
         "rnn": [data(), trainings(), scores(), numbers(), FIGURES, THEOREMS, REPORT],
+        "recurrence/vector": [kernels(), trainings(), scores(), FIGURES, REPORT],
         "training": [trainings(), scores(), FIGURES, REPORT],
         "scoring": [scores(), FIGURES, REPORT],
         "equivalence/cascade": [numbers(), THEOREMS, REPORT],
@@ -192,4 +199,5 @@ def test_deleted_files_are_made_again_when_something_needs_them(project: Project
     project.edit(CONFIG, "hidden_units: [2, 4]", "hidden_units: [2, 3, 4]")
     again = data(["test-20dB"], [2])
     old = trainings(["test-20dB"], blocks=[(2, 2)])
-    expect(project, again, sorted({*old, *trainings(sizes=[3])}), scores(), FIGURES, REPORT)
+    new = sorted({*old, *trainings(sizes=[3])})
+    expect(project, kernels([3]), again, new, scores(), FIGURES, REPORT)

@@ -26,6 +26,7 @@ PYTHON = sys.executable
 SETTINGS = ["settings", "settings.base"]
 NUMERICS = [
     "recurrence",
+    "recurrence.cache",
     "recurrence.cpu",
     "recurrence.reference",
     "recurrence.vector",
@@ -62,6 +63,7 @@ MODULES = {
     + TRANSITIONS
     + ["models", "optimizers", "rnn", "seeds", "settings.model", "settings.synthetic"]
     + ["settings.training", "storage", "tasks", "tasks.synthetic", "training"],
+    "kernels": NUMERICS + ["storage"],
     "score": SETTINGS
     + NUMERICS
     + TRANSITIONS
@@ -114,6 +116,31 @@ def model_files(experiment):
     ]
 
 
+def kernel_file(experiment, model, hidden_units):
+    """The file of the compiled kernels that a training runs on; models of one shape share it."""
+    recurrence, activation, hidden, *sizes = run.shape(experiment, model, hidden_units)
+    inputs, outputs = sizes
+    return f"results/kernels/{recurrence}-{activation}-{hidden:02d}-{inputs}-{outputs}.json"
+
+
+def kernel_files(experiment):
+    """The files of all compiled kernels of an experiment, each once."""
+    settings = run.experiments[experiment]
+    return sorted(
+        {
+            kernel_file(experiment, model, size)
+            for model in settings.models
+            for size in settings.hidden_units
+        }
+    )
+
+
+def kernel_needs(wildcards):
+    """What is computed with a kernel: sizes of minibatches, and numbers of scored trials."""
+    sizes = (int(wildcards[key]) for key in ("hidden", "inputs", "outputs"))
+    return run.kernels()[(wildcards.recurrence, wildcards.activation, *sizes)]
+
+
 wildcard_constraints:
     experiment="|".join(run.experiments),
     model="|".join(run.models),
@@ -121,5 +148,9 @@ wildcard_constraints:
     theorem=r"theorem[123]",
     realization=r"\d+",
     hidden=r"\d+",
+    recurrence="[a-z]+",
+    activation="[a-z]+",
+    inputs=r"\d+",
+    outputs=r"\d+",
     first=r"\d+",
     last=r"\d+",

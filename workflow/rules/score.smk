@@ -7,6 +7,7 @@ rule score:
             run.experiments[wildcards.experiment].realizations - 1,
         ),
         models=lambda wildcards: model_files(wildcards.experiment),
+        kernels=lambda wildcards: kernel_files(wildcards.experiment),
     output:
         "results/{experiment}/scores.nc",
     log:

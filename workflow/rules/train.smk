@@ -8,9 +8,44 @@ def training_megabytes(wildcards, attempt):
     return attempt * (1000 + 2 * 4 * values // 10**6)
 
 
+# A kernel is compiled once, before the jobs that need it, so that no two of them do it at once. It is
+# kept in the cache of kernels; the file only says so. Whoever does not find it there compiles it.
+rule kernels:
+    input:
+        code=code("kernels"),
+    output:
+        "results/kernels/{recurrence}-{activation}-{hidden}-{inputs}-{outputs}.json",
+    log:
+        "results/logs/kernels/{recurrence}-{activation}-{hidden}-{inputs}-{outputs}.log",
+    benchmark:
+        "results/benchmarks/kernels/{recurrence}-{activation}-{hidden}-{inputs}-{outputs}.tsv"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        batches=lambda wildcards: kernel_needs(wildcards)["batches"],
+        trials=lambda wildcards: kernel_needs(wildcards)["trials"],
+        hidden_units=lambda wildcards: int(wildcards.hidden),
+    message:
+        "kernels of {wildcards.recurrence}, {wildcards.activation}, "
+        "with {wildcards.hidden} hidden units"
+    shell:
+        "{PYTHON} -m urnn kernels --recurrence {wildcards.recurrence} "
+        "--activation {wildcards.activation} --hidden-units {params.hidden_units} "
+        "--input-size {wildcards.inputs} --output-size {wildcards.outputs} "
+        "--batches {params.batches} --trials {params.trials} "
+        "--output {output:q} > {log:q} 2>&1"
+
+
 rule train:
     input:
         code=code("train"),
+        kernels=lambda wildcards: (
+            kernel_file(wildcards.experiment, wildcards.model, int(wildcards.hidden))
+            if run.device == "cpu"
+            else []
+        ),
         data=lambda wildcards: data_files(
             wildcards.experiment, int(wildcards.first), int(wildcards.last)
         ),

@@ -10,17 +10,17 @@ The compiled kernels are kept between processes; see `urnn.recurrence.cache`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from urnn.recurrence import Spec, check_step, parameter_count, vector
-from urnn.recurrence.cache import OPTIONS, kept_kernel
+from urnn.recurrence.cache import kept_kernel
 from urnn.recurrence.vector import LANES, REGISTERS
 
 #: hidden units from which a model fills vectors alone
@@ -73,7 +73,7 @@ def plan(cell: str, hidden: int, batch: int) -> Plan:
     return Plan(models, trials, -(-vectors // tiles), tiles)
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _spread(source, start, rows, columns, gates, transposed, target, models, model):
     """A parameter of one model to its place beside the others' [..., models].
 
@@ -87,7 +87,7 @@ def _spread(source, start, rows, columns, gates, transposed, target, models, mod
             target[index * models + model] = source[start + row * columns + column]
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _collect(total, rows, columns, gates, target, start, models, model):
     """A gradient of one model from its lane sums, in float64: the inverse of `_spread`."""
     units = rows // gates
@@ -100,7 +100,7 @@ def _collect(total, rows, columns, gates, target, start, models, model):
             target[start + row * columns + column] = value
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _fill_lanes(source, begin, values, target):
     """`values` values from begin[lane] on into every lane: target (values, len(begin))."""
     row = len(begin)
@@ -110,7 +110,7 @@ def _fill_lanes(source, begin, values, target):
             target[k * row + lane] = source[begin[lane] + k]
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _gather(source, trials, tile, vectors, models, dataset, group, target):
     """Trials of a tile into lanes: target (time * size, row) from source (S, N, time * size).
 
@@ -131,7 +131,7 @@ def _gather(source, trials, tile, vectors, models, dataset, group, target):
     _fill_lanes(source.reshape(-1), begin, values, target)
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _weigh(batch, tile, models, value, target):
     """The weight of every lane's loss: 0 where the batch has no trial for it."""
     row = len(target)
@@ -140,7 +140,7 @@ def _weigh(batch, tile, models, value, target):
         target[lane] = value if item < batch else 0
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _cross_entropy(scores, y, trials, tile, models, dataset, group, weight, error, loss, size):
     """-w log p[label] of every lane, p = softmax(scores), into loss, and w (p - onehot) into error.
 
@@ -169,7 +169,7 @@ def _cross_entropy(scores, y, trials, tile, models, dataset, group, weight, erro
             error[k * row + lane] = weight[lane] * p
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _start(target, begin, stride, slot, initial, hidden, row, models):
     """The initial value of every unit into all its lanes."""
     for unit in range(hidden):
@@ -178,7 +178,7 @@ def _start(target, begin, stride, slot, initial, hidden, row, models):
             target[begin + (unit * stride + slot) * row + lane] = value
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _scatter(source, size, replica, tile, vectors, models, target):
     """One model's outputs from its lanes: target (R, batch, time, size)."""
     row = vectors * LANES
@@ -191,7 +191,7 @@ def _scatter(source, size, replica, tile, vectors, models, target):
                     target[replica, item, step, part] = source[(step * size + part) * row + lane]
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _floats(size):
     return np.empty(size, np.float32)
 
@@ -201,7 +201,7 @@ def _floats(size):
 # kernel.
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _load(row, sizes, weights, models, model):
     """The parameters of one model, a row of theta, into their lanes; W and C transposed as well."""
     rows, hidden, inputs, outputs, gates, biases = sizes
@@ -224,7 +224,7 @@ def _load(row, sizes, weights, models, model):
         _spread(row, at + hidden, hidden, one, one, False, c_init, models, model)
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _unload(sums, sizes, row, models, model):
     """The gradients of one model from their lane sums to a row of the result."""
     rows, hidden, inputs, outputs, gates, biases = sizes
@@ -507,6 +507,19 @@ class CpuBackend:
         _, kernel = _compiled(spec, plan(spec.cell, spec.hidden, batch))
         kernel(theta, x, dataset, trials, result)
         return result[:, :, 0] if at_last else result
+
+
+def compile_kernels(spec: Spec, batches: Iterable[int], trials: Iterable[int]) -> None:
+    """Compile and keep what steps on these sizes of minibatches and outputs of trials will need."""
+    cpu, replica = CpuBackend(), np.zeros(1, np.int64)
+    theta = np.zeros((1, parameter_count(spec)), np.float32)
+    shape = (1, 1) if spec.loss == "cross_entropy" else (1, 1, 1, spec.output)
+    y = np.zeros(shape, np.int64 if spec.loss == "cross_entropy" else np.float32)
+    x = np.zeros((1, 1, 1, spec.input), np.float32)
+    for batch in batches:
+        cpu.step(spec)(theta, x, y, replica, np.zeros((1, batch), np.int64))
+    for number in trials:
+        cpu.outputs(spec, theta, np.repeat(x, number, axis=1), replica)
 
 
 def _check_arrays(**arrays: NDArray) -> None:

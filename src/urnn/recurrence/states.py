@@ -13,12 +13,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from urnn.recurrence import Spec, cpu, vector
-from urnn.recurrence.cache import OPTIONS, kept_kernel
+from urnn.recurrence.cache import kept_kernel
 from urnn.recurrence.cpu import Plan, _collect, _fill_lanes, _floats, _spread
 from urnn.recurrence.vector import LANES
 
@@ -33,7 +32,7 @@ def layout(cell: str, hidden: int, replicas: int, batch: int) -> Plan:
     return min(plans, key=lambda p: (-(-replicas // p.models) * p.vectors * p.tiles, p.models))
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _take(source, step, steps, tile, vectors, models, group, target):
     """Time steps of a tile into lanes: target (steps * size, row), source (R, B, time, size).
 
@@ -54,7 +53,7 @@ def _take(source, step, steps, tile, vectors, models, group, target):
     _fill_lanes(flat, begin, values, target)
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _release(source, replica, tile, vectors, models, target):
     """One model's values from its lanes into target (R, batch, time, size): undoes `_take`."""
     row = vectors * LANES
@@ -78,7 +77,7 @@ def _release(source, replica, tile, vectors, models, target):
             flat[begin + item * values + k] = source[k * row + lane]
 
 
-@numba.njit(**OPTIONS)
+@kept_kernel
 def _silence(target, values, batch, tile, vectors, models):
     """Zeros in the lanes that no trial of the batch has: no gradient enters there."""
     row = vectors * LANES

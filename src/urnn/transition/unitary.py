@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+#: ||W^T W - I||_F below which Newton-Schulz starts; above, singular values are computed
+_NEAR = 0.5
+#: from |e| < 1/2 of an eigenvalue e of W^T W - I: 0.22, 0.038, 1.1e-3, 9.6e-7, 6.9e-13
+_ITERATIONS = 5
+
 
 class Unitary:
     r"""O(n) = \{W \in R^{n \times n} : W^T W = I\}, kept by the polar projection.
@@ -15,9 +20,24 @@ class Unitary:
     state_factor = 2
 
     def project(self, W: Any, xp: Any) -> Any:
-        """U V^T of W = U S V^T."""
-        U, _, Vh = xp.linalg.svd(W)
-        return U @ Vh
+        """The polar factor U V^T of W = U S V^T.
+
+        By Newton-Schulz, X <- X (3 I - X^T X) / 2, where W is near: there every singular value is
+        in (0.7, 1.3), and an eigenvalue e of X^T X - I becomes e^2 (e - 3) / 4 (Bjorck and Bowie
+        1971, doi:10.1137/0708036). By the singular value decomposition elsewhere. Each matrix takes
+        its own way, with the same number of iterations, whatever the others are.
+        """
+        unit = xp.eye(W.shape[-1], dtype=W.dtype, device=W.device)
+        gram = W.mT @ W
+        error = ((gram - unit) ** 2).sum((1, 2))
+        near = error < _NEAR**2
+        X = xp.where(near[:, None, None], W, unit)
+        for _ in range(_ITERATIONS):
+            X = X @ (1.5 * unit - 0.5 * (X.mT @ X))
+        if not near.all():
+            U, _, Vh = xp.linalg.svd(W[~near])
+            X[~near] = U @ Vh
+        return X
 
     def violation(self, W: Any, xp: Any) -> Any:
         """||W^T W - I||_2 = max_i |s_i^2 - 1|, (R,)."""
