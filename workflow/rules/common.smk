@@ -24,6 +24,7 @@ PYTHON = sys.executable
 # The modules that each stage reaches: inputs of its rule, so that an edit reruns exactly the stages
 # that it can change. tests/workflow compares these lists with the true closure of the imports.
 SETTINGS = ["settings", "settings.base"]
+TASKS = ["settings.permuted_digits", "settings.permuted_mnist", "settings.synthetic"]
 NUMERICS = [
     "recurrence",
     "recurrence.cache",
@@ -57,18 +58,32 @@ EQUIVALENCE = [
 ]
 MODULES = {
     "data": SETTINGS
-    + ["rnn", "seeds", "settings.synthetic", "storage", "tasks", "tasks.synthetic"],
+    + TASKS
+    + ["rnn", "seeds", "storage", "tasks", "tasks.mnist", "tasks.permuted_digits"]
+    + [
+        "tasks.permuted_images",
+        "tasks.permuted_mnist",
+        "tasks.split",
+        "tasks.synthetic",
+    ],
     "train": SETTINGS
     + NUMERICS
     + TRANSITIONS
-    + ["models", "optimizers", "rnn", "seeds", "settings.model", "settings.synthetic"]
-    + ["settings.training", "storage", "tasks", "tasks.synthetic", "training"],
+    + [
+        "models",
+        "optimizers",
+        "seeds",
+        "settings.model",
+        "settings.training",
+        "storage",
+    ]
+    + ["tasks", "tasks.split", "training"],
     "kernels": NUMERICS + ["storage"],
     "score": SETTINGS
     + NUMERICS
     + TRANSITIONS
-    + ["models", "rnn", "scoring", "seeds", "settings.model", "settings.synthetic"]
-    + ["settings.training", "storage", "tasks", "tasks.synthetic"],
+    + ["models", "scoring", "settings.model", "settings.training", "storage", "tasks"]
+    + ["tasks.split"],
     "figure": SETTINGS
     + ["figures", "figures.r2", "figures.style", "published", "scoring"]
     + ["settings.figures", "storage"],

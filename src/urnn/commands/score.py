@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
 
     from urnn import models, scoring, storage
     from urnn.recurrence import backend
-    from urnn.tasks.synthetic import SPLIT
+    from urnn.tasks.split import SPLIT
 
     trained = [_open(path) for path in options.models]
     if len({model.attrs["experiment"] for model in trained}) > 1:

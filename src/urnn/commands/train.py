@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     from urnn import models, storage, training
     from urnn.recurrence import backend, unpack
     from urnn.seeds import generator
-    from urnn.tasks.synthetic import SPLIT
+    from urnn.tasks.split import SPLIT
 
     x: list[np.ndarray] = []
     y: list[np.ndarray] = []

@@ -36,3 +36,13 @@ class SyntheticSettings(Settings):
     def test_trials(self) -> int:
         """Trials of the test split, rounded to the nearest, never none and never all."""
         return min(max(round(self.trials * self.test_ratio), 1), self.trials - 1)
+
+    @property
+    def training_trials(self) -> int:
+        """Trials that a model is trained on."""
+        return self.trials - self.test_trials
+
+    @property
+    def numbers(self) -> int:
+        """Size of a realization's trials, about, as a count of its numbers."""
+        return self.trials * self.time_steps * (self.input_size + 2 * self.output_size)

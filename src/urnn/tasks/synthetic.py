@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from urnn.rnn import RNN
 from urnn.seeds import generator
 from urnn.settings.synthetic import SyntheticSettings
+from urnn.tasks.split import SPLIT, variable
 
 #: a state above this counts as on (the authors' scripts)
 ON_THRESHOLD = 1e-3
 #: gain of one round of the bias calibration: b <- b - gain (on - wanted)
 CALIBRATION_GAIN = 0.1
-SPLIT = {"train": 0, "validation": 1, "test": 2}
 
 
 class CalibrationError(RuntimeError):
@@ -108,12 +108,6 @@ def generate(settings: SyntheticSettings, snr_db: float, seed: int, realization:
     split = np.full(settings.trials, SPLIT["train"], np.int8)
     split[settings.trials - settings.test_trials :] = SPLIT["test"]  # trials are exchangeable
 
-    flags = {
-        "flag_values": np.array(list(SPLIT.values()), np.int8),
-        "flag_meanings": " ".join(SPLIT),
-        "long_name": "use of the trial",
-    }
-
     def named(dims: tuple[str, ...], values: NDArray, long_name: str) -> tuple:
         return dims, values, {"long_name": long_name, "units": "1"}
 
@@ -128,7 +122,7 @@ def generate(settings: SyntheticSettings, snr_db: float, seed: int, realization:
                 y_clean.astype(np.float32),
                 "output of the system without noise",
             ),
-            "split": (("trial",), split, flags),
+            "split": variable(split),
             "W": named(("hidden", "hidden_previous"), system.W, "transition of the true system"),
             "F": named(("hidden", "input"), system.F, "input matrix of the true system"),
             "b": named(("hidden",), system.b, "bias of the true system"),
