@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from urnn import config
 from urnn.config import load, schema
 from urnn.settings.base import ConfigError, parse
 from urnn.settings.training import Recipe
@@ -33,7 +34,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("experiments", None, "mapping"),
     ("experiments", [1], "mapping"),
     ("experiments.two words", {}, "two words"),
-    (f"{EXPERIMENT}.task", "mnist", "'synthetic', but it is the text 'mnist'"),
+    (f"{EXPERIMENT}.task", "mnist", "'permuted_digits', but it is the text 'mnist'"),
+    (f"{EXPERIMENT}.task", None, "'synthetic', 'permuted_mnist', 'permuted_digits', but it is"),
+    (f"{EXPERIMENT}.images", {}, "unknown key; known here: realizations"),
+    (f"{EXPERIMENT}.snr_dB", 20, "did you mean 'snr_db'"),
+    ("mnist_folder", "", "must not be empty"),
     (f"{EXPERIMENT}.snr_db", "twenty", "number, but it is the text 'twenty'"),
     (f"{EXPERIMENT}.snr_db", float("nan"), "number, but it is nan"),
     (f"{EXPERIMENT}.snr_db", [20], "number, but it is [20]"),
@@ -145,6 +150,44 @@ def test_snakemake_stops_with_the_message_and_no_traceback(case: int, tmp_path: 
     assert result.returncode != 0
     assert words in output
     assert "Traceback" not in output
+
+
+IMAGES = {"realizations": 1, "models": ["rnn"], "hidden_units": [16], "recipe": "short"}
+
+
+def test_the_task_says_which_keys_an_experiment_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "TRAINABLE", ("synthetic", "permuted_mnist", "permuted_digits"))
+    values = changed("experiments.mnist", IMAGES | {"task": "permuted_mnist"})
+    values["experiments"]["digits"] = IMAGES | {"task": "permuted_digits", "images": {}}
+    del values["experiments"]["synthetic-15dB"]["task"]  # the first task is the default
+    experiments = load(values).experiments
+    tasks = {name: experiment.task for name, experiment in experiments.items()}
+    assert tasks == {
+        "synthetic-20dB": "synthetic",
+        "synthetic-15dB": "synthetic",
+        "mnist": "permuted_mnist",
+        "digits": "permuted_digits",
+    }
+    assert experiments["mnist"].data.training_trials == 50_000
+    for wrong, words in [
+        ({"images": {"validation_images": 60_000}}, "mnist.images.validation_images: must be less"),
+        ({"snr_db": 20}, "mnist.snr_db: unknown key; known here: realizations"),
+        ({"task": "permuted_digits", "images": {"test_images": 1700}}, "mnist.images: test_images"),
+        ({"task": ["permuted_mnist"]}, "mnist.task: must be one of 'synthetic', 'permuted_mnist'"),
+        ({"task": "permuted_digits", "images": {"test_image": 1}}, "did you mean 'test_images'"),
+    ]:
+        values["experiments"]["mnist"] = IMAGES | {"task": "permuted_mnist"} | wrong
+        with pytest.raises(
+            ConfigError, match=r"^1 problem in [^\n]*\n  experiments\.mnist"
+        ) as caught:
+            load(values)
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["permuted_mnist", "permuted_digits"])
+def test_a_task_that_cannot_be_trained_yet_is_refused(task: str) -> None:
+    with pytest.raises(ConfigError, match=rf"experiments\.a\.task: {task} cannot be trained yet"):
+        load(changed("experiments.a", IMAGES | {"task": task}))
 
 
 def test_every_problem_is_said_at_once() -> None:

@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from urnn.settings.base import ConfigError, Count, Name, Settings, explain, near
 from urnn.settings.figures import Style
 from urnn.settings.model import ModelSettings
+from urnn.settings.permuted_digits import PermutedDigitsSettings
+from urnn.settings.permuted_mnist import PermutedMNISTSettings
 from urnn.settings.synthetic import SyntheticSettings
 from urnn.settings.theory import TheorySettings
 from urnn.settings.training import Recipe
+
+#: tasks that the stage train can learn; an experiment of another is refused
+TRAINABLE = ("synthetic",)
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -45,17 +50,10 @@ class RecipeEntry(Recipe):
 
 
 class Experiment(Settings):
-    """Models of several sizes, trained on every realization of a task."""
+    """What experiments of all tasks have: models of several sizes, trained on each realization."""
 
-    task: Literal["synthetic"] = Field("synthetic", description="where the data comes from")
-    system: SyntheticSettings = Field(
-        default_factory=lambda: SyntheticSettings(), description="the true systems and their trials"
-    )
-    snr_db: Annotated[float, Field(ge=-100, le=200)] = Field(
-        description="signal-to-noise ratio at the output, dB"
-    )
     realizations: Annotated[int, Field(ge=1, le=1000)] = Field(
-        description="independent true systems"
+        description="independent draws of the task's data"
     )
     block_size: Count = Field(10, description="realizations that one job trains in lock step")
     models: Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)] = Field(
@@ -70,6 +68,67 @@ class Experiment(Settings):
         """First and last realization of each job's block."""
         starts = range(0, self.realizations, self.block_size)
         return [(i, min(i + self.block_size, self.realizations) - 1) for i in starts]
+
+
+class SyntheticExperiment(Experiment):
+    """Slowly varying systems; a realization is a true system with its trials."""
+
+    task: Literal["synthetic"] = Field("synthetic", description="where the data comes from")
+    system: SyntheticSettings = Field(
+        default_factory=lambda: SyntheticSettings(), description="the true systems and their trials"
+    )
+    snr_db: Annotated[float, Field(ge=-100, le=200)] = Field(
+        description="signal-to-noise ratio at the output, dB"
+    )
+
+    @property
+    def data(self) -> SyntheticSettings:
+        """The settings of the task."""
+        return self.system
+
+
+class PermutedMNISTExperiment(Experiment):
+    """MNIST pixel by pixel; a realization is a draw of the validation images."""
+
+    task: Literal["permuted_mnist"] = Field(description="where the data comes from")
+    images: PermutedMNISTSettings = Field(
+        default_factory=lambda: PermutedMNISTSettings(), description="how the images are split"
+    )
+
+    @property
+    def data(self) -> PermutedMNISTSettings:
+        """The settings of the task."""
+        return self.images
+
+
+class PermutedDigitsExperiment(Experiment):
+    """8x8 digits pixel by pixel; a realization is a split and a permutation of the pixels."""
+
+    task: Literal["permuted_digits"] = Field(description="where the data comes from")
+    images: PermutedDigitsSettings = Field(
+        default_factory=lambda: PermutedDigitsSettings(), description="how the images are split"
+    )
+
+    @property
+    def data(self) -> PermutedDigitsSettings:
+        """The settings of the task."""
+        return self.images
+
+
+def _synthetic_by_default(values: Any) -> Any:
+    if isinstance(values, Mapping) and "task" not in values:
+        return {"task": "synthetic", **values}
+    return values
+
+
+#: an experiment; its key ``task`` says which keys it has
+AnyExperiment = Annotated[
+    Annotated[
+        SyntheticExperiment | PermutedMNISTExperiment | PermutedDigitsExperiment,
+        Field(discriminator="task"),
+    ],
+    BeforeValidator(_synthetic_by_default),
+]
 
 
 class Figure(Settings):
@@ -89,7 +148,12 @@ class Config(Settings):
         "cpu",
         description="cpu (compiled kernels), cuda or cuda:N (torch), reference (torch, float64)",
     )
-    experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
+    mnist_folder: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="folder of MNIST's four IDX files, plain or .gz; null: the one that the "
+        "environment variable URNN_MNIST_DIR names, else they are downloaded",
+    )
+    experiments: Annotated[dict[Name, AnyExperiment], Field(min_length=1)]
     models: Annotated[dict[Name, ModelEntry], Field(min_length=1)]
     recipes: Annotated[dict[Name, RecipeEntry], Field(min_length=1)]
     figures: dict[Name, Figure] = Field(default_factory=dict)
@@ -124,7 +188,13 @@ class Config(Settings):
                 known(f"{path}.models", model, self.models, "models")
             if problems:
                 continue
-            train = experiment.system.trials - experiment.system.test_trials
+            if experiment.task not in TRAINABLE:
+                problems.append(
+                    f"{path}.task: {experiment.task} cannot be trained yet, only its data can be "
+                    f"made: python -m urnn data --task {experiment.task}"
+                )
+                continue
+            train = experiment.data.training_trials
             for model in experiment.models:
                 resolved = self.recipe(name, model)
                 used = train - round(train * resolved.validation_ratio)

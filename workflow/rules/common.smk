@@ -92,8 +92,9 @@ MODULES = {
     + ["figures", "figures.style", "figures.theorem1", "figures.theorem2"]
     + ["figures.theorem3", "settings.figures", "storage"],
     "report": SETTINGS
+    + TASKS
     + ["config", "published", "report", "scoring", "settings.figures", "settings.model"]
-    + ["settings.synthetic", "settings.theory", "settings.training", "storage"],
+    + ["settings.theory", "settings.training", "storage"],
 }
 
 

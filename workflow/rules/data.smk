@@ -1,3 +1,16 @@
+# Where MNIST lies is no parameter: its content is checked, so another folder changes no output.
+if run.mnist_folder:
+    os.environ["URNN_MNIST_DIR"] = run.mnist_folder
+
+
+def task_options(wildcards):
+    """What defines the data of an experiment beside the seed, as options of the command."""
+    experiment = run.experiments[wildcards.experiment]
+    if experiment.task == "synthetic":
+        return ["--system", as_json(experiment.system), f"--snr-db={experiment.snr_db}"]
+    return ["--task", experiment.task, "--images", as_json(experiment.images)]
+
+
 rule data:
     input:
         code=code("data"),
@@ -12,12 +25,10 @@ rule data:
         mem_mb=1000,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        system=lambda wildcards: as_json(run.experiments[wildcards.experiment].system),
-        snr_db=lambda wildcards: run.experiments[wildcards.experiment].snr_db,
+        task=task_options,
         seed=run.seed,
     message:
         "{wildcards.experiment}: data of realization {wildcards.realization}"
     shell:
-        "{PYTHON} -m urnn data --system {params.system:q} --snr-db={params.snr_db} "
-        "--seed {params.seed} --realization {wildcards.realization} --output {output:q} "
-        "> {log:q} 2>&1"
+        "{PYTHON} -m urnn data {params.task:q} --seed {params.seed} "
+        "--realization {wildcards.realization} --output {output:q} > {log:q} 2>&1"

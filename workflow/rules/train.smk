@@ -1,11 +1,8 @@
 def training_megabytes(wildcards, attempt):
     """Memory of a training job: the trials of its block, twice while they are stacked, and a base."""
-    settings = run.experiments[wildcards.experiment]
-    system = settings.system
     realizations = int(wildcards.last) - int(wildcards.first) + 1
-    values = realizations * system.trials * system.time_steps
-    values *= system.input_size + 2 * system.output_size
-    return attempt * (1000 + 2 * 4 * values // 10**6)
+    numbers = realizations * run.experiments[wildcards.experiment].data.numbers
+    return attempt * (1000 + 2 * 4 * numbers // 10**6)
 
 
 # A kernel is compiled once, before the jobs that need it, so that no two of them do it at once. It is

@@ -6,7 +6,8 @@ import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -70,12 +71,14 @@ def explain(error: ValidationError, kind: type[BaseModel], values: Any, at: str 
     """One line for each problem: the key's path, what is allowed, what was given."""
     lines: list[str] = []
     for problem in error.errors(include_url=False):
-        keys = [key for key in problem["loc"] if key != "[key]"]
+        keys, holder = _walk(kind, problem["loc"])
+        if problem["type"].startswith("union_tag"):
+            keys.append(problem["ctx"]["discriminator"].strip("'"))
         path = ".".join([at, *map(str, keys)] if at else list(map(str, keys)))
         given, context = problem["input"], problem.get("ctx", {})
         match problem["type"]:
             case "extra_forbidden":
-                known = _keys(kind, keys[:-1])
+                known = list(holder.model_fields) if _is_settings(holder) else []
                 line = f"unknown key; known here: {', '.join(known)}{near(keys[-1], known)}"
             case "missing":
                 line = "this key is missing; the configuration needs it"
@@ -98,10 +101,14 @@ def explain(error: ValidationError, kind: type[BaseModel], values: Any, at: str 
                 line = f"must be text, but it is {_show(given)}"
             case "list_type":
                 line = f"must be a list, but it is {_show(given)}"
-            case "dict_type" | "model_type":
+            case "dict_type" | "model_type" | "model_attributes_type":
                 line = f"must be a mapping of keys to values, but it is {_show(given)}"
             case "literal_error":
                 line = f"must be one of {context['expected']}, but it is {_show(given)}"
+            case "union_tag_invalid":
+                line = (
+                    f"must be one of {context['expected_tags']}, but it is {_show(given[keys[-1]])}"
+                )
             case "greater_than":
                 line = f"must be greater than {context['gt']}, but it is {_show(given)}"
             case "greater_than_equal":
@@ -134,16 +141,35 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _keys(kind: Any, path: list[Any]) -> list[str]:
-    """The keys that are known at a path below a settings class."""
-    for key in path:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+def _is_settings(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _walk(kind: Any, location: Iterable[Any]) -> tuple[list[Any], Any]:
+    """The keys of a problem's location, without pydantic's own marks, and what holds the last."""
+    keys: list[Any] = []
+    holder = kind
+    for key in location:
+        if key == "[key]":
+            continue
+        while get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+        members = [member for member in get_args(kind) if _is_settings(member)]
+        if get_origin(kind) in (Union, UnionType) and len(members) > 1:
+            # a union by tag: pydantic puts the tag, which is no key, into the location
+            kind = next(member for member in members if _has_tag(member, key))
+            continue
+        if get_origin(kind) in (Union, UnionType) and members:  # X | None
+            kind = members[0]
+        holder = kind
+        keys.append(key)
+        if _is_settings(kind):
             field = kind.model_fields.get(str(key))
             kind = field.annotation if field else None
         else:  # dict[Name, X] or list[X]: the last argument is what it holds
             kind = next(iter(get_args(kind)[-1:]), None)
-        if type(None) in get_args(kind):  # X | None
-            kind = get_args(kind)[0]
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return list(kind.model_fields)
-    return []
+    return keys, holder
+
+
+def _has_tag(kind: type[BaseModel], tag: Any) -> bool:
+    return any(tag in get_args(field.annotation) for field in kind.model_fields.values())
