@@ -6,7 +6,7 @@ Light on purpose: the Snakefile imports it, and every cluster job parses the Sna
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -55,7 +55,7 @@ class Experiment(Settings):
     realizations: Annotated[int, Field(ge=1, le=1000)] = Field(
         description="independent draws of the task's data"
     )
-    block_size: Count = Field(10, description="realizations that one job trains in lock step")
+    block_size: Count = Field(16, description="realizations that one job trains in lock step")
     models: Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)] = Field(
         description="which models, by their names in the table of models"
     )
@@ -140,6 +140,17 @@ class Figure(Settings):
     )
 
 
+class Shape(NamedTuple):
+    """What kernels are compiled for."""
+
+    recurrence: str
+    activation: str
+    loss: str
+    hidden_units: int
+    input_size: int
+    output_size: int
+
+
 class Config(Settings):
     """Everything that defines a run."""
 
@@ -213,35 +224,28 @@ class Config(Settings):
         """The recipe of a model in an experiment."""
         return self.recipes[self.experiments[experiment].recipe].resolve(model)
 
-    def kernels(self) -> dict[tuple[str, str, int, int, int], dict[str, list[int]]]:
-        """What trainings and scores compute: sizes of minibatches and numbers of scored trials.
-
-        By recurrence, activation, hidden units, input size and output size.
-        """
-        found: dict[tuple[str, str, int, int, int], dict[str, list[int]]] = {}
+    def kernels(self) -> dict[Shape, dict[str, list[int]]]:
+        """What trainings and scores compute: sizes of minibatches and numbers of scored trials."""
+        found: dict[Shape, dict[str, list[int]]] = {}
         for name, experiment in self.experiments.items():
-            system = experiment.system
-            train = system.trials - system.test_trials
+            data = experiment.data
             for model in experiment.models:
                 recipe = self.recipe(name, model)
-                kept = round(train * recipe.validation_ratio)
-                last = (train - kept) % recipe.batch_size
+                kept = round(data.training_trials * recipe.validation_ratio)
+                last = (data.training_trials - kept) % recipe.batch_size
                 for size in experiment.hidden_units:
                     needed = found.setdefault(self.shape(name, model, size), {})
                     for key, numbers in {
                         "batches": {recipe.batch_size, last},
-                        "trials": {system.test_trials, kept},
+                        "trials": {*data.scored_trials, kept},
                     }.items():
                         needed[key] = sorted((numbers | {*needed.get(key, [])}) - {0})
         return found
 
-    def shape(
-        self, experiment: str, model: str, hidden_units: int
-    ) -> tuple[str, str, int, int, int]:
-        """Which kernel a training runs on: its key in :meth:`kernels`."""
-        entry, system = self.models[model], self.experiments[experiment].system
-        sizes = hidden_units, system.input_size, system.output_size
-        return (entry.recurrence, entry.activation, *sizes)
+    def shape(self, experiment: str, model: str, hidden_units: int) -> Shape:
+        """Which kernels a training runs on."""
+        entry, data = self.models[model], self.experiments[experiment].data
+        return Shape(entry.recurrence, entry.activation, data.loss, hidden_units, *data.sizes)
 
     def model(self, model: str) -> ModelSettings:
         """The settings that define a model, without its label."""

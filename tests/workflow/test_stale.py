@@ -56,7 +56,7 @@ REPORT = ["Report page"]
 
 def kernels(sizes: Iterable[int] = (2, 4)) -> list[str]:
     cells = "rnn", "lstm"
-    return [f"kernels of {c}, relu, with {n:02d} hidden units" for c in cells for n in sizes]
+    return [f"kernels of {c}, relu, squared, with {n} hidden units" for c in cells for n in sizes]
 
 
 def test_nothing_changed(project: Project) -> None:

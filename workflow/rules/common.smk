@@ -134,9 +134,8 @@ def model_files(experiment):
 
 def kernel_file(experiment, model, hidden_units):
     """The file of the compiled kernels that a training runs on; models of one shape share it."""
-    recurrence, activation, hidden, *sizes = run.shape(experiment, model, hidden_units)
-    inputs, outputs = sizes
-    return f"results/kernels/{recurrence}-{activation}-{hidden:02d}-{inputs}-{outputs}.json"
+    name = "-".join(map(str, run.shape(experiment, model, hidden_units)))
+    return f"results/kernels/{name}.json"
 
 
 def kernel_files(experiment):
@@ -151,10 +150,11 @@ def kernel_files(experiment):
     )
 
 
-def kernel_needs(wildcards):
+def kernel_needs(name):
     """What is computed with a kernel: sizes of minibatches, and numbers of scored trials."""
-    sizes = (int(wildcards[key]) for key in ("hidden", "inputs", "outputs"))
-    return run.kernels()[(wildcards.recurrence, wildcards.activation, *sizes)]
+    return {"-".join(map(str, shape)): needs for shape, needs in run.kernels().items()}[
+        name
+    ]
 
 
 wildcard_constraints:
@@ -166,6 +166,7 @@ wildcard_constraints:
     hidden=r"\d+",
     recurrence="[a-z]+",
     activation="[a-z]+",
+    loss="[a-z_]+",
     inputs=r"\d+",
     outputs=r"\d+",
     first=r"\d+",

@@ -11,25 +11,25 @@ rule kernels:
     input:
         code=code("kernels"),
     output:
-        "results/kernels/{recurrence}-{activation}-{hidden}-{inputs}-{outputs}.json",
+        "results/kernels/{recurrence}-{activation}-{loss}-{hidden}-{inputs}-{outputs}.json",
     log:
-        "results/logs/kernels/{recurrence}-{activation}-{hidden}-{inputs}-{outputs}.log",
+        "results/logs/kernels/{recurrence}-{activation}-{loss}-{hidden}-{inputs}-{outputs}.log",
     benchmark:
-        "results/benchmarks/kernels/{recurrence}-{activation}-{hidden}-{inputs}-{outputs}.tsv"
+        "results/benchmarks/kernels/{recurrence}-{activation}-{loss}-{hidden}-{inputs}-{outputs}.tsv"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        batches=lambda wildcards: kernel_needs(wildcards)["batches"],
-        trials=lambda wildcards: kernel_needs(wildcards)["trials"],
-        hidden_units=lambda wildcards: int(wildcards.hidden),
+        batches=lambda wildcards: kernel_needs("-".join(wildcards))["batches"],
+        trials=lambda wildcards: kernel_needs("-".join(wildcards))["trials"],
     message:
-        "kernels of {wildcards.recurrence}, {wildcards.activation}, "
+        "kernels of {wildcards.recurrence}, {wildcards.activation}, {wildcards.loss}, "
         "with {wildcards.hidden} hidden units"
     shell:
         "{PYTHON} -m urnn kernels --recurrence {wildcards.recurrence} "
-        "--activation {wildcards.activation} --hidden-units {params.hidden_units} "
+        "--activation {wildcards.activation} --loss {wildcards.loss} "
+        "--hidden-units {wildcards.hidden} "
         "--input-size {wildcards.inputs} --output-size {wildcards.outputs} "
         "--batches {params.batches} --trials {params.trials} "
         "--output {output:q} > {log:q} 2>&1"

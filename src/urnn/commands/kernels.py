@@ -10,6 +10,9 @@ from pathlib import Path
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recurrence", required=True, help="rnn or lstm")
     parser.add_argument("--activation", default="relu", help="of an rnn")
+    parser.add_argument(
+        "--loss", default="squared", help="squared, or cross_entropy of the last step"
+    )
     parser.add_argument("--hidden-units", type=int, required=True, help="size of the model")
     parser.add_argument("--input-size", type=int, required=True)
     parser.add_argument("--output-size", type=int, required=True)
@@ -33,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
         options.input_size,
         options.output_size,
         options.activation,
+        options.loss,
     )
     compile_kernels(spec, options.batches, options.trials)
     there = {"batches": options.batches, "trials": options.trials}

@@ -399,8 +399,8 @@ def rnn_forward(e: Emitter) -> None:
             for pair in range(rows // 2):
                 bias = e.weight(e.b, e.plus(e.half(first), pair))
                 for v in range(e.VECTORS):
-                    z = [e.get(sums[2 * pair + part][v]) for part in range(2)]
-                    for part, value in enumerate(e.modrelu(*z, bias)):
+                    re, im = (e.get(sums[2 * pair + part][v]) for part in range(2))
+                    for part, value in enumerate(e.modrelu(re, im, bias)):
                         e.store(value, e.H, e.after, e.at(first, 2 * pair + part, v))
             return
         for i, places in enumerate(sums):

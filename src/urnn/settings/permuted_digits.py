@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, model_validator
 
 from urnn.settings.base import Count, Settings
@@ -10,6 +12,7 @@ from urnn.settings.base import Count, Settings
 IMAGES = 1797
 #: pixels of an image, steps of a trial
 PIXELS = 64
+CLASSES = 10
 
 
 class PermutedDigitsSettings(Settings):
@@ -31,6 +34,19 @@ class PermutedDigitsSettings(Settings):
     def training_trials(self) -> int:
         """Trials that a model is trained on."""
         return IMAGES - self.test_images - self.validation_images
+
+    @property
+    def scored_trials(self) -> list[int]:
+        """How many trials are validated and tested at once."""
+        return [self.validation_images, self.test_images]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Inputs and outputs of a model."""
+        return 1, CLASSES
+
+    #: what a model of this task minimises, see `urnn.recurrence`
+    loss: ClassVar[str] = "cross_entropy"
 
     @property
     def numbers(self) -> int:

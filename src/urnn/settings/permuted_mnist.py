@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from urnn.settings.base import Settings
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 #: pixels of an image, steps of a trial
 PIXELS = 784
+CLASSES = 10
 
 
 class PermutedMNISTSettings(Settings):
@@ -25,6 +26,19 @@ class PermutedMNISTSettings(Settings):
     def training_trials(self) -> int:
         """Trials that a model is trained on."""
         return TRAIN_IMAGES - self.validation_images
+
+    @property
+    def scored_trials(self) -> list[int]:
+        """How many trials are validated and tested at once."""
+        return [self.validation_images, TEST_IMAGES]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Inputs and outputs of a model."""
+        return 1, CLASSES
+
+    #: what a model of this task minimises, see `urnn.recurrence`
+    loss: ClassVar[str] = "cross_entropy"
 
     @property
     def numbers(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -41,6 +41,19 @@ class SyntheticSettings(Settings):
     def training_trials(self) -> int:
         """Trials that a model is trained on."""
         return self.trials - self.test_trials
+
+    @property
+    def scored_trials(self) -> list[int]:
+        """How many trials are tested at once; those of a validation are the recipe's choice."""
+        return [self.test_trials]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Inputs and outputs of a model."""
+        return self.input_size, self.output_size
+
+    #: what a model of this task minimises, see `urnn.recurrence`
+    loss: ClassVar[str] = "squared"
 
     @property
     def numbers(self) -> int:
