@@ -39,7 +39,8 @@ def test_environment_yml_is_in_step_with_pyproject() -> None:
 def test_constraints_pin_every_requirement() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = names([line for line in lines if not line.startswith("#")])
-    required = names(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])
+    optional = PROJECT["optional-dependencies"]
+    required = names(PROJECT["dependencies"] + optional["dev"] + optional["slurm"])
     normal = {name.replace("_", "-") for name in pinned}
     assert {name.replace("_", "-") for name in required} <= normal
     assert all(version.startswith("==") for version in pinned.values())

@@ -1,5 +1,6 @@
 # The checked configuration and what all rules share. Nothing heavy is imported here.
 import json
+import math
 import os
 import sys
 
@@ -155,6 +156,25 @@ def kernel_needs(name):
     return {"-".join(map(str, shape)): needs for shape, needs in run.kernels().items()}[
         name
     ]
+
+
+def grouped(name, short=lambda wildcards: True):
+    """The group of short jobs, where a profile gives its size (group-components); else none.
+
+    So no cluster job lasts seconds, and a local run and its dry run show single jobs. A function,
+    because the profile's sizes are known only after the rules are read.
+    """
+
+    def group(wildcards):
+        sized = name in workflow.group_settings.group_components
+        return name if sized and short(wildcards) else None
+
+    return group
+
+
+# On a cluster the cap of profiles/default on GPUs, which one machine needs, holds in each job.
+resource_scopes:
+    gpu="local",
 
 
 wildcard_constraints:

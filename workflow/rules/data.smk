@@ -20,10 +20,12 @@ rule data:
         "results/logs/data/{experiment}/realization-{realization}.log",
     benchmark:
         "results/benchmarks/data/{experiment}/realization-{realization}.tsv"
+    group:
+        grouped("start")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 2 * attempt,
     params:
         task=task_options,
         seed=run.seed,

@@ -14,10 +14,12 @@ rule score:
         "results/logs/score/{experiment}/scores.log",
     benchmark:
         "results/benchmarks/score/{experiment}/scores.tsv"
+    group:
+        grouped("score")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     message:
         "{wildcards.experiment}: scores"
     shell:

@@ -10,10 +10,12 @@ rule theory:
         "results/logs/theory/{theorem}.log",
     benchmark:
         "results/benchmarks/theory/{theorem}.tsv"
+    group:
+        grouped("start")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         settings=lambda wildcards: as_json(getattr(run.theory, wildcards.theorem)),
         seed=run.seed,

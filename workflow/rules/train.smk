@@ -16,10 +16,12 @@ rule kernels:
         "results/logs/kernels/{recurrence}-{activation}-{loss}-{hidden}-{inputs}-{outputs}.log",
     benchmark:
         "results/benchmarks/kernels/{recurrence}-{activation}-{loss}-{hidden}-{inputs}-{outputs}.tsv"
+    group:
+        grouped("start")
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         batches=lambda wildcards: kernel_needs("-".join(wildcards))["batches"],
         trials=lambda wildcards: kernel_needs("-".join(wildcards))["trials"],
@@ -33,6 +35,29 @@ rule kernels:
         "--input-size {wildcards.inputs} --output-size {wildcards.outputs} "
         "--batches {params.batches} --trials {params.trials} "
         "--output {output:q} > {log:q} 2>&1"
+
+
+def expected_minutes(wildcards):
+    """How long a training takes on one core with the compiled kernels: a measured rule of thumb."""
+    recipe = run.recipe(wildcards.experiment, wildcards.model)
+    numbers = run.experiments[wildcards.experiment].data.numbers
+    numbers *= (int(wildcards.last) - int(wildcards.first) + 1) * recipe.restarts
+    gates = 4 if run.model(wildcards.model).recurrence == "lstm" else 1
+    hidden = int(wildcards.hidden)
+    seconds = 2e-10 * recipe.epochs * numbers * gates * hidden * (1 + hidden / 16)
+    return (5 + seconds) / 60
+
+
+def training_runtime(wildcards, attempt):
+    """The time limit in minutes: far more than expected, and more with every attempt."""
+    if run.device != "cpu":
+        return 240 * attempt  # torch's loop: its time has no such rule
+    return attempt * (5 + math.ceil(10 * expected_minutes(wildcards)))
+
+
+def is_short(wildcards):
+    """Whether a training may share a cluster job; a long one has its own, so that its loss is its own."""
+    return run.device == "cpu" and expected_minutes(wildcards) < 2
 
 
 rule train:
@@ -52,10 +77,12 @@ rule train:
         "results/logs/train/{experiment}/{model}/hidden-{hidden}/realizations-{first}-{last}.log",
     benchmark:
         "results/benchmarks/train/{experiment}/{model}/hidden-{hidden}/realizations-{first}-{last}.tsv"
+    group:
+        grouped("train", is_short)
     threads: 1
     resources:
         mem_mb=training_megabytes,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        runtime=training_runtime,
         gpu=int(run.device.startswith("cuda")),
     params:
         model=lambda wildcards: as_json(run.model(wildcards.model)),
