@@ -9,7 +9,7 @@ import pytest
 from project import Project
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config", "profiles", "workflow", "src", "pyproject.toml")
+PARTS = ("Snakefile", "config", "profiles", "slurm", "workflow", "src", "pyproject.toml")
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -17,21 +20,34 @@ class Project:
         self.folder = folder
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:
+        """Run snakemake on the test configuration on this machine; what it prints."""
+        return self.run("--cores", "2", *arguments, check=check)
+
+    def run(self, *arguments: str, check: bool = True) -> str:
         """Run snakemake on the test configuration; what it prints."""
-        result = subprocess.run(
-            [
-                *(sys.executable, "-m", "snakemake", "--cores", "2"),
-                *("--configfile", "config/test.yaml", *arguments),
-            ],
+        with self.start(*arguments) as process:
+            output, _ = process.communicate()
+        assert not check or process.returncode == 0, output[-6000:]
+        return output
+
+    @contextmanager
+    def start(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Snakemake on the test configuration, at work while the block runs and ended with it."""
+        command = [sys.executable, "-m", "snakemake", "--configfile", "config/test.yaml"]
+        with subprocess.Popen(
+            [*command, *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(self.folder / "src")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-        )
-        assert not check or result.returncode == 0, result.stdout[-6000:]
-        return result.stdout
+        ) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGINT)  # cancels what it has submitted
+                    process.communicate()
 
     def stale(self) -> list[str]:
         """The jobs that a dry run lists, by their messages, without the target rule `all`."""

@@ -1,0 +1,174 @@
+"""`--profile slurm`: what each job asks for, and the workflow on a real Slurm of one node."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import xarray as xr
+from one_node_slurm import one_node_slurm, reason_against, squeue
+from project import Project
+
+# A Slurm without accounts has no sacct, and a node that is this machine needs no patience.
+HERE = ("--profile", "slurm", "--slurm-no-account", "--slurm-status-command", "squeue")
+#: seconds each and nothing but drawing and text: they stay where snakemake runs
+LOCAL = {"figure", "theory_figure", "report", "all"}
+#: the output that the job with a time limit makes
+SLOW = "results/test-20dB/data/realization-000.nc"
+
+
+def resources(project: Project, *arguments: str) -> dict[str, list[dict[str, str]]]:
+    """What each job of a dry run asks for, by rule. Messages hide that, so they are taken out."""
+    for path in (project.folder / "workflow/rules").glob("*.smk"):
+        text = re.sub(r"^    message:\n(        .*\n)+", "", path.read_text(), flags=re.MULTILINE)
+        path.write_text(text)
+    output = project.run("--profile", "slurm", "--dry-run", "--forceall", *arguments)
+    found: dict[str, list[dict[str, str]]] = {}
+    for block in re.findall(r"^ *rule [^\n]*:\n(?: +\w+:[^\n]*\n)+", output, re.MULTILINE):
+        rule = re.search(r"rule (\w+):", block)
+        asked = re.search(r"resources: (.*)", block)
+        assert rule and asked, block
+        pairs = dict(pair.split("=", 1) for pair in asked[1].split(", "))
+        found.setdefault(rule[1], []).append(pairs)
+    return found
+
+
+def test_every_job_says_what_it_needs_and_more_after_a_failure(project: Project) -> None:
+    first, second = (resources(project, "--attempt", attempt) for attempt in "12")
+    submitted = set(first) - LOCAL
+    assert submitted == {"kernels", "data", "train", "score", "theory"}
+    for rule in submitted:
+        for before, after in zip(first[rule], second[rule], strict=True):
+            assert 0 < int(before["runtime"]) < int(after["runtime"])
+            assert 0 < int(before["mem_mb"]) < int(after["mem_mb"])
+            assert before.get("gpu", "0") == "0"
+
+
+def test_only_training_asks_for_a_gpu(project: Project) -> None:
+    project.edit("config/test.yaml", "device: cpu", "device: cuda")
+    asked = resources(project)
+    assert {job["gpu"] for job in asked.pop("train")} == {"1"}
+    assert not any("gpu" in job for jobs in asked.values() for job in jobs)
+
+
+def test_short_jobs_go_together_and_long_ones_alone(project: Project) -> None:
+    def groups() -> list[str]:
+        output = project.run("--profile", "slurm", "--dry-run", "--forceall")
+        return sorted(re.findall(r"Group job (\w+)", output))
+
+    assert groups() == ["score", "start", "train", "train"]
+    project.edit("config/test.yaml", "epochs: 4", "epochs: 100000000")
+    assert groups() == ["score", "start"]
+
+
+def test_a_profile_of_ones_own_replaces_or_completes_this_one(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two ways that the README gives, because this folder's profile hides the user's."""
+    own = tmp_path / "home" / "snakemake" / "slurm"
+    own.mkdir(parents=True)
+    (own / "config.yaml").write_text(
+        "executor: slurm\njobs: 7\nset-resources: {train: {mem_mb: 77}}\n"
+    )
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+
+    def run(*profiles: str) -> tuple[bool, bool]:
+        """Whether our groups and whether the user's memory are in force."""
+        asked = [word for profile in profiles for word in ("--profile", profile)]
+        output = project.run(*asked, "--dry-run", "--forceall")
+        return "Group job train" in output, "mem_mb=77," in output
+
+    resources(project)  # takes the messages out
+    assert run("slurm") == (True, False)
+    assert run(str(own)) == (False, True)
+    assert run("slurm", str(own)) == (True, True)
+    shutil.rmtree(project.folder / "slurm")
+    assert run("slurm") == (False, True)
+
+
+class Runs(NamedTuple):
+    """Two copies of the project, in which snakemake works on the same Slurm."""
+
+    whole: Project
+    ended: subprocess.Popen[str]
+    limited: Project
+
+
+@pytest.fixture(scope="module")
+def runs(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    reason = reason_against()
+    if reason and os.environ.get("URNN_NEEDS_SLURM"):
+        pytest.fail(f"URNN_NEEDS_SLURM is set, but {reason}")
+    if reason:
+        pytest.skip(reason)
+    whole, limited = (
+        finished.copy(tmp_path_factory.mktemp(name) / "project") for name in ("whole", "limited")
+    )
+    for project in (whole, limited):
+        for made in ("results", "reports", ".snakemake"):
+            shutil.rmtree(project.folder / made)
+    # half of the trainings, in two cluster jobs
+    whole.edit("config/test.yaml", "hidden_units: [2, 4]", "hidden_units: [2]")
+    whole.edit("slurm/config.yaml", "train: 12", "train: 6")
+    # a job that the first time takes longer than its limit, Slurm's shortest: a minute
+    limited.edit("workflow/rules/data.smk", "2 * attempt", "attempt")
+    limited.edit(
+        "workflow/rules/data.smk",
+        '"{PYTHON} -m urnn data',
+        '"test {resources.runtime} -gt 1 || sleep 600; {PYTHON} -m urnn data',
+    )
+    wait = "--slurm-init-seconds-before-status-checks"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(one_node_slurm())
+        # its checks come after 23, 56 and 99 s; Slurm ends the job when it looks, after 90 s
+        stack.enter_context(limited.start(*HERE, wait, "23", "--", SLOW))
+        ended = stack.enter_context(whole.start(*HERE, wait, "1"))
+        yield Runs(whole, ended, limited)
+
+
+def test_the_results_of_a_cluster_are_those_of_one_machine(runs: Runs, finished: Project) -> None:
+    output, _ = runs.ended.communicate(timeout=400)
+    assert runs.ended.returncode == 0, output[-6000:]
+    assert (runs.whole.folder / "reports/index.html").is_file()
+    jobs = [job for job in squeue("%Z|%T|%C") if job[0] == str(runs.whole.folder)]
+    assert [job[1:] for job in jobs] == [["COMPLETED", "1"]] * 4  # start, 2 x train, score
+    results = runs.whole.folder / "results"
+    made = {path.relative_to(results) for path in results.rglob("*.nc")}
+    paths = sorted(path for path in made if path.name != "scores.nc")  # those hold all sizes
+    assert len([path for path in paths if "models" in path.parts]) == 12
+    assert len(made) == 12 + 6 + 3 + 2
+    for path in paths:
+        with (
+            xr.open_dataset(finished.folder / "results" / path) as here,
+            xr.open_dataset(results / path) as there,
+        ):
+            assert set(here.variables) == set(there.variables)
+            for name in set(here.variables) - {"wall_seconds"}:
+                assert here[name].dtype == there[name].dtype
+                np.testing.assert_array_equal(here[name], there[name], err_msg=f"{path} {name}")
+
+
+def test_a_job_that_exceeds_its_time_limit_gets_a_longer_one(runs: Runs, finished: Project) -> None:
+    end = time.monotonic() + 240
+    jobs: list[list[str]] = []
+    while time.monotonic() < end and not any(job[2] == "COMPLETED" for job in jobs):
+        time.sleep(1)
+        jobs = [job for job in squeue("%Z|%i|%T|%l") if job[0] == str(runs.limited.folder)]
+    assert [job[2:] for job in sorted(jobs, key=lambda job: int(job[1]))] == [
+        ["TIMEOUT", "1:00"],
+        ["COMPLETED", "2:00"],
+    ]
+    with (
+        xr.open_dataset(runs.limited.folder / SLOW) as again,
+        xr.open_dataset(finished.folder / SLOW) as once,
+    ):
+        xr.testing.assert_identical(again.drop_attrs(), once.drop_attrs())
