@@ -116,9 +116,10 @@ def runs(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     for project in (whole, limited):
         for made in ("results", "reports", ".snakemake"):
             shutil.rmtree(project.folder / made)
-    # half of the trainings, in two cluster jobs
+    # half of the trainings; two cluster jobs where one would do, so that two cores are busy
     whole.edit("config/test.yaml", "hidden_units: [2, 4]", "hidden_units: [2]")
     whole.edit("slurm/config.yaml", "train: 12", "train: 6")
+    whole.edit("slurm/config.yaml", "start: 500", "start: 5")
     # a job that the first time takes longer than its limit, Slurm's shortest: a minute
     limited.edit("workflow/rules/data.smk", "2 * attempt", "attempt")
     limited.edit(
@@ -131,7 +132,7 @@ def runs(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         stack.enter_context(one_node_slurm())
         # its checks come after 23, 56 and 99 s; Slurm ends the job when it looks, after 90 s
         stack.enter_context(limited.start(*HERE, wait, "23", "--", SLOW))
-        ended = stack.enter_context(whole.start(*HERE, wait, "1"))
+        ended = stack.enter_context(whole.start(*HERE, wait, "6"))
         yield Runs(whole, ended, limited)
 
 
@@ -140,7 +141,7 @@ def test_the_results_of_a_cluster_are_those_of_one_machine(runs: Runs, finished:
     assert runs.ended.returncode == 0, output[-6000:]
     assert (runs.whole.folder / "reports/index.html").is_file()
     jobs = [job for job in squeue("%Z|%T|%C") if job[0] == str(runs.whole.folder)]
-    assert [job[1:] for job in jobs] == [["COMPLETED", "1"]] * 4  # start, 2 x train, score
+    assert [job[1:] for job in jobs] == [["COMPLETED", "1"]] * 5  # start and train twice, score
     results = runs.whole.folder / "results"
     made = {path.relative_to(results) for path in results.rglob("*.nc")}
     paths = sorted(path for path in made if path.name != "scores.nc")  # those hold all sizes
