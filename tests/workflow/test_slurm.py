@@ -119,7 +119,7 @@ def runs(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     # half of the trainings; two cluster jobs where one would do, so that two cores are busy
     whole.edit("config/test.yaml", "hidden_units: [2, 4]", "hidden_units: [2]")
     whole.edit("slurm/config.yaml", "train: 12", "train: 6")
-    whole.edit("slurm/config.yaml", "start: 500", "start: 5")
+    whole.edit("slurm/config.yaml", "start: 500", "start: 6")
     # a job that the first time takes longer than its limit, Slurm's shortest: a minute
     limited.edit("workflow/rules/data.smk", "2 * attempt", "attempt")
     limited.edit(
