@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 CORES  ?= $(shell getconf _NPROCESSORS_ONLN)
 CONFIG ?= config/config.yaml
 
-.PHONY: run paper test check format lock clean
+.PHONY: run paper test check format benchmark lock clean
 
 run: $(VENV)/installed             ## figures and report of the default configuration
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
@@ -34,6 +34,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,slurm]'
 	touch $@
+
+benchmark: $(VENV)/installed       ## our training step beside those of other tools; OPTIONS=--quick
+	$(BIN)/python -m benchmarks $(OPTIONS)
 
 lock: $(VENV)/installed            ## constraints.txt from what is installed
 	(head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//') > constraints.tmp

@@ -1,0 +1,1 @@
+"""Our training step beside those of torch.nn, JAX and Keras; see README.md here."""

@@ -1,0 +1,74 @@
+"""torch.nn.RNN or LSTM, torch.nn.Linear and torch.optim; one model."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks import cases
+from benchmarks.cases import Case
+from benchmarks.tools import Run, Variants, timed
+
+
+def variants(case: Case) -> Variants:
+    """With oneDNN and without, which changes an LSTM alone."""
+    for one_dnn in (True, False) if case.model == "lstm" else (False,):
+        name = f"oneDNN {'on' if one_dnn else 'off'}" if case.model == "lstm" else "default"
+        yield name, partial(_run, case, one_dnn)
+
+
+def _run(case: Case, one_dnn: bool) -> Run:
+    torch.set_num_threads(1)
+    x, y = (torch.from_numpy(array[0]) for array in cases.data(case, 1)[:2])
+    # time first is what the layers compute in
+    x = x.transpose(0, 1).contiguous()
+    last = case.loss == "cross_entropy"
+    y = y if last else y.transpose(0, 1).contiguous()
+    layer, readout = _modules(case)
+    parameters = [*layer.parameters(), *readout.parameters()]
+    optimizer: Any = (
+        torch.optim.Adam(parameters, cases.LEARNING_RATE, eps=1e-7)
+        if case.optimizer == "adam"
+        else torch.optim.RMSprop(parameters, cases.LEARNING_RATE, alpha=0.9, eps=1e-7)
+    )
+    batches = cases.minibatches(case)
+    loss_of: Any = torch.nn.functional.cross_entropy if last else torch.nn.functional.mse_loss
+
+    def step() -> Tensor:
+        with torch.backends.mkldnn.flags(enabled=one_dnn):
+            chosen = torch.from_numpy(next(batches)[0])
+            target = y[chosen] if last else y[:, chosen]
+            states = layer(x[:, chosen])[0]
+            loss = loss_of(readout(states[-1] if last else states), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if case.model == "urnn":
+                with torch.no_grad():
+                    U, _, Vh = torch.linalg.svd(layer.weight_hh_l0)
+                    layer.weight_hh_l0.copy_(U @ Vh)
+        return loss.detach()
+
+    loss = float(step())
+    return Run(loss, 1, timed(1, step, lambda: None))
+
+
+def _modules(case: Case) -> tuple[Any, torch.nn.Linear]:
+    layer: Any = (
+        torch.nn.LSTM(case.inputs, case.hidden)
+        if case.model == "lstm"
+        else torch.nn.RNN(case.inputs, case.hidden, nonlinearity="relu")
+    )
+    readout = torch.nn.Linear(case.hidden, case.outputs)
+    values = {name: torch.from_numpy(value) for name, value in cases.initial(case, 1)[0].items()}
+    with torch.no_grad():
+        layer.weight_hh_l0.copy_(values["W"])
+        layer.weight_ih_l0.copy_(values["F"])
+        layer.bias_ih_l0.copy_(values["b"])
+        layer.bias_hh_l0.zero_()
+        readout.weight.copy_(values["C"])
+        readout.bias.copy_(values["d"])
+    return layer, readout
