@@ -29,10 +29,10 @@ _LOOKS: dict[str, tuple[str, str, Any]] = {
     "urnn, one model": (VERMILLION, "o", (0, (4, 2))),
     "urnn": (VERMILLION, "o", "-"),
 }
-_LABELS = {"urnn": "urnn, models at once", "urnn, one model": "urnn, one model at once"}
-_EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.6}
+_LABELS = {"urnn": "urnn, many models at once", "urnn, one model": "urnn, one model"}
 _MODELS = {"rnn": "RNN", "urnn": "URNN", "lstm": "LSTM"}
 _COLUMNS = 3
+_PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
 def draw(results: Path, path: Path) -> None:
@@ -48,8 +48,8 @@ def plot(
 ) -> Figure:
     """Time of a training step of one model against its hidden units; a panel for each model.
 
-    Medians over the rounds with quartiles, on a logarithmic axis. The number over a size is how
-    many of our steps fit into one of the fastest other tool.
+    Medians over the rounds with quartiles, on a logarithmic axis. The number below a size is
+    how many of our steps take the time of one step of the fastest other tool.
 
     Args:
         measurements: of the comparison; others are not looked at.
@@ -77,6 +77,9 @@ def plot(
             panel.set_xlabel("Hidden units")
         for row in range(rows):
             axes[row * _COLUMNS].set_ylabel("Time of a step per model (ms)")
+        # room for the ratios below the lowest points
+        axes[0].set_ylim(bottom=axes[0].get_ylim()[0] / 3)
+        axes[0].yaxis.set_major_formatter(_PLAIN)
         for panel in axes[len(panels) :]:
             panel.set_axis_off()
         axes[-1].legend(handles=_handles(measurements), loc="center left", borderaxespad=0)
@@ -86,23 +89,16 @@ def plot(
 
 def _draw_panel(panel: Axes, sizes: Sequence[dict[str, Measurement]]) -> None:
     sizes = sorted(sizes, key=lambda tools: tools["urnn"].case.hidden)
-    for name, (colour, marker, line) in _LOOKS.items():
+    for name in _LOOKS:
         there = [tools[name] for tools in sizes if name in tools]
         low, median, high = np.array([quartiles(m.milliseconds) for m in there]).reshape(-1, 3).T
         panel.errorbar(
             [m.case.hidden for m in there],
             median,
             yerr=[median - low, high - median],
-            color=colour,
-            marker=marker,
-            linestyle=line,
-            markerfacecolor="white" if name == "urnn, one model" else colour,
-            markeredgecolor=colour if name == "urnn, one model" else "white",
-            markeredgewidth=0.8 if name == "urnn, one model" else 0.6,
-            markersize=3.5 if name == "urnn, one model" else 5,
-            linewidth=1 if name == "urnn, one model" else 1.5,
             elinewidth=1.0,
             zorder=3,
+            **_line(name),
         )
     for tools in sizes:
         _mark_ratio(panel, tools)
@@ -111,7 +107,7 @@ def _draw_panel(panel: Axes, sizes: Sequence[dict[str, Measurement]]) -> None:
     hidden = [tools["urnn"].case.hidden for tools in sizes]
     panel.xaxis.set_major_locator(FixedLocator(hidden))
     panel.xaxis.set_minor_locator(NullLocator())
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.xaxis.set_major_formatter(_PLAIN)
     panel.set_xlim(hidden[0] / 1.35, hidden[-1] * 1.35)
 
 
@@ -126,36 +122,36 @@ def _mark_ratio(panel: Axes, tools: dict[str, Measurement]) -> None:
     times = ratio(fastest.milliseconds, ours.milliseconds)
     panel.annotate(
         f"{times:.0f}×" if times >= 10 else f"{times:.1f}×",
-        (hidden, (ours.median * fastest.median) ** 0.5),
+        (hidden, ours.median),
+        # below, where nothing else is drawn: the tools come close to one another above
+        xytext=(0, -7),
+        textcoords="offset points",
         ha="center",
-        va="center",
+        va="top",
         fontsize="small",
         color=BLACK,
-        bbox={"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none"},
-        zorder=4,
     )
+
+
+def _line(name: str) -> dict[str, Any]:
+    """How a tool is drawn; hollow and thin where one model at once is trained by ours."""
+    colour, marker, line = _LOOKS[name]
+    look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line}
+    if name == "urnn, one model":
+        return {**look, "markerfacecolor": "white", "markersize": 3.5, "linewidth": 1.0}
+    return {**look, "markeredgecolor": "white", "markeredgewidth": 0.6}
 
 
 def _handles(measurements: Sequence[Measurement]) -> list[Line2D]:
     there = {m.tool for m in measurements}
-    handles = []
-    for name, (colour, marker, line) in _LOOKS.items():
-        if name not in there:
-            continue
-        hollow = name == "urnn, one model"
-        edge = {"markerfacecolor": "white", "markersize": 3.5, "linewidth": 1} if hollow else _EDGE
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=colour,
-                marker=marker,
-                linestyle=line,
-                label=_LABELS.get(name, name),
-                **edge,
-            )
-        )
-    handles.append(Line2D([], [], color=GREY, linewidth=0.7, label="ratio to the fastest other"))
+    handles = [
+        Line2D([], [], label=_LABELS.get(name, name), **_line(name))
+        for name in _LOOKS
+        if name in there
+    ]
+    if there & set(PEERS):
+        label = "fastest other tool / urnn"
+        handles.append(Line2D([], [], color=GREY, linewidth=0.7, label=label))
     return handles
 
 

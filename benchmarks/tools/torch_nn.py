@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -38,7 +39,7 @@ def _run(case: Case, one_dnn: bool) -> Run:
     loss_of: Any = torch.nn.functional.cross_entropy if last else torch.nn.functional.mse_loss
 
     def step() -> Tensor:
-        with torch.backends.mkldnn.flags(enabled=one_dnn):
+        with torch.backends.mkldnn.flags(one_dnn) if case.model == "lstm" else nullcontext():
             chosen = torch.from_numpy(next(batches)[0])
             target = y[chosen] if last else y[:, chosen]
             states = layer(x[:, chosen])[0]
