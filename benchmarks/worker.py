@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ class Worker:
 
     def __exit__(self, *error: object) -> None:
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):  # its end was reported where it was met
+            self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait()
 

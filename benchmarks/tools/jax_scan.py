@@ -29,9 +29,10 @@ def variants(case: Case) -> Variants:
 
 
 def _run(case: Case, models: int, unrolled: int, hoisted: bool) -> Run:
-    x, y, dataset = cases.data(case, models)
+    sets: Any
+    x, y, sets = cases.data(case, models)
     last = case.loss == "cross_entropy"
-    X, Y, dataset = jnp.asarray(x), jnp.asarray(y), jnp.asarray(dataset)
+    X, Y, sets = jnp.asarray(x), jnp.asarray(y), jnp.asarray(sets)
     initial = [
         # transposed, as the products below take them
         {name: value.T for name, value in values.items() if not name.endswith("_init")}
@@ -59,7 +60,7 @@ def _run(case: Case, models: int, unrolled: int, hoisted: bool) -> Run:
     state = (zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros(models))
     if models == 1:
         parameters, state = jax.tree.map(lambda array: array[0], (parameters, state))
-        dataset, function = dataset[0], update
+        sets, function = sets[0], update
     else:
         function = jax.vmap(update, in_axes=(0, 0, 0, 0, None, None))
     compiled = jax.jit(function, donate_argnums=(0, 1))
@@ -69,7 +70,7 @@ def _run(case: Case, models: int, unrolled: int, hoisted: bool) -> Run:
     def step() -> None:
         chosen = next(batches) if models > 1 else next(batches)[0]
         held["parameters"], held["state"], held["loss"] = compiled(
-            held["parameters"], held["state"], dataset, chosen, X, Y
+            held["parameters"], held["state"], sets, chosen, X, Y
         )
 
     step()
