@@ -126,10 +126,11 @@ def train(
             rate = learning_rate(recipe, epoch * batches + batch, steps)
             change = optimizer.update(gradient, rate)
             # what stopped stays as it is, bit by bit, whatever its gradient says
-            theta += xp.where(active[:, None], change, xp.zeros_like(change))
+            running = alive.all()
+            theta += change if running else xp.where(active[:, None], change, xp.zeros_like(theta))
             projected = transition.project(W, xp)
             if projected is not W:
-                W[:] = xp.where(active[:, None, None], projected, W)
+                W[:] = projected if running else xp.where(active[:, None, None], projected, W)
             taken += alive
             total += backend.to_numpy(step_loss) * chosen.shape[1]
         loss[alive, epoch] = total[alive] / used

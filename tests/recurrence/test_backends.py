@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -373,3 +373,50 @@ def test_compiled_kernels_are_kept_and_never_stale(tmp_path: Path) -> None:
     edited = run()
     assert edited[1] == 0
     assert edited[0] != first[0]
+
+
+# each example is compiled, so there are few, and a failing one is not made smaller
+@settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])
+@given(st.data())
+def test_any_size_agrees_with_the_reference(data: Any) -> None:
+    kinds = [("rnn", activation) for activation in ACTIVATIONS] + [("lstm", "relu")]
+    cell, activation = data.draw(st.sampled_from(kinds))
+    hidden = data.draw(st.integers(1, 130))
+    hidden += hidden % 2 if activation == "modrelu" else 0
+    batch = data.draw(st.integers(1, 100))
+    # the float64 loop takes long, and among many values one is always close to a kink
+    values = 50_000 if activation in ("relu", "modrelu") and cell == "rnn" else 1_000_000
+    time = data.draw(st.integers(1, max(1, min(2000, values // (4 * hidden * batch)))))
+    replicas = data.draw(st.integers(1, max(1, min(33, values // (hidden * batch * time)))))
+    loss = data.draw(st.sampled_from(["squared", "cross_entropy"]))
+    spec = Spec(cell, hidden, data.draw(st.integers(1, 3)), 3, activation, loss)
+    agree(spec, usable(spec, replicas, batch, time, data.draw(st.integers(0, 2**31))))
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"URNN_LANES": "8"}, {"URNN_LANES": "16"}, {"NUMBA_CPU_NAME": "generic"}],
+    ids=str,
+)
+def test_other_vectors_give_the_right_answers(environment: dict[str, str], tmp_path: Path) -> None:
+    """Vectors that this processor may not have, and a processor that has next to none."""
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_backends import Spec, agree, usable\n"
+        "for cell, hidden in (('rnn', 3), ('lstm', 2), ('rnn', 17)):\n"
+        "    spec = Spec(cell, hidden, 2, 2, 'tanh')\n"
+        "    agree(spec, usable(spec, 3, 5, 9, 0))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parent)],
+        env={**os.environ, **environment, "URNN_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    if "URNN_LANES" in environment:
+        wrong = {**os.environ, "URNN_LANES": "12"}
+        command = [sys.executable, "-c", "import urnn.recurrence.vector"]
+        result = subprocess.run(command, env=wrong, capture_output=True, text=True, check=False)
+        assert "URNN_LANES must be 8 or 16, but it is '12'" in result.stderr

@@ -189,41 +189,48 @@ def check_step(spec: Spec, theta: Any, x: Any, y: Any, dataset: Any, trials: Any
     replicas = theta.shape[0] if theta.ndim == 2 else -1
     sets, number = x.shape[:2] if x.ndim == 4 else (-1, -1)
     length = x.shape[2] if x.ndim == 4 else -1
-    shapes: dict[str, tuple[Any, tuple[Any, ...]]] = {
-        "theta": (theta, ("replicas", parameter_count(spec))),
-        "x": (x, ("datasets", "trials", "time", spec.input)),
-        "dataset": (dataset, (replicas,)),
-        "trials": (trials, (replicas, "batch")),
-        "y": (y, (sets, number, length, spec.output)),
-    }
-    labels = spec.loss == "cross_entropy"
-    if labels:
-        shapes["y"] = (y, (sets, number))
-    for name, (array, wanted) in shapes.items():
-        if array is None:
-            continue
-        shape = tuple(array.shape)
-        fits = len(shape) == len(wanted) and all(
-            size > 0 if isinstance(dim, str) else size == dim
-            for size, dim in zip(shape, wanted, strict=True)
+    check_shape("theta", theta, ("replicas", parameter_count(spec)))
+    check_shape("x", x, ("datasets", "trials", "time", spec.input))
+    check_indices("dataset", dataset, (replicas,), sets)
+    if trials is not None:
+        check_indices("trials", trials, (replicas, "batch"), number)
+    if y is not None and spec.loss == "cross_entropy":
+        check_indices("y", y, (sets, number), spec.output)
+    elif y is not None:
+        check_shape("y", y, (sets, number, length, spec.output))
+
+
+def check_shape(name: str, array: Any, wanted: tuple[Any, ...]) -> None:
+    """Refuse an array of another shape; a word stands for any size but 0.
+
+    Raises:
+        ValueError: names the argument, the shape it must have, and what it has.
+    """
+    shape = tuple(array.shape)
+    fits = len(shape) == len(wanted) and all(
+        size > 0 if isinstance(dim, str) else size == dim
+        for size, dim in zip(shape, wanted, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{name} must have the shape ({', '.join(map(str, wanted))}), but it has {shape}"
         )
-        if not fits:
-            raise ValueError(
-                f"{name} must have the shape ({', '.join(map(str, wanted))}), but it has {shape}"
-            )
-    indices = [("dataset", dataset, sets), ("trials", trials, number)]
-    if labels:
-        indices.append(("y", y, spec.output))
-    for name, array, limit in indices:
-        if array is None:
-            continue
-        if str(array.dtype).rpartition(".")[2] != "int64":
-            raise ValueError(f"{name} must be int64, but it is {array.dtype}")
-        if array.min() < 0 or array.max() >= limit:
-            raise ValueError(
-                f"{name} must be at least 0 and below {limit}, "
-                f"but it goes from {int(array.min())} to {int(array.max())}"
-            )
+
+
+def check_indices(name: str, array: Any, wanted: tuple[Any, ...], limit: int) -> None:
+    """Refuse indices of another shape or type, or out of range.
+
+    Raises:
+        ValueError: names the argument, what it must be, and what it is.
+    """
+    check_shape(name, array, wanted)
+    if str(array.dtype).rpartition(".")[2] != "int64":
+        raise ValueError(f"{name} must be int64, but it is {array.dtype}")
+    if array.min() < 0 or array.max() >= limit:
+        raise ValueError(
+            f"{name} must be at least 0 and below {limit}, "
+            f"but it goes from {int(array.min())} to {int(array.max())}"
+        )
 
 
 def __getattr__(name: str) -> Any:
