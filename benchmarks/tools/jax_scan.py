@@ -13,7 +13,7 @@ from benchmarks import cases
 from benchmarks.cases import Case
 from benchmarks.tools import Run, Variants, timed
 
-_UNROLLED = (1, 4, 8, 16)
+_UNROLLED = (1, 8)
 
 
 def variants(case: Case) -> Variants:
