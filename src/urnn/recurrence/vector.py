@@ -48,6 +48,8 @@ ACTIVATIONS = {"relu": 0, "tanh": 1, "sigmoid": 2, "identity": 3, "modrelu": 4}
 _UNROLLED = 4
 #: time steps ahead of which the backward pass fetches the states that it walks down
 _PREFETCHED = 2
+#: vectors ahead of which a trial's values are fetched, which may lie far out in memory
+_GATHERED = 4
 #: vectors that an LSTM's forward pass holds at once: 4 gates each, the state, and a weight
 _LSTM_VECTORS = (REGISTERS - 1) // 5
 #: accumulators of an outer product's tile; more of them compile slowly and gain nothing
@@ -378,6 +380,8 @@ def fill_lanes(e: Emitter) -> None:
     whole = b.udiv(e.values, ir.Constant(_INT64, LANES))
     with e.loop(whole, LANES) as first, e.loop(e.vectors, LANES) as lanes:
         starts = [b.load(b.gep(e.begin, [e.plus(lanes, lane)])) for lane in range(LANES)]
+        for start in starts:  # more streams than the processor follows by itself
+            e.prefetch(e.source, first, start, _GATHERED * LANES)
         rows = [e.load(e.source, first, start) for start in starts]
         for k, column in enumerate(e.transposed(rows)):
             e.store(column, e.target, b.mul(e.plus(first, k), row), lanes)
