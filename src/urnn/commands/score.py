@@ -50,35 +50,46 @@ def run(options: argparse.Namespace) -> None:
     found = np.zeros(shape, bool)
     realizations = np.zeros(shape[2], np.int32)
     cpu = backend("cpu")
+    inputs: list[np.ndarray] = []
+    outputs: list[np.ndarray] = []
     for s, path in enumerate(options.data):
         data = storage.read(path, ("x", "y", "y_clean", "split"))
         storage.check_finite(data, path, ("x", "y", "y_clean"))
         data = data.isel(trial=np.flatnonzero(data["split"].values == SPLIT["test"]))
-        realizations[s] = data.attrs["realization"]
-        x, y = data["x"].values, data["y"].values
-        optimal[s] = scoring.r2_optimal(y, data["y_clean"].values)
-        optimal_centred[s] = scoring.r2_centred_optimal(y, data["y_clean"].values)
-        for model in trained:
-            if realizations[s] not in model["realization"].values:
-                continue
-            name, hidden = model.attrs["model"], int(model.attrs["hidden_units"])
-            place = (names.index(name), sizes.index(hidden), s)
-            replica = model.sel(realization=realizations[s])
-            replica = replica.isel(restart=int(replica["best_restart"]))
-            found[place] = True
-            if replica["diverged"]:
-                diverged[place] = 1  # left out of the averages by rule, and counted
-                continue
-            spec = models.specification(settings[name], hidden, x.shape[-1], y.shape[-1])
-            theta = models.from_variables(
-                spec, {str(name): replica[name] for name in replica.data_vars}
+        if inputs and data["x"].shape != inputs[0].shape:
+            raise storage.DataError(
+                f"{path}: x of the test trials has the shape {data['x'].shape}, but "
+                f"{options.data[0]} has {inputs[0].shape}. All files must be of one task: delete "
+                "the one that is not and run again."
             )
-            y_hat = cpu.outputs(spec, theta, x[None], np.zeros(1, np.int64))[0]
-            if not np.isfinite(y_hat).all():
-                diverged[place] = 1
+        realizations[s] = data.attrs["realization"]
+        inputs.append(data["x"].values)
+        outputs.append(data["y"].values)
+        optimal[s] = scoring.r2_optimal(outputs[s], data["y_clean"].values)
+        optimal_centred[s] = scoring.r2_centred_optimal(outputs[s], data["y_clean"].values)
+    x = np.stack(inputs)
+    for model in trained:
+        name, hidden = model.attrs["model"], int(model.attrs["hidden_units"])
+        m, h = names.index(name), sizes.index(hidden)
+        # the file's replicas that are to be reported, and where their realizations lie in x
+        trained_on = model["realization"].values
+        rows = np.flatnonzero(np.isin(trained_on, realizations))
+        places = [int(np.flatnonzero(realizations == r)[0]) for r in trained_on[rows]]
+        best = xr.DataArray(model["best_restart"].values[rows], dims="realization")
+        replicas = model.isel(realization=rows).isel(restart=best)
+        spec = models.specification(settings[name], hidden, x.shape[-1], outputs[0].shape[-1])
+        theta = models.from_variables(
+            spec, {str(variable): replicas[variable] for variable in replicas.data_vars}
+        )
+        y_hat = cpu.outputs(spec, theta, x, np.array(places, np.int64))
+        finite = np.isfinite(y_hat).all((1, 2, 3))
+        for r, s in enumerate(places):
+            found[m, h, s] = True
+            if replicas["diverged"].values[r] or not finite[r]:
+                diverged[m, h, s] = 1  # left out of the averages by rule, and counted
                 continue
-            r2[place] = scoring.r2(y, y_hat)
-            r2_centred[place] = scoring.r2_centred(y, y_hat)
+            r2[m, h, s] = scoring.r2(outputs[s], y_hat[r])
+            r2_centred[m, h, s] = scoring.r2_centred(outputs[s], y_hat[r])
     if not found.all():
         m, h, s = np.argwhere(~found)[0]
         raise storage.DataError(

@@ -196,6 +196,33 @@ def _floats(size):
     return np.empty(size, np.float32)
 
 
+# Loops of our own: Numba compiles the message of an assignment whose shapes do not fit for longer
+# than all of these.
+
+
+@kept_kernel
+def _fill(target, value):
+    """target[:] = value"""
+    for k in range(len(target)):
+        target[k] = value
+
+
+@kept_kernel
+def _copy(source, target):
+    """target[:] = the first values of source"""
+    for k in range(len(target)):
+        target[k] = source[k]
+
+
+@kept_kernel
+def _sum_lanes(lanes, model, models):
+    """The sum of the lanes of one model."""
+    total = 0.0
+    for lane in range(model, len(lanes), models):
+        total += lanes[lane]
+    return total
+
+
 # The sizes of a model come as a tuple of int64 (rows, hidden, inputs, outputs, gates, biases), for
 # Numba compiles a function again for every value of an integer that it knows: half the time of a
 # kernel.
@@ -280,7 +307,7 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
         W, F, b = _floats(MATRIX * MODELS), _floats(ROWS * INPUT * MODELS), _floats(BIASES * MODELS)
         C, d = _floats(OUTPUT * HIDDEN * MODELS), _floats(OUTPUT * MODELS)
         h_init, c_init = _floats(HIDDEN * MODELS), _floats(HIDDEN * MODELS)
-        WT, CT = np.empty_like(W), np.empty_like(C)
+        WT, CT = _floats(MATRIX * MODELS), _floats(OUTPUT * HIDDEN * MODELS)
         weights = (W, F, b, C, d, h_init, c_init, WT, CT)
         sizes = (
             np.int64(ROWS), np.int64(HIDDEN), np.int64(INPUT), np.int64(OUTPUT), np.int64(GATES),
@@ -305,8 +332,8 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
                 replica = min(group * MODELS + model, replicas - 1)
                 _load(theta[replica], sizes, weights, np.int64(MODELS), np.int64(model))
             for total in sums:
-                total[:] = 0
-            exact_loss[:] = 0
+                _fill(total, np.float32(0))
+            _fill(exact_loss, np.float64(0))
             for tile in range(tiles):
                 _gather(x, trials, tile, VECTORS, MODELS, dataset, group, X)
                 if LABELS:
@@ -317,7 +344,7 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
                 _start(H, 0, 1, 0, h_init, HIDDEN, ROW, MODELS)
                 if LSTM:
                     _start(A, 0, 5, 4, c_init, HIDDEN, ROW, MODELS)
-                    DC[:] = 0
+                    _fill(DC, np.float32(0))
                 for t in range(length):
                     if LSTM:
                         vector.lstm_forward(
@@ -339,12 +366,12 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
                     vector.add_outer(dC, E, 0, H, length * STATE, 1, OUTPUT, HIDDEN, VECTORS)
                     vector.add_rows(dd, E, 0, 1, OUTPUT, VECTORS)
                 # back in chunks: what D and E hold stays in the cache until it is reduced
-                D[LAST:] = 0
+                _fill(D[LAST:], np.float32(0))
                 stop = length
                 while stop > 0:
                     begin = max(0, stop - CHUNK)
                     steps = stop - begin
-                    lane_loss[:] = 0
+                    _fill(lane_loss, np.float32(0))
                     for k in range(steps - 1, -1, -1):
                         t = begin + k
                         later = LAST if k == steps - 1 else (k + 1) * AHEAD
@@ -394,7 +421,7 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
                         vector.add_rows(dd, E, 0, steps, OUTPUT, VECTORS)
                         for lane in range(LANES):
                             exact_loss[lane] += lane_loss[lane] / 2
-                    D[LAST:] = D[:AHEAD]
+                    _copy(D, D[LAST:])
                     stop = begin
                 vector.initial_state_gradient(dh_init, WT, D, LAST, HIDDEN, ROWS, VECTORS, MODELS)
                 if LSTM:
@@ -404,7 +431,7 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
                 if replica >= replicas:
                     break
                 _unload(sums, sizes, gradient[replica], np.int64(MODELS), np.int64(model))
-                loss[replica] = exact_loss[model::MODELS].sum()
+                loss[replica] = _sum_lanes(exact_loss, np.int64(model), np.int64(MODELS))
 
     def outputs(theta, x, dataset, trials, result):
         replicas, batch = trials.shape
@@ -412,7 +439,8 @@ def _compiled(spec: Spec, layout: Plan) -> tuple[Any, Any]:
         W, F, b = _floats(MATRIX * MODELS), _floats(ROWS * INPUT * MODELS), _floats(BIASES * MODELS)
         C, d = _floats(OUTPUT * HIDDEN * MODELS), _floats(OUTPUT * MODELS)
         h_init, c_init = _floats(HIDDEN * MODELS), _floats(HIDDEN * MODELS)
-        weights = (W, F, b, C, d, h_init, c_init, np.empty_like(W), np.empty_like(C))
+        WT, CT = _floats(MATRIX * MODELS), _floats(OUTPUT * HIDDEN * MODELS)
+        weights = (W, F, b, C, d, h_init, c_init, WT, CT)
         sizes = (
             np.int64(ROWS), np.int64(HIDDEN), np.int64(INPUT), np.int64(OUTPUT), np.int64(GATES),
             np.int64(BIASES),
