@@ -57,7 +57,8 @@ def _r2_centred(y: NDArray[np.float64], y_hat: NDArray[np.float64]) -> float:
     if y.ndim < 2:
         raise ValueError(f"y must have the shape (..., time, output), but it has {y.shape}")
     axes = tuple(range(y.ndim - 1))
-    if np.all(np.ptp(y, axis=axes) == 0):
+    first = y[(0,) * len(axes)]
+    if (y == first).all():
         raise ValueError("y is constant in every output, so the centred R^2 is not defined")
     with np.errstate(over="ignore"):
         residual = np.mean(np.square(y - y_hat))
