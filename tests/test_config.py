@@ -55,6 +55,9 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{EXPERIMENT}.hidden_units", [2.5], "whole number, but it is 2.5"),
     (f"{EXPERIMENT}.hidden_units", [500], "at most 128, but it is 500"),
     (f"{EXPERIMENT}.recipe", "long", "'long' is not in recipes"),
+    (f"{EXPERIMENT}.data_of", "synthetic-15db", "did you mean 'synthetic-15dB'"),
+    (f"{EXPERIMENT}.data_of", "synthetic-20dB", "is not an experiment with data of its own"),
+    (f"{EXPERIMENT}.data_of", "synthetic-15dB", "snr_db: 20.0 is not what synthetic-15dB has"),
     (f"{EXPERIMENT}.system", {"test_ratio": 0}, "greater than 0"),
     (f"{EXPERIMENT}.system", {"test_ratio": 1}, "less than 1"),
     (f"{EXPERIMENT}.system", {"epsilon": -0.1}, "greater than 0"),
@@ -188,6 +191,24 @@ def test_the_task_says_which_keys_an_experiment_has(monkeypatch: pytest.MonkeyPa
 def test_a_task_that_cannot_be_trained_yet_is_refused(task: str) -> None:
     with pytest.raises(ConfigError, match=rf"experiments\.a\.task: {task} cannot be trained yet"):
         load(changed("experiments.a", IMAGES | {"task": task}))
+
+
+def test_an_experiment_can_use_the_data_of_another() -> None:
+    first = BASE["experiments"]["synthetic-20dB"]
+    again = first | {"data_of": "synthetic-20dB", "recipe": "other", "realizations": 3}
+    values = changed("experiments.again", again)
+    values["recipes"]["other"] = {"epochs": 2}
+    assert load(values).experiments["again"].data_of == "synthetic-20dB"
+    again["realizations"] = 9
+    with pytest.raises(ConfigError, match=r"1 problem(?s:.*)again\.realizations: 9.*at most that"):
+        load(values)
+    again |= {"realizations": 3, "system": {"trials": 100}, "data_of": "synthetic-15dB"}
+    with pytest.raises(ConfigError, match="2 problems") as caught:
+        load(values)
+    assert "again.snr_db: 20.0" in str(caught.value) and "again.system: " in str(caught.value)
+    values["experiments"]["third"] = first | {"data_of": "again"}
+    with pytest.raises(ConfigError, match=r"third\.data_of: 'again' is not"):
+        load(values)
 
 
 def test_every_problem_is_said_at_once() -> None:

@@ -63,6 +63,11 @@ class Experiment(Settings):
         list[Annotated[int, Field(ge=1, le=128)]], Field(min_length=1), AfterValidator(_distinct)
     ] = Field(description="sizes of every model")
     recipe: Name = Field("paper", description="how they are trained, by its name in recipes")
+    data_of: Name | None = Field(
+        None,
+        description="another experiment with the same data, whose files are used: "
+        "recipes can be compared without making the data for each; null: its own",
+    )
 
     def blocks(self) -> list[tuple[int, int]]:
         """First and last realization of each job's block."""
@@ -214,11 +219,38 @@ class Config(Settings):
                         f"recipes.{experiment.recipe}.batch_size: {resolved.batch_size} trials for "
                         f"{model}, but {path} leaves {used} training trials; at most that many"
                     )
+        for name, experiment in self.experiments.items():
+            if experiment.data_of is not None:
+                problems.extend(self._other_data(name, experiment.data_of))
         for name, figure in self.figures.items():
             known(f"figures.{name}.experiment", figure.experiment, self.experiments, "experiments")
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _other_data(self, name: str, source: str) -> list[str]:
+        """What is wrong with an experiment's use of the data of another."""
+        path, experiments = f"experiments.{name}.data_of", self.experiments
+        usable = [n for n, e in experiments.items() if e.data_of is None and n != name]
+        if source not in usable:
+            names = ", ".join(usable) or "none"
+            return [
+                f"{path}: {source!r} is not an experiment with data of its own; there "
+                f"{'are' if len(usable) > 1 else 'is'} {names}{near(source, usable)}"
+            ]
+        ours, theirs = experiments[name].model_dump(), experiments[source].model_dump()
+        here = {"block_size", "models", "hidden_units", "recipe", "realizations", "data_of"}
+        problems = [
+            f"experiments.{name}.{key}: {ours[key]!r} is not what {source} has, whose data it uses"
+            for key in ours
+            if key not in here and ours[key] != theirs.get(key)
+        ]
+        if ours["realizations"] > theirs["realizations"]:
+            problems.append(
+                f"experiments.{name}.realizations: {ours['realizations']}, but {source}, whose "
+                f"data it uses, has {theirs['realizations']}; at most that many"
+            )
+        return problems
 
     def recipe(self, experiment: str, model: str) -> Recipe:
         """The recipe of a model in an experiment."""

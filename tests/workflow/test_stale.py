@@ -113,6 +113,17 @@ def test_one_more_model(project: Project) -> None:
     expect(project, new, scores(["test-15dB"]), ["figure3"], REPORT)
 
 
+def test_another_recipe_on_the_same_data(project: Project) -> None:
+    other = (
+        "  again:\n    <<: *synthetic\n    snr_db: 15\n    data_of: test-15dB\n    models: [urnn]\n"
+    )
+    other += "    hidden_units: [2]\n    realizations: 1\n    recipe: other\n\nmodels:\n"
+    project.edit(CONFIG, "\nmodels:\n", other)
+    project.edit(CONFIG, "recipes:\n", "recipes:\n  other: {epochs: 2, batch_size: 7}\n")
+    new = ["again: urnn with 02 hidden units, realizations 000 to 000"]
+    expect(project, new, scores(["again"]), REPORT)
+
+
 def test_more_realizations_train_only_the_new_block(project: Project) -> None:
     # as 10 -> 20 with blocks of 10: here 2 -> 4 with blocks of 2
     project.edit(CONFIG, "realizations: 3", "realizations: 2")

@@ -115,9 +115,10 @@ def as_json(settings):
 
 
 def data_files(experiment, first, last):
-    """The data of a block of realizations."""
+    """The data of a block of realizations, an experiment's own or another's."""
+    source = run.experiments[experiment].data_of or experiment
     return [
-        f"results/{experiment}/data/realization-{number:03d}.nc"
+        f"results/{source}/data/realization-{number:03d}.nc"
         for number in range(first, last + 1)
     ]
 
