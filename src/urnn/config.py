@@ -11,7 +11,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from urnn.settings.base import ConfigError, Count, Name, Settings, explain, near
-from urnn.settings.figures import Style
+from urnn.settings.figures import (
+    GapSettings,
+    R2Settings,
+    StatisticsSettings,
+    Style,
+    with_kind,
+)
 from urnn.settings.model import ModelSettings
 from urnn.settings.permuted_digits import PermutedDigitsSettings
 from urnn.settings.permuted_mnist import PermutedMNISTSettings
@@ -136,13 +142,46 @@ AnyExperiment = Annotated[
 ]
 
 
-class Figure(Settings):
-    """A figure of test R^2 against hidden units."""
+class R2Figure(R2Settings):
+    """Figures 2 and 3 of the paper."""
 
     experiment: Name = Field(description="whose scores it shows")
-    published: Literal["figure2", "figure3"] | None = Field(
-        None, description="published curves drawn lightly beside ours"
-    )
+
+    @property
+    def sources(self) -> list[str]:
+        """The experiments whose scores it shows."""
+        return [self.experiment]
+
+
+class GapFigure(GapSettings):
+    """Recipes side by side."""
+
+    experiments: Annotated[
+        list[Name], Field(min_length=1, max_length=4), AfterValidator(_distinct)
+    ] = Field(description="whose scores it shows, by the names of their recipes")
+
+    @property
+    def sources(self) -> list[str]:
+        """The experiments whose scores it shows."""
+        return self.experiments
+
+
+class StatisticsFigure(StatisticsSettings):
+    """Models paired by realization; its tables and sentences stand on the report page."""
+
+    experiment: Name = Field(description="whose scores it shows")
+
+    @property
+    def sources(self) -> list[str]:
+        """The experiments whose scores it shows."""
+        return [self.experiment]
+
+
+#: a figure; its key ``kind`` says which keys it has
+AnyFigure = Annotated[
+    Annotated[R2Figure | GapFigure | StatisticsFigure, Field(discriminator="kind")],
+    BeforeValidator(with_kind),
+]
 
 
 class Shape(NamedTuple):
@@ -172,7 +211,7 @@ class Config(Settings):
     experiments: Annotated[dict[Name, AnyExperiment], Field(min_length=1)]
     models: Annotated[dict[Name, ModelEntry], Field(min_length=1)]
     recipes: Annotated[dict[Name, RecipeEntry], Field(min_length=1)]
-    figures: dict[Name, Figure] = Field(default_factory=dict)
+    figures: dict[Name, AnyFigure] = Field(default_factory=dict)
     theory: TheorySettings | None = Field(
         None, description="the numbers and figures of the three theorems; {} for the usual sizes"
     )
@@ -223,7 +262,17 @@ class Config(Settings):
             if experiment.data_of is not None:
                 problems.extend(self._other_data(name, experiment.data_of))
         for name, figure in self.figures.items():
-            known(f"figures.{name}.experiment", figure.experiment, self.experiments, "experiments")
+            path = f"figures.{name}"
+            for source in figure.sources:
+                key = "experiments" if isinstance(figure, GapFigure) else "experiment"
+                known(f"{path}.{key}", source, self.experiments, "experiments")
+            if isinstance(figure, StatisticsFigure) and figure.experiment in self.experiments:
+                models = self.experiments[figure.experiment].models
+                if figure.reference not in models:
+                    problems.append(
+                        f"{path}.reference: {figure.reference!r} is not a model of "
+                        f"{figure.experiment}, which has {', '.join(models)}"
+                    )
         if problems:
             raise ValueError("\n".join(problems))
         return self

@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import jinja2
 import yaml
 
+from urnn import findings, scoring
 from urnn import published as published_curves
-from urnn import scoring
+from urnn.findings import number as _number
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
+
+    from urnn.settings.figures import StatisticsSettings
 
 #: Packages whose version is stated, where they are installed.
 PACKAGES = (
@@ -55,6 +59,7 @@ def render(
     configuration: Mapping[str, Any],
     benchmarks: Mapping[str, Iterable[str | Path]],
     published: Mapping[str, str],
+    statistics: Mapping[str, StatisticsSettings] | None = None,
     *,
     title: str = "Unitary and contractive recurrent networks",
     date: datetime | None = None,
@@ -71,6 +76,8 @@ def render(
         benchmarks: by stage, Snakemake's benchmark files (TSV); stages in the order of the page.
         published: by experiment, the name of the published figure it is compared with
             (`urnn.published.NAMES`); an experiment without one has no published columns.
+        statistics: by experiment, how its models are compared in words and tables; an experiment
+            without has none.
         title: of the page.
         date: of the page; now by default, or the time in SOURCE_DATE_EPOCH (seconds) where that
             is set, so that a page can be made twice with the same bytes.
@@ -92,7 +99,8 @@ def render(
         date=date.strftime("%Y-%m-%d %H:%M %Z").strip(),
         seed=plain.get("seed", _NONE),
         experiments=[
-            _experiment(name, dataset, published.get(name)) for name, dataset in scores.items()
+            _experiment(name, dataset, published.get(name), (statistics or {}).get(name))
+            for name, dataset in scores.items()
         ],
         figures=[_embedded(figure) for figure in figures],
         configuration=yaml.safe_dump(
@@ -123,15 +131,9 @@ def _typeset(text: str) -> str:
     return text
 
 
-def _number(value: float, digits: int = 4, sign: bool = False) -> str:
-    if not math.isfinite(value):
-        return _NONE
-    # scores far from 1 (a model that trained badly) need no digits after the point
-    text = f"{value:{'+' if sign else ''}.{digits}f}" if abs(value) < 100 else f"{value:.3g}"
-    return text.replace("-", "−")
-
-
-def _experiment(name: str, scores: xr.Dataset, figure: str | None) -> dict[str, Any]:
+def _experiment(
+    name: str, scores: xr.Dataset, figure: str | None, comparison: StatisticsSettings | None
+) -> dict[str, Any]:
     """The table of one experiment: a list of models, each with its rows."""
     if scores.sizes.get("recipe") == 1:
         scores = scores.squeeze("recipe", drop=True)
@@ -176,7 +178,21 @@ def _experiment(name: str, scores: xr.Dataset, figure: str | None) -> dict[str, 
         "has_optimum": f"{metric}_optimal_mean" in summary,
         "published": None if curves is None else _typeset(curves.attrs["comment"]),
         "figure": figure,
+        "findings": _findings(scores, curves, comparison),
     }
+
+
+def _findings(
+    scores: xr.Dataset, curves: pd.DataFrame | None, comparison: StatisticsSettings | None
+) -> dict[str, Any]:
+    """Sentences and tables on an experiment; none without a comparison."""
+    if comparison is None:
+        return {"sentences": [], "tables": []}
+    found = findings.compare(scores, comparison)
+    if curves is not None:
+        more = findings.deviations(scores, curves, comparison.stalled)
+        found = {key: found[key] + more[key] for key in found}
+    return found
 
 
 def _row(cell: xr.Dataset, metric: str, curve: Any) -> dict[str, Any] | None:

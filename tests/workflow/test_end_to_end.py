@@ -14,7 +14,7 @@ from project import Project
 def test_every_output_is_there_and_nothing_half_written(finished: Project) -> None:
     folder = finished.folder
     assert (folder / "reports/index.html").is_file()
-    for name in ("figure2", "figure3", "theorem1", "theorem2", "theorem3"):
+    for name in ("figure2", "figure3", "gap", "statistics", "theorem1", "theorem2", "theorem3"):
         assert (folder / f"reports/figures/{name}.svg").read_text().startswith("<?xml")
         assert (folder / f"reports/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
     left = [path for path in folder.rglob("*.tmp") if ".snakemake" not in path.parts]

@@ -14,7 +14,7 @@ MODELS = {
     "test-20dB": ["rnn", "contractive_rnn", "urnn", "lstm"],
     "test-15dB": ["rnn", "urnn"],
 }
-FIGURES = ["figure2", "figure3"]
+FIGURES = ["figure2", "figure3", "gap", "statistics"]
 THEOREMS = ["theorem1", "theorem2", "theorem3"]
 BLOCKS = [(0, 1), (2, 2)]
 
@@ -82,7 +82,7 @@ def test_without_the_theorems(project: Project) -> None:
 
 def test_label_of_a_model(project: Project) -> None:
     project.edit(CONFIG, "label: LSTM", "label: Long short-term memory")
-    expect(project, ["figure2"], REPORT)  # figure 3 has no LSTM
+    expect(project, ["figure2", "gap", "statistics"], REPORT)  # figure 3 has no LSTM
 
 
 def test_learning_rate_of_one_model(project: Project) -> None:
@@ -110,7 +110,7 @@ def test_one_more_model(project: Project) -> None:
         f"test-15dB: lstm with {size:02d} hidden units, realizations {first:03d} to {last:03d}"
         for size, (first, last) in size_and_block
     ]
-    expect(project, new, scores(["test-15dB"]), ["figure3"], REPORT)
+    expect(project, new, scores(["test-15dB"]), ["figure3", "gap"], REPORT)
 
 
 def test_another_recipe_on_the_same_data(project: Project) -> None:
@@ -143,7 +143,7 @@ def test_more_realizations_train_only_the_new_block(project: Project) -> None:
 def test_one_snr(project: Project) -> None:
     project.edit(CONFIG, "snr_db: 15", "snr_db: 10")
     one = ["test-15dB"]
-    expect(project, data(one), trainings(one), scores(one), ["figure3"], REPORT)
+    expect(project, data(one), trainings(one), scores(one), ["figure3", "gap"], REPORT)
 
 
 def test_seed(project: Project) -> None:

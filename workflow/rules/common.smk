@@ -7,6 +7,7 @@ import sys
 try:
     from urnn.config import load
     from urnn.settings.base import ConfigError
+    from urnn.settings.figures import KINDS
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"{error}: the environment of this project is not active. Make it with `make .venv`, then "
@@ -86,16 +87,22 @@ MODULES = {
     + ["models", "scoring", "settings.model", "settings.training", "storage", "tasks"]
     + ["tasks.split"],
     "figure": SETTINGS
-    + ["figures", "figures.r2", "figures.style", "published", "scoring"]
-    + ["settings.figures", "storage"],
+    + ["figures", "figures.gap", "figures.r2", "figures.statistics", "figures.style"]
+    + ["published", "scoring", "settings.figures", "statistics", "storage"],
     "theory": SETTINGS + EQUIVALENCE + ["rnn", "settings.theory", "storage"],
     "theory_figure": SETTINGS
     + ["figures", "figures.style", "figures.theorem1", "figures.theorem2"]
     + ["figures.theorem3", "settings.figures", "storage"],
     "report": SETTINGS
     + TASKS
-    + ["config", "published", "report", "scoring", "settings.figures", "settings.model"]
-    + ["settings.theory", "settings.training", "storage"],
+    + ["config", "findings", "published", "report", "scoring", "settings.figures"]
+    + [
+        "settings.model",
+        "settings.theory",
+        "settings.training",
+        "statistics",
+        "storage",
+    ],
 }
 
 

@@ -3,7 +3,7 @@ rule report:
         code=code("report"),
         template="src/urnn/page.html.jinja",
         published=expand("src/urnn/published/{name}.csv", name=["figure2", "figure3"]),
-        captions=expand("workflow/report/{name}.rst", name=["r2", *THEOREMS]),
+        captions=expand("workflow/report/{name}.rst", name=[*KINDS, *THEOREMS]),
         scores=expand("results/{experiment}/scores.nc", experiment=run.experiments),
         figures=expand("reports/figures/{figure}.svg", figure=[*run.figures, *THEOREMS]),
     output:

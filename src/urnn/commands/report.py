@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
-from urnn.config import load
+from urnn.config import R2Figure, StatisticsFigure, load
 from urnn.settings.base import ConfigError
 
 _THEOREMS = {
@@ -28,6 +29,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--captions", type=Path, default=Path("workflow/report"), help="folder of captions"
     )
     parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
+
+
+def _title(name: str) -> str:
+    """figure2-tuned: Figure 2 tuned."""
+    words = re.sub(r"^figure(?=\d)", "figure ", name).replace("-", " ")
+    return words[:1].upper() + words[1:]
 
 
 def _values(text: str) -> dict[str, Any]:
@@ -52,13 +59,12 @@ def run(options: argparse.Namespace) -> None:
         dataset = storage.read(options.results / name / "scores.nc", ("r2", "r2_optimal"))
         labels = [config.models[str(model)].label for model in dataset["model"].values]
         scores[name] = dataset.assign_coords(model_label=("model", labels))
-    caption = (options.captions / "r2.rst").read_text(encoding="utf-8")
     figures: list[report.FigureEntry] = [
         {
             "name": name,
             "path": options.figures / f"{name}.svg",
-            "caption": caption,
-            "title": f"{name.replace('figure', 'Figure ')}: {figure.experiment}",
+            "caption": (options.captions / f"{figure.kind}.rst").read_text(encoding="utf-8"),
+            "title": f"{_title(name)}: {', '.join(figure.sources)}",
         }
         for name, figure in config.figures.items()
     ]
@@ -88,6 +94,11 @@ def run(options: argparse.Namespace) -> None:
         figures,
         values,
         {stage: files for stage, files in benchmarks.items() if files},
-        {f.experiment: f.published for f in config.figures.values() if f.published},
+        {
+            f.experiment: f.published
+            for f in config.figures.values()
+            if isinstance(f, R2Figure) and f.published
+        },
+        {f.experiment: f for f in config.figures.values() if isinstance(f, StatisticsFigure)},
     )
     storage.write_text(page, options.output)
