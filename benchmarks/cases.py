@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from urnn.models import initial_parameters
 from urnn.recurrence import Spec
 from urnn.settings.training import Recipe
-from urnn.transition import TRANSITIONS, Transition
+from urnn.transition import Transition, make
 
 #: so small that no weight moves far, whatever the data, and no training diverges
 LEARNING_RATE = 1e-6
@@ -51,7 +51,7 @@ class Case:
     @property
     def transition(self) -> Transition:
         """The set that W is kept in."""
-        return TRANSITIONS["unitary" if self.model == "urnn" else "free"]
+        return make("unitary" if self.model == "urnn" else "free")
 
     @property
     def flop(self) -> int:

@@ -63,10 +63,14 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{EXPERIMENT}.system", {"epsilon": -0.1}, "greater than 0"),
     (f"{EXPERIMENT}.system", {"trials": 1}, "at least 2, but it is 1"),
     (f"{EXPERIMENT}.system", {"hiden_units": 4}, "did you mean 'hidden_units'"),
-    ("models.urnn.transition", "unitry", "'unitary', but it is the text 'unitry'"),
+    ("models.urnn.transition", "unitry", "'householder', but it is the text 'unitry'"),
     ("models.rnn.activation", "swish", "'relu'"),
     ("models.rnn.label", "", "must not be empty"),
-    ("models.lstm.transition", "unitary", "leave transition and activation out"),
+    ("models.urnn.capacity", 2, "capacity and fft are for eunn"),
+    ("models.urnn.field", "complex", "unitary is real only; complex: arjovsky"),
+    ("models.urnn", {"label": "A", "transition": "arjovsky", "field": "real"}, "complex only"),
+    (f"{EXPERIMENT}.hidden_units", [0], "at least 1, but it is 0"),
+    ("models.lstm.transition", "unitary", "leave transition, its options and activation out"),
     ("recipes.short.learning_rate", 0, "greater than 0"),
     ("recipes.short.learning_rate", "1e-2", "write 0.01"),
     ("recipes.short.optimizer", "adamw", "'adam' or 'rmsprop'"),
@@ -105,6 +109,24 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         table = table[part]
     table[last] = value
     return values
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "words"),
+    [
+        ({"transition": "eunn", "capacity": 9}, 4, "a capacity of 9 is more than the 2 complex"),
+        ({"transition": "eunn", "fft": True}, 6, "a power of two of complex units, but it has 3"),
+        ({"transition": "arjovsky"}, 5, "needs an even number, two for each complex unit"),
+        ({"activation": "modrelu"}, 5, "modrelu acts on pairs of hidden units"),
+    ],
+)
+def test_sizes_that_a_model_cannot_have(options: dict[str, Any], size: int, words: str) -> None:
+    values = changed("models.urnn", {"label": "URNN", **options})
+    values["experiments"]["synthetic-20dB"]["hidden_units"] = [size]
+    with pytest.raises(ConfigError) as error:
+        load(values)
+    assert "experiments.synthetic-20dB.hidden_units: for urnn, " in str(error.value)
+    assert words in str(error.value)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

@@ -249,6 +249,11 @@ class Config(Settings):
                     f"made: python -m urnn data --task {experiment.task}"
                 )
                 continue
+            for model in experiment.models:
+                for size in experiment.hidden_units:
+                    problem = self.models[model].size_problem(size)
+                    if problem:
+                        problems.append(f"{path}.hidden_units: for {model}, {problem}")
             train = experiment.data.training_trials
             for model in experiment.models:
                 resolved = self.recipe(name, model)

@@ -28,6 +28,8 @@ class Trained:
 
     #: (R, K) float32, where each replica stopped
     parameters: NDArray[np.float32]
+    #: (R, P) float32, the values p that W was made from; None where W itself was trained
+    transition_parameters: NDArray[np.float32] | None
     #: (R, E) mean squared error of the training trials during the epoch; NaN after a divergence
     loss: NDArray[np.float64]
     #: (R, E) the same over the validation trials, after the epoch; NaN without validation
@@ -71,7 +73,9 @@ def train(
     trials. The last round(N validation_ratio) trials are kept for validation.
 
     A replica whose loss or gradient is no longer finite is stopped with its last parameters and
-    marked as diverged; the others go on. The last batch of an epoch is smaller where the batch size
+    marked as diverged; the others go on. What is trained is theta, or, where the transition makes W
+    from values p, (p, theta without W): the gradient goes through the transition's pullback, and
+    clipping and the optimizer see p. The last batch of an epoch is smaller where the batch size
     does not divide the trials, as in Keras.
 
     Source: the paper, section 5.1.
@@ -83,14 +87,26 @@ def train(
     used = trials - kept
     rows = np.asarray(dataset, np.int64)
 
-    initial = [initial_parameters(spec, recipe, make("initial")) for make in generators]
+    initial = [initial_parameters(spec, recipe, make("initial"), transition) for make in generators]
     stacked = {name: np.stack([values[name] for values in initial]) for name in initial[0]}
+    drawn = backend.asarray(stacked.pop("p")) if transition.parametrised else None
+    if drawn is not None:
+        stacked["W"] = backend.to_numpy(transition.matrix(drawn, spec.hidden, xp)[0])
     theta = backend.asarray(pack(spec, stacked))
     assert theta.shape == (replicas, parameter_count(spec))
     W = unpack(spec, theta)["W"]
-    W[:] = transition.project(W, xp)
+    entries = W.shape[1] * W.shape[2]
+    # what is trained: p and the rest of theta; p is the first part of theta itself where it is W
+    trained, size = theta, entries
+    if drawn is not None:
+        trained, size = xp.concatenate([drawn, theta[:, entries:]], 1), drawn.shape[1]
+    p, rest = trained[:, :size], trained[:, size:]
+    if drawn is not None:
+        W[:], pullback = transition.matrix(p, spec.hidden, xp)
+    else:
+        p[:] = transition.move(p, xp.zeros_like(p), xp)
     orders = [make("order") for make in generators]
-    optimizer = OPTIMIZERS[recipe.optimizer](theta, xp)
+    optimizer = OPTIMIZERS[recipe.optimizer](trained, xp)
     step = backend.step(spec)
     x_device, y_device = backend.asarray(x), backend.asarray(y)
 
@@ -113,6 +129,9 @@ def train(
                 gradients = unpack(spec, gradient)
                 for name in gradients.keys() & {"h_init", "c_init"}:
                     gradients[name][:] = 0
+            if drawn is not None:
+                inner = pullback(unpack(spec, gradient)["W"])
+                gradient = xp.concatenate([inner, gradient[:, entries:]], 1)
             if recipe.clip_norm is not None:
                 gradient = _clip(gradient, recipe.clip_norm, xp)
             # the sum overflows too when an entry is too large for the optimizer to square it
@@ -127,10 +146,15 @@ def train(
             change = optimizer.update(gradient, rate)
             # what stopped stays as it is, bit by bit, whatever its gradient says
             running = alive.all()
-            theta += change if running else xp.where(active[:, None], change, xp.zeros_like(theta))
-            projected = transition.project(W, xp)
-            if projected is not W:
-                W[:] = projected if running else xp.where(active[:, None, None], projected, W)
+            if not running:
+                change = xp.where(active[:, None], change, xp.zeros_like(change))
+            moved = transition.move(p, change[:, :size], xp)
+            if moved is not p:
+                p[:] = moved if running else xp.where(active[:, None], moved, p)
+            rest += change[:, size:]
+            if drawn is not None:
+                W[:], pullback = transition.matrix(p, spec.hidden, xp)
+                theta[:, entries:] = rest
             taken += alive
             total += backend.to_numpy(step_loss) * chosen.shape[1]
         loss[alive, epoch] = total[alive] / used
@@ -153,6 +177,7 @@ def train(
             break
     return Trained(
         backend.to_numpy(theta).astype(np.float32),
+        None if drawn is None else backend.to_numpy(p).astype(np.float32),
         loss,
         validation_loss,
         ~alive,

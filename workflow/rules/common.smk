@@ -36,8 +36,14 @@ NUMERICS = [
 ]
 TRANSITIONS = [
     "transition",
+    "transition.arjovsky",
     "transition.contractive",
+    "transition.direct",
+    "transition.eunn",
     "transition.free",
+    "transition.full_capacity",
+    "transition.parametrised",
+    "transition.torch_maps",
     "transition.unitary",
 ]
 EQUIVALENCE = [

@@ -83,6 +83,7 @@ def run(options: argparse.Namespace) -> None:
     dataset = xr.Dataset(
         {
             **models.to_variables(spec, trained.parameters, shape),
+            **models.transition_variables(trained.transition_parameters, shape),
             "loss": (
                 (*both, "epoch"),
                 loss,

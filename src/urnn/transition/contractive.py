@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from urnn.transition.direct import Direct
 
-class Contractive:
+
+class Contractive(Direct):
     r"""\{W : \|W\|_2 \le 1\}, kept by clipping the singular values at 1.
 
     Source: the paper, section 5.2: W = U S V^T -> U min(S, 1) V^T after every step, which is the
     nearest matrix of the ball in the Frobenius norm.
     """
-
-    state_factor = 1
 
     def project(self, W: Any, xp: Any) -> Any:
         """W with its singular values clipped at 1; inside the ball W stays, bit by bit."""

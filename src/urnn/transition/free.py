@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from urnn.transition.direct import Direct
 
-class Free:
+
+class Free(Direct):
     r"""\{W \in R^{n \times n}\}: nothing to keep."""
 
-    state_factor = 1
+    def move(self, p: Any, change: Any, xp: Any) -> Any:
+        """p + change, in place; an LSTM's four blocks too."""
+        p += change
+        return p
 
     def project(self, W: Any, xp: Any) -> Any:
         """W itself."""

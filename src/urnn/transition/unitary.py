@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from urnn.transition.direct import Direct
+
 #: ||W^T W - I||_F below which Newton-Schulz starts; above, singular values are computed
 _NEAR = 0.5
 #: from |e| < 1/2 of an eigenvalue e of W^T W - I: 0.22, 0.038, 1.1e-3, 9.6e-7, 6.9e-13
 _ITERATIONS = 5
 
 
-class Unitary:
+def unitarity_error(W: Any, xp: Any) -> Any:
+    """||W^T W - I||_2 = max_i |s_i^2 - 1| of W (R, n, n) or its complex form, (R,)."""
+    S = xp.linalg.svd(W)[1]
+    return xp.maximum(S[:, 0] ** 2 - 1, 1 - S[:, -1] ** 2)  # S is sorted
+
+
+class Unitary(Direct):
     r"""O(n) = \{W \in R^{n \times n} : W^T W = I\}, kept by the polar projection.
 
     Source: the paper, section 5.1: W = U S V^T -> U V^T after every step, which is the nearest
@@ -18,6 +26,10 @@ class Unitary:
     """
 
     state_factor = 2
+
+    def degrees_of_freedom(self, units: int) -> int:
+        """n (n - 1) / 2, the dimension of O(n)."""
+        return units * (units - 1) // 2
 
     def project(self, W: Any, xp: Any) -> Any:
         """The polar factor U V^T of W = U S V^T.
@@ -40,6 +52,5 @@ class Unitary:
         return X
 
     def violation(self, W: Any, xp: Any) -> Any:
-        """||W^T W - I||_2 = max_i |s_i^2 - 1|, (R,)."""
-        S = xp.linalg.svd(W)[1]
-        return xp.maximum(S[:, 0] ** 2 - 1, 1 - S[:, -1] ** 2)  # S is sorted
+        """||W^T W - I||_2, (R,)."""
+        return unitarity_error(W, xp)
