@@ -67,6 +67,7 @@ def run(
         [present.index(realization) for realization, _ in replicas],
         [partial(generator, 1, "test", realization, restart) for realization, restart in replicas],
         backend(device),
+        round(x.shape[1] * recipe.validation_ratio),
     )
 
 

@@ -12,7 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from urnn.settings.base import ConfigError, Count, Name, Settings, explain, near
 from urnn.settings.figures import (
+    AccuracySettings,
     GapSettings,
+    HistorySettings,
     R2Settings,
     StatisticsSettings,
     Style,
@@ -24,9 +26,6 @@ from urnn.settings.permuted_mnist import PermutedMNISTSettings
 from urnn.settings.synthetic import SyntheticSettings
 from urnn.settings.theory import TheorySettings
 from urnn.settings.training import Recipe
-
-#: tasks that the stage train can learn; an experiment of another is refused
-TRAINABLE = ("synthetic",)
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -177,9 +176,34 @@ class StatisticsFigure(StatisticsSettings):
         return [self.experiment]
 
 
+class AccuracyFigure(AccuracySettings):
+    """Figure 4 of the paper."""
+
+    experiment: Name = Field(description="whose scores it shows")
+
+    @property
+    def sources(self) -> list[str]:
+        """The experiments whose scores it shows."""
+        return [self.experiment]
+
+
+class HistoryFigure(HistorySettings):
+    """How training went."""
+
+    experiment: Name = Field(description="whose scores it shows")
+
+    @property
+    def sources(self) -> list[str]:
+        """The experiments whose scores it shows."""
+        return [self.experiment]
+
+
 #: a figure; its key ``kind`` says which keys it has
 AnyFigure = Annotated[
-    Annotated[R2Figure | GapFigure | StatisticsFigure, Field(discriminator="kind")],
+    Annotated[
+        R2Figure | GapFigure | StatisticsFigure | AccuracyFigure | HistoryFigure,
+        Field(discriminator="kind"),
+    ],
     BeforeValidator(with_kind),
 ]
 
@@ -243,12 +267,6 @@ class Config(Settings):
                 known(f"{path}.models", model, self.models, "models")
             if problems:
                 continue
-            if experiment.task not in TRAINABLE:
-                problems.append(
-                    f"{path}.task: {experiment.task} cannot be trained yet, only its data can be "
-                    f"made: python -m urnn data --task {experiment.task}"
-                )
-                continue
             for model in experiment.models:
                 for size in experiment.hidden_units:
                     problem = self.models[model].size_problem(size)
@@ -257,6 +275,21 @@ class Config(Settings):
             train = experiment.data.training_trials
             for model in experiment.models:
                 resolved = self.recipe(name, model)
+                at = f"recipes.{experiment.recipe}"
+                if resolved.validation_ratio and experiment.task != "synthetic":
+                    problems.append(
+                        f"{at}.validation_ratio: {resolved.validation_ratio} for {model}, but "
+                        f"{path} has validation images of its own; leave it out"
+                    )
+                elif (
+                    resolved.patience is not None
+                    and experiment.task == "synthetic"
+                    and not round(train * resolved.validation_ratio)
+                ):
+                    problems.append(
+                        f"{at}.patience: {resolved.patience} for {model}, but {path} has no "
+                        "validation trials; set validation_ratio, such as 0.1"
+                    )
                 used = train - round(train * resolved.validation_ratio)
                 if resolved.batch_size > used:
                     problems.append(
@@ -271,6 +304,20 @@ class Config(Settings):
             for source in figure.sources:
                 key = "experiments" if isinstance(figure, GapFigure) else "experiment"
                 known(f"{path}.{key}", source, self.experiments, "experiments")
+                if source not in self.experiments:
+                    continue
+                loss = self.experiments[source].data.loss
+                wanted = (
+                    "cross_entropy"
+                    if isinstance(figure, AccuracyFigure | HistoryFigure)
+                    else "squared"
+                )
+                if loss != wanted:
+                    score = "an accuracy" if loss == "cross_entropy" else "an R^2"
+                    problems.append(
+                        f"{path}.{key}: {source} has {score}, which a figure of kind "
+                        f"{figure.kind} does not show"
+                    )
             if isinstance(figure, StatisticsFigure) and figure.experiment in self.experiments:
                 models = self.experiments[figure.experiment].models
                 if figure.reference not in models:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,9 @@ LONG_NAMES = {
 }
 
 
-def specification(model: ModelSettings, hidden: int, inputs: int, outputs: int) -> Spec:
+def specification(
+    model: ModelSettings, hidden: int, inputs: int, outputs: int, loss: str = "squared"
+) -> Spec:
     """What the recurrence computes for this model.
 
     Raises:
@@ -37,12 +40,25 @@ def specification(model: ModelSettings, hidden: int, inputs: int, outputs: int) 
     problem = model.size_problem(hidden)
     if problem:
         raise ConfigError(f"hidden_units: {problem}")
-    return Spec(model.recurrence, hidden, inputs, outputs, activation=model.activation)
+    return Spec(model.recurrence, hidden, inputs, outputs, model.activation, loss)
 
 
 def transition(model: ModelSettings) -> Transition:
     """The set that W is kept in."""
     return make(model.transition, model.is_complex, model.capacity, model.fft)
+
+
+def trained_numbers(model: ModelSettings, spec: Spec, initial_state: bool) -> int:
+    """How many numbers training may choose: those of the set of W, and every other parameter."""
+    shapes = parameter_shapes(spec)
+    rest = [
+        math.prod(shape)
+        for name, shape in shapes.items()
+        if name != "W" and (initial_state or name not in ("h_init", "c_init"))
+    ]
+    if spec.cell == "lstm":
+        return math.prod(shapes["W"]) + sum(rest)
+    return transition(model).degrees_of_freedom(spec.hidden) + sum(rest)
 
 
 def _glorot_uniform(random: np.random.Generator, rows: int, columns: int) -> NDArray:

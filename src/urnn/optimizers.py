@@ -14,6 +14,11 @@ from urnn.settings.training import Recipe
 class Optimizer(Protocol):
     """An update rule with its state."""
 
+    #: updates so far
+    steps: int
+    #: what it remembers, (R, K) each
+    state: dict[str, Any]
+
     def update(self, gradient: Any, learning_rate: float) -> Any:
         """The change of the parameters for this gradient; both (R, K)."""
         ...
@@ -29,6 +34,7 @@ class Adam:
     def __init__(self, like: Any, xp: Any) -> None:
         self.xp, self.steps = xp, 0
         self.mean, self.square = xp.zeros_like(like), xp.zeros_like(like)
+        self.state = {"mean": self.mean, "square": self.square}
 
     def update(self, gradient: Any, learning_rate: float) -> Any:
         self.steps += 1
@@ -45,10 +51,12 @@ class RMSProp:
     """
 
     def __init__(self, like: Any, xp: Any) -> None:
-        self.xp = xp
+        self.xp, self.steps = xp, 0
         self.square = xp.zeros_like(like)
+        self.state = {"square": self.square}
 
     def update(self, gradient: Any, learning_rate: float) -> Any:
+        self.steps += 1
         self.square += 0.1 * (gradient * gradient - self.square)
         return -learning_rate * gradient / (self.xp.sqrt(self.square) + 1e-7)
 

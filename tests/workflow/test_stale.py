@@ -15,6 +15,7 @@ MODELS = {
     "test-15dB": ["rnn", "urnn"],
 }
 FIGURES = ["figure2", "figure3", "gap", "statistics"]
+IMAGES = ["figure4", "history"]
 THEOREMS = ["theorem1", "theorem2", "theorem3"]
 BLOCKS = [(0, 1), (2, 2)]
 

@@ -85,7 +85,7 @@ MODULES = {
         "settings.training",
         "storage",
     ]
-    + ["tasks", "tasks.split", "training"],
+    + ["checkpoints", "tasks", "tasks.split", "training"],
     "kernels": NUMERICS + ["storage"],
     "score": SETTINGS
     + NUMERICS
@@ -93,7 +93,8 @@ MODULES = {
     + ["models", "scoring", "settings.model", "settings.training", "storage", "tasks"]
     + ["tasks.split"],
     "figure": SETTINGS
-    + ["figures", "figures.gap", "figures.r2", "figures.statistics", "figures.style"]
+    + ["figures", "figures.accuracy", "figures.gap", "figures.history", "figures.r2"]
+    + ["figures.statistics", "figures.style"]
     + ["published", "scoring", "settings.figures", "statistics", "storage"],
     "theory": SETTINGS + EQUIVALENCE + ["rnn", "settings.theory", "storage"],
     "theory_figure": SETTINGS

@@ -2,7 +2,9 @@ rule report:
     input:
         code=code("report"),
         template="src/urnn/page.html.jinja",
-        published=expand("src/urnn/published/{name}.csv", name=["figure2", "figure3"]),
+        published=expand(
+            "src/urnn/published/{name}.csv", name=["figure2", "figure3", "figure4"]
+        ),
         captions=expand("workflow/report/{name}.rst", name=[*KINDS, *THEOREMS]),
         scores=expand("results/{experiment}/scores.nc", experiment=run.experiments),
         figures=expand("reports/figures/{figure}.svg", figure=[*run.figures, *THEOREMS]),

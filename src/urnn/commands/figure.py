@@ -42,9 +42,14 @@ def run(options: argparse.Namespace) -> None:
     from urnn import published, storage
     from urnn.figures import style
 
+    kind = settings.model_dump()["kind"]
+    needs = {
+        "accuracy": ("accuracy", "diverged"),
+        "history": ("validation_accuracy", "kept_epoch"),
+    }.get(kind, ("r2", "diverged", "r2_optimal", "state_factor"))
     opened = []
     for path in options.scores:
-        scores = storage.read(path, ("r2", "diverged", "r2_optimal", "state_factor"))
+        scores = storage.read(path, needs)
         models = [str(name) for name in scores["model"].values]
         shown = [labels.get("models", {}).get(name, name) for name in models]
         opened.append(scores.assign_coords(model_label=("model", shown)))
@@ -59,6 +64,14 @@ def run(options: argparse.Namespace) -> None:
         from urnn.figures import statistics
 
         figure = statistics.plot(opened[0], settings, look)
+    elif kind == "accuracy":
+        from urnn.figures import accuracy
+
+        figure = accuracy.plot(opened[0], curves, look)
+    elif kind == "history":
+        from urnn.figures import history
+
+        figure = history.plot(opened[0], look)
     else:
         from urnn.figures import r2
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from urnn.config import R2Figure, StatisticsFigure, load
+from urnn.config import AccuracyFigure, R2Figure, StatisticsFigure, load
 from urnn.settings.base import ConfigError
 
 _THEOREMS = {
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
 
     scores = {}
     for name in config.experiments:
-        dataset = storage.read(options.results / name / "scores.nc", ("r2", "r2_optimal"))
+        dataset = storage.read(options.results / name / "scores.nc", ("diverged",))
         labels = [config.models[str(model)].label for model in dataset["model"].values]
         scores[name] = dataset.assign_coords(model_label=("model", labels))
     figures: list[report.FigureEntry] = [
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
         {
             f.experiment: f.published
             for f in config.figures.values()
-            if isinstance(f, R2Figure) and f.published
+            if isinstance(f, R2Figure | AccuracyFigure) and f.published
         },
         {f.experiment: f for f in config.figures.values() if isinstance(f, StatisticsFigure)},
     )

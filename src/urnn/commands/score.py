@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from urnn.settings.base import parse
 from urnn.settings.model import ModelSettings
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +25,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="NetCDF file to write")
 
 
+class Test(NamedTuple):
+    """The test trials of all realizations of an experiment."""
+
+    #: (S, N, time, input) float32
+    x: NDArray
+    #: (S, N, time, output) float32, or labels (S, N) int64
+    y: NDArray
+    #: size of the readout
+    outputs: int
+    #: (S,) numbers of the realizations
+    realizations: NDArray
+    #: scores of a perfect model, (S,) each, by name
+    optima: dict[str, NDArray]
+
+
 def run(options: argparse.Namespace) -> None:
     import numpy as np
     import xarray as xr
 
-    from urnn import models, scoring, storage
+    from urnn import models, storage
     from urnn.recurrence import backend
-    from urnn.tasks.split import SPLIT
 
     trained = [_open(path) for path in options.models]
     if len({model.attrs["experiment"] for model in trained}) > 1:
@@ -43,86 +58,71 @@ def run(options: argparse.Namespace) -> None:
         )
         for model in trained
     }
-    shape = (len(names), len(sizes), len(options.data))
-    r2, r2_centred = np.full(shape, np.nan), np.full(shape, np.nan)
-    optimal, optimal_centred = np.full(shape[2], np.nan), np.full(shape[2], np.nan)
+    test = _read(options.data)
+    labels = test.y.ndim == 2
+    shape = (len(names), len(sizes), len(test.realizations))
+    epochs = max(model.sizes["epoch"] for model in trained)
+    scores = {name: np.full(shape, np.nan) for name in (_ACCURACY if labels else _R2)}
+    histories = {
+        name: np.full((*shape, epochs), np.nan)
+        for name in ("validation_loss", "validation_accuracy")
+    }
     diverged = np.zeros(shape, np.int8)
+    kept_epoch = np.zeros(shape, np.int32)
+    violation = np.zeros(shape)
+    parameters = np.zeros(shape[:2], np.int64)
     found = np.zeros(shape, bool)
-    realizations = np.zeros(shape[2], np.int32)
     cpu = backend("cpu")
-    inputs: list[np.ndarray] = []
-    outputs: list[np.ndarray] = []
-    for s, path in enumerate(options.data):
-        data = storage.read(path, ("x", "y", "y_clean", "split"))
-        storage.check_finite(data, path, ("x", "y", "y_clean"))
-        data = data.isel(trial=np.flatnonzero(data["split"].values == SPLIT["test"]))
-        if inputs and data["x"].shape != inputs[0].shape:
-            raise storage.DataError(
-                f"{path}: x of the test trials has the shape {data['x'].shape}, but "
-                f"{options.data[0]} has {inputs[0].shape}. All files must be of one task: delete "
-                "the one that is not and run again."
-            )
-        realizations[s] = data.attrs["realization"]
-        inputs.append(data["x"].values)
-        outputs.append(data["y"].values)
-        optimal[s] = scoring.r2_optimal(outputs[s], data["y_clean"].values)
-        optimal_centred[s] = scoring.r2_centred_optimal(outputs[s], data["y_clean"].values)
-    x = np.stack(inputs)
     for model in trained:
         name, hidden = model.attrs["model"], int(model.attrs["hidden_units"])
         m, h = names.index(name), sizes.index(hidden)
         # the file's replicas that are to be reported, and where their realizations lie in x
         trained_on = model["realization"].values
-        rows = np.flatnonzero(np.isin(trained_on, realizations))
-        places = [int(np.flatnonzero(realizations == r)[0]) for r in trained_on[rows]]
+        rows = np.flatnonzero(np.isin(trained_on, test.realizations))
+        places = [int(np.flatnonzero(test.realizations == r)[0]) for r in trained_on[rows]]
         best = xr.DataArray(model["best_restart"].values[rows], dims="realization")
         replicas = model.isel(realization=rows).isel(restart=best)
-        spec = models.specification(settings[name], hidden, x.shape[-1], outputs[0].shape[-1])
+        loss = "cross_entropy" if labels else "squared"
+        spec = models.specification(settings[name], hidden, test.x.shape[-1], test.outputs, loss)
+        recipe = json.loads(model.attrs["config"])["recipe"]
+        parameters[m, h] = models.trained_numbers(
+            settings[name], spec, recipe["train_initial_state"]
+        )
         theta = models.from_variables(
             spec, {str(variable): replicas[variable] for variable in replicas.data_vars}
         )
-        y_hat = cpu.outputs(spec, theta, x, np.array(places, np.int64))
-        finite = np.isfinite(y_hat).all((1, 2, 3))
+        y_hat = cpu.outputs(spec, theta, test.x, np.array(places, np.int64))
+        finite = np.isfinite(y_hat).reshape(len(places), -1).all(1)
         for r, s in enumerate(places):
             found[m, h, s] = True
+            for key, values in histories.items():
+                values[m, h, s, : model.sizes["epoch"]] = replicas[key].values[r]
+            kept_epoch[m, h, s] = replicas["kept_epoch"].values[r]
+            violation[m, h, s] = np.nanmax([0, *replicas["violation"].values[r]])
             if replicas["diverged"].values[r] or not finite[r]:
                 diverged[m, h, s] = 1  # left out of the averages by rule, and counted
                 continue
-            r2[m, h, s] = scoring.r2(outputs[s], y_hat[r])
-            r2_centred[m, h, s] = scoring.r2_centred(outputs[s], y_hat[r])
+            for key, value in _scores(test.y[s], y_hat[r]).items():
+                scores[key][m, h, s] = value
     if not found.all():
         m, h, s = np.argwhere(~found)[0]
         raise storage.DataError(
             f"--models: no file has {names[m]} with {sizes[h]} hidden units for realization "
-            f"{realizations[s]}; train it first, or give every model the same sizes"
+            f"{test.realizations[s]}; train it first, or give every model the same sizes"
         )
 
     everywhere = ("model", "hidden_units", "realization")
+    long_names = _R2 | _ACCURACY | _OPTIMA
     dataset = xr.Dataset(
         {
-            "r2": (
-                everywhere,
-                r2,
-                {"long_name": "test R^2 = 1 - MSE / mean(y^2)", "units": "1"},
-            ),
-            "r2_centred": (
-                everywhere,
-                r2_centred,
-                {"long_name": "test R^2 about the mean of each output", "units": "1"},
-            ),
-            "r2_optimal": (
-                "realization",
-                optimal,
-                {"long_name": "test R^2 of the output without noise", "units": "1"},
-            ),
-            "r2_centred_optimal": (
-                "realization",
-                optimal_centred,
-                {
-                    "long_name": "test R^2 about the mean of the output without noise",
-                    "units": "1",
-                },
-            ),
+            **{
+                name: (everywhere, values, {"long_name": long_names[name], "units": "1"})
+                for name, values in scores.items()
+            },
+            **{
+                name: ("realization", values, {"long_name": long_names[name], "units": "1"})
+                for name, values in test.optima.items()
+            },
             "diverged": (
                 everywhere,
                 diverged,
@@ -132,11 +132,36 @@ def run(options: argparse.Namespace) -> None:
                     "flag_meanings": "finite diverged",
                 },
             ),
+            **{
+                name: (
+                    (*everywhere, "epoch"),
+                    values,
+                    {"long_name": f"{name.replace('_', ' ')} after each epoch", "units": "1"},
+                )
+                for name, values in histories.items()
+                if np.isfinite(values).any()
+            },
+            "kept_epoch": (
+                everywhere,
+                kept_epoch,
+                {"long_name": "epoch whose parameters are scored, 0 for none"},
+            ),
+            "violation": (
+                everywhere,
+                violation,
+                {"long_name": "largest distance of W from its set over training", "units": "1"},
+            ),
+            "parameters": (
+                ("model", "hidden_units"),
+                parameters,
+                {"long_name": "numbers that training may choose", "units": "1"},
+            ),
         },
         coords={
             "model": names,
             "hidden_units": np.array(sizes, np.int32),
-            "realization": realizations,
+            "realization": test.realizations,
+            "epoch": np.arange(1, epochs + 1, dtype=np.int32),
             "state_factor": (
                 "model",
                 np.array([models.transition(settings[n]).state_factor for n in names], np.int32),
@@ -148,11 +173,76 @@ def run(options: argparse.Namespace) -> None:
             int(trained[0].attrs["seed"]),
             title="Scores on the test trials",
             experiment=trained[0].attrs["experiment"],
-            snr_db=float(trained[0].attrs["snr_db"]),
-            epochs=max(model.sizes["epoch"] for model in trained),
+            epochs=epochs,
+            **{key: trained[0].attrs[key] for key in ("task", "snr_db") if key in trained[0].attrs},
         ),
     )
     storage.write(dataset, options.output)
+
+
+_R2 = {
+    "r2": "test R^2 = 1 - MSE / mean(y^2)",
+    "r2_centred": "test R^2 about the mean of each output",
+}
+_ACCURACY = {"accuracy": "share of the test trials recognised"}
+_OPTIMA = {
+    "r2_optimal": "test R^2 of the output without noise",
+    "r2_centred_optimal": "test R^2 about the mean of the output without noise",
+}
+
+
+def _scores(y: NDArray, y_hat: NDArray) -> dict[str, float]:
+    """The scores of one replica: of outputs (N, time, output), or of classes (N, class)."""
+    from urnn import scoring
+
+    if y.ndim == 1:
+        return {"accuracy": float((y_hat.argmax(1) == y).mean())}
+    return {"r2": scoring.r2(y, y_hat), "r2_centred": scoring.r2_centred(y, y_hat)}
+
+
+def _read(paths: list[Path]) -> Test:
+    """The test trials of all files, which must be of one task."""
+    import numpy as np
+
+    from urnn import scoring, storage
+    from urnn.tasks.split import SPLIT
+
+    x: list[np.ndarray] = []
+    y: list[np.ndarray] = []
+    realizations: list[int] = []
+    optima: dict[str, list[float]] = {}
+    for path in paths:
+        data = storage.read(path, ("x", "split"))
+        names = ("label",) if "label" in data else ("y", "y_clean")
+        if not all(name in data for name in names):
+            raise storage.DataError(f"{path} lacks y, y_clean or label: it is another kind of file")
+        storage.check_finite(data, path, ("x", *names))
+        chosen = np.flatnonzero(data["split"].values == SPLIT["test"])
+        values, wanted = data["x"].values[chosen], data[names[0]].values[chosen]
+        if x and (values.shape, wanted.shape) != (x[0].shape, y[0].shape):
+            raise storage.DataError(
+                f"{path}: x of the test trials has the shape {values.shape}, but "
+                f"{paths[0]} has {x[0].shape}. All files must be of one task: delete "
+                "the one that is not and run again."
+            )
+        realizations.append(int(data.attrs["realization"]))
+        x.append(values)
+        y.append(wanted)
+        if "y_clean" in names:
+            clean = data["y_clean"].values[chosen]
+            for name, optimum in (
+                ("r2_optimal", scoring.r2_optimal),
+                ("r2_centred_optimal", scoring.r2_centred_optimal),
+            ):
+                optima.setdefault(name, []).append(optimum(wanted, clean))
+    outputs = int(data.attrs["classes"]) if "label" in data else y[0].shape[-1]
+    return Test(
+        np.stack(x),
+        np.stack(y),
+        outputs,
+        np.array(realizations, np.int32),
+        {name: np.array(values) for name, values in optima.items()},
+    )
 
 
 def _open(path: Path) -> xr.Dataset:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.figure import Figure
 
 BLACK = "#000000"
@@ -136,6 +137,16 @@ class Style:
 _NOT_STYLE = frozenset({"backend", "backend_fallback", "interactive", "toolbar"})
 
 DEFAULT = Style()
+
+
+def data_name(scores: xr.Dataset) -> str:
+    """What the data of an experiment are called in a title, by the attribute task."""
+    task = str(scores.attrs.get("task", "synthetic"))
+    return {
+        "synthetic": "Synthetic data",
+        "permuted_mnist": "Permuted MNIST",
+        "permuted_digits": "Permuted 8×8 digits",
+    }.get(task, task)
 
 
 def save(figure: Figure, path: str | Path, style: Style = DEFAULT) -> Path:

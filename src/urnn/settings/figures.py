@@ -62,11 +62,28 @@ class StatisticsSettings(Settings):
     )
 
 
+class AccuracySettings(Settings):
+    """Test accuracy against hidden units."""
+
+    kind: Literal["accuracy"] = Field(description="what the figure shows")
+    published: Literal["figure4"] | None = Field(
+        None, description="published curves drawn lightly beside ours"
+    )
+
+
+class HistorySettings(Settings):
+    """Validation accuracy over the epochs."""
+
+    kind: Literal["history"] = Field(description="what the figure shows")
+
+
 #: by kind, the settings that a figure of it has besides its experiments
 KINDS: dict[str, type[Settings]] = {
     "r2": R2Settings,
     "gap": GapSettings,
     "statistics": StatisticsSettings,
+    "accuracy": AccuracySettings,
+    "history": HistorySettings,
 }
 
 

@@ -10,7 +10,7 @@ from urnn.settings.base import Count, PositiveNumber, Settings
 
 
 class Recipe(Settings):
-    """How one model is trained: minimise the mean squared error over all time steps."""
+    """How one model is trained: minimise the loss of its task."""
 
     optimizer: Literal["adam", "rmsprop"] = Field("adam", description="update rule, Keras's form")
     learning_rate: PositiveNumber = Field(0.01, description="of the first step")
@@ -23,15 +23,21 @@ class Recipe(Settings):
     epochs: Count = Field(100, description="passes over the training trials")
     batch_size: Count = Field(10, description="trials of a step")
     restarts: Count = Field(
-        1, description="trainings from different initial values; the best is used"
+        1, description="trainings from different initial values; the best by validation is used"
     )
     validation_ratio: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
-        description="share of the training trials kept to choose the restart; 0: by training loss",
+        description="share of the training trials kept for validation, which chooses the restart "
+        "and the epoch; 0: by training loss. Tasks of images have their own validation images",
     )
     initial_transition: Literal["orthogonal", "identity"] = Field(
         "orthogonal",
         description="W before training (an LSTM's: four blocks with joint orthonormal columns)",
+    )
+    patience: Count | None = Field(
+        None,
+        description="epochs without a lower validation loss after which training ends, with the "
+        "parameters of the best epoch; null: all epochs, and the last parameters",
     )
     forget_bias: float = Field(1.0, description="an LSTM's forget gate before training")
     train_initial_state: bool = Field(False, description="also train h(-1); otherwise it stays 0")
