@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -236,3 +237,136 @@ def test_projections_are_the_nearest_matrices() -> None:
     np.testing.assert_array_equal(make("contractive").project(inside, np), inside)
     assert make("free").project(W, np) is W
     assert not make("free").violation(W, np).any()
+
+
+def digits(seed: int = 0) -> tuple[NDArray, NDArray]:
+    """Two realizations of 40 short sequences of two classes that differ in their mean."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, (2, 40))
+    x = random.standard_normal((2, 40, 12, 2)) + 0.7 * labels[:, :, None, None]
+    return x.astype(np.float32), labels
+
+
+def classify(
+    recipe: Recipe, model: str = "urnn", device: str = "cpu", **options: Any
+) -> training.Trained:
+    x, labels = digits()
+    settings = MODELS[model]
+    return training.train(
+        models.specification(settings, 4, 2, 2, "cross_entropy"),
+        models.transition(settings),
+        recipe,
+        x,
+        labels,
+        [0, 1],
+        [partial(generator, 1, "test", realization) for realization in (0, 1)],
+        backend(device),
+        12,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("model", ["urnn", "lstm", "eunn"])
+def test_classes_are_learned_and_the_accuracy_is_the_share_found(model: str) -> None:
+    recipe = Recipe(epochs=40, batch_size=5, learning_rate=0.005)
+    trained = classify(recipe, model)
+    assert np.all(trained.loss[:, -1] < 0.8 * trained.loss[:, 0])
+    x, labels = digits()
+    spec = models.specification(MODELS[model], 4, 2, 2, "cross_entropy")
+    scores = backend("reference").outputs(spec, trained.parameters, x[:, 28:], np.arange(2))
+    found = np.asarray(scores).argmax(2) == labels[:, 28:]
+    np.testing.assert_allclose(trained.validation_accuracy[:, -1], found.mean(1))
+    torch = pytest.importorskip("torch")
+    loss = torch.nn.functional.cross_entropy(
+        scores.mT, torch.tensor(labels[:, 28:]), reduction="none"
+    )
+    np.testing.assert_allclose(trained.validation_loss[:, -1], loss.mean(1), rtol=1e-5)
+    reference = classify(Recipe(epochs=2, batch_size=5, learning_rate=0.001), model, "reference")
+    cpu = classify(Recipe(epochs=2, batch_size=5, learning_rate=0.001), model)
+    np.testing.assert_allclose(cpu.validation_loss, reference.validation_loss, rtol=1e-4)
+
+
+def test_early_termination_keeps_the_best_epoch() -> None:
+    plain = Recipe(epochs=60, batch_size=5, learning_rate=0.2)
+    full = classify(plain)
+    early = classify(plain.model_copy(update={"patience": 4}))
+    for r in range(2):
+        best = np.minimum.accumulate(full.validation_loss[r])
+        # the first epoch that is the fourth in a row without a new minimum
+        improved = np.concatenate([[True], full.validation_loss[r, 1:] < best[:-1]])
+        waited = np.array([k - np.flatnonzero(improved[: k + 1])[-1] for k in range(60)])
+        last = int(np.argmax(waited >= 4))
+        assert waited[last] >= 4, "this recipe should overfit"
+        assert early.ended[r] == training.EARLY
+        assert early.kept_epoch[r] == np.argmin(full.validation_loss[r, : last + 1])
+        assert np.isnan(early.loss[r, last + 1 :]).all()
+        np.testing.assert_array_equal(early.loss[r, : last + 1], full.loss[r, : last + 1])
+        shorter = plain.model_copy(update={"epochs": int(early.kept_epoch[r]) + 1})
+        np.testing.assert_array_equal(early.parameters[r], classify(shorter).parameters[r])
+    assert not early.diverged.any() and np.all(full.ended == training.ALL_EPOCHS)
+
+
+class Interruption(RuntimeError):
+    pass
+
+
+class Memory:
+    """A checkpoint that is saved before the given steps, of which the last ends the training."""
+
+    def __init__(self, steps: set[int], saved: Mapping[str, NDArray] | None = None) -> None:
+        self.steps, self.saved, self.asked = steps, saved, -1
+
+    def load(self) -> Mapping[str, NDArray] | None:
+        return self.saved
+
+    def due(self) -> bool:
+        self.asked += 1
+        return self.asked in self.steps
+
+    def save(self, state: Mapping[str, NDArray]) -> None:
+        self.saved = {name: values.copy() for name, values in state.items()}
+        if self.asked == max(self.steps):
+            raise Interruption
+
+
+@pytest.mark.parametrize("model", ["rnn", "urnn", "lstm", "eunn", "cayley"])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_an_interrupted_training_goes_on_to_the_same_bits(model: str, optimizer: str) -> None:
+    recipe = Recipe(
+        epochs=7, batch_size=5, learning_rate=0.05, schedule="cosine", optimizer=optimizer,
+        clip_norm=1.0, patience=2,
+    )  # fmt: skip
+    expected = classify(recipe, model)
+    for steps in ({0}, {1}, {6, 13}, {20}):
+        first = Memory(steps)
+        try:
+            classify(recipe, model, checkpoint=first)
+        except Interruption:
+            pass
+        else:  # early termination came before
+            assert max(steps) > expected.steps.max()
+        resumed = classify(recipe, model, checkpoint=Memory({10_000}, first.saved))
+        same(expected, resumed, slice(None))
+        for name in ("validation_accuracy", "violation", "kept_epoch", "ended"):
+            np.testing.assert_array_equal(getattr(expected, name), getattr(resumed, name))
+        if expected.transition_parameters is not None:
+            np.testing.assert_array_equal(
+                expected.transition_parameters, resumed.transition_parameters
+            )
+
+
+def test_a_checkpoint_after_a_divergence_keeps_who_stopped() -> None:
+    x, y = trials(2)
+    x[1, 5] = 1e30
+    recipe = Recipe(epochs=3, batch_size=4)
+    arguments = (
+        models.specification(MODELS["rnn"], 4, 2, 2), models.transition(MODELS["rnn"]), recipe,
+        x, y, [0, 1], [partial(generator, 1, "test", r, 0) for r in (0, 1)], backend("cpu"),
+    )  # fmt: skip
+    expected = training.train(*arguments)
+    assert list(expected.diverged) == [False, True]
+    memory = Memory({9})
+    with pytest.raises(Interruption):
+        training.train(*arguments, checkpoint=memory)
+    resumed = training.train(*arguments, checkpoint=Memory({10_000}, memory.saved))
+    same(expected, resumed, slice(None))

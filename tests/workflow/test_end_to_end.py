@@ -11,14 +11,20 @@ import xarray as xr
 from project import Project
 
 
+def leftovers(folder: Path) -> list[Path]:
+    """Temporary files and checkpoints, which nothing may leave behind."""
+    every = [*folder.rglob("*.tmp"), *folder.rglob("*.checkpoint.nc")]
+    return [path for path in every if ".snakemake" not in path.parts]
+
+
 def test_every_output_is_there_and_nothing_half_written(finished: Project) -> None:
     folder = finished.folder
     assert (folder / "reports/index.html").is_file()
-    for name in ("figure2", "figure3", "gap", "statistics", "theorem1", "theorem2", "theorem3"):
+    figures = ("figure2", "figure3", "figure4", "gap", "history", "statistics")
+    for name in (*figures, "theorem1", "theorem2", "theorem3"):
         assert (folder / f"reports/figures/{name}.svg").read_text().startswith("<?xml")
         assert (folder / f"reports/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
-    left = [path for path in folder.rglob("*.tmp") if ".snakemake" not in path.parts]
-    assert left == []
+    assert leftovers(folder) == []
 
 
 def test_files_keep_their_contract(finished: Project) -> None:
@@ -51,6 +57,20 @@ def test_files_keep_their_contract(finished: Project) -> None:
         assert (scores["r2"] <= scores["r2_optimal"] + 0.02).all()
         expected = 1 / (1 + 10 ** (-scores.attrs["snr_db"] / 10))
         np.testing.assert_allclose(scores["r2_optimal"], expected, atol=0.005)
+
+
+def test_images_are_scored_by_accuracy(finished: Project) -> None:
+    folder = finished.folder / "results/test-digits"
+    with xr.open_dataset(folder / "scores.nc") as scores:
+        assert scores["accuracy"].dims == ("model", "hidden_units", "realization")
+        assert ((scores["accuracy"] >= 0) & (scores["accuracy"] <= 1)).all()
+        assert scores["validation_accuracy"].notnull().any("epoch").all()
+        best = scores["validation_loss"].argmin("epoch") + 1
+        np.testing.assert_array_equal(scores["kept_epoch"], best)
+        # complex units: 4 hidden units are 2, whose U(2) has 4 dimensions; F, modrelu's b, C, d
+        assert int(scores["parameters"].sel(model="eunn")[0]) == 4 + 4 + 2 + 40 + 10
+        assert int(scores["parameters"].sel(model="urnn")[0]) == 6 + 4 + 4 + 40 + 10
+        assert float(scores["violation"].max()) < 1e-5
 
 
 def test_scores_are_those_of_the_stored_parameters(finished: Project) -> None:

@@ -15,7 +15,7 @@ MODELS = {
     "test-15dB": ["rnn", "urnn"],
 }
 FIGURES = ["figure2", "figure3", "gap", "statistics"]
-IMAGES = ["figure4", "history"]
+ALL_FIGURES = [*FIGURES, "figure4", "history"]
 THEOREMS = ["theorem1", "theorem2", "theorem3"]
 BLOCKS = [(0, 1), (2, 2)]
 
@@ -53,6 +53,17 @@ def expect(project: Project, *jobs: list[str]) -> None:
 
 
 REPORT = ["Report page"]
+# the experiment on images, beside the synthetic ones that the functions above mean
+IMAGES = "test-digits"
+IMAGE_DATA = [f"{IMAGES}: data of realization 000"]
+IMAGE_TRAININGS = [
+    f"{IMAGES}: {model} with 04 hidden units, realizations 000 to 000"
+    for model in ("urnn", "eunn", "rnn")
+]
+IMAGE_SCORES = [f"{IMAGES}: scores"]
+IMAGE_KERNELS = [
+    f"kernels of rnn, {phi}, cross_entropy, with 4 hidden units" for phi in ("relu", "modrelu")
+]
 
 
 def kernels(sizes: Iterable[int] = (2, 4)) -> list[str]:
@@ -67,7 +78,7 @@ def test_nothing_changed(project: Project) -> None:
 def test_figure_style(project: Project) -> None:
     with (project.folder / CONFIG).open("a") as file:
         file.write("\nstyle: {dots_per_inch: 100}\n")
-    expect(project, FIGURES, THEOREMS, REPORT)
+    expect(project, ALL_FIGURES, THEOREMS, REPORT)
 
 
 def test_sizes_of_one_theorem(project: Project) -> None:
@@ -149,8 +160,18 @@ def test_one_snr(project: Project) -> None:
 
 def test_seed(project: Project) -> None:
     project.edit(CONFIG, "seed: 2019", "seed: 2020")
-    everything = [data(), trainings(), scores(), numbers(), FIGURES, THEOREMS, REPORT]
-    expect(project, *everything)
+    everything = [data(), trainings(), scores(), numbers(), ALL_FIGURES, THEOREMS, REPORT]
+    expect(project, *everything, IMAGE_DATA, IMAGE_TRAININGS, IMAGE_SCORES)
+
+
+def test_patience_of_the_recipe_of_one_experiment(project: Project) -> None:
+    project.edit(CONFIG, "patience: 2", "patience: 1")
+    expect(project, IMAGE_TRAININGS, IMAGE_SCORES, ["figure4", "history"], REPORT)
+
+
+def test_capacity_of_one_model(project: Project) -> None:
+    project.edit(CONFIG, "transition: eunn", "transition: eunn, capacity: 1")
+    expect(project, IMAGE_TRAININGS[1:2], IMAGE_SCORES, ["figure4", "history"], REPORT)
 
 
 @pytest.mark.parametrize(
@@ -159,30 +180,40 @@ def test_seed(project: Project) -> None:
         "storage",
         "rnn",
         "recurrence/vector",
+        "transition/eunn",
         "training",
         "scoring",
+        "statistics",
         "equivalence/cascade",
         "figures/style",
         "figures/r2",
         "figures/theorem2",
         "settings/theory",
+        "findings",
         "config",
     ],
 )
 def test_an_edited_module_reruns_exactly_the_stages_that_reach_it(
     project: Project, module: str
 ) -> None:
+    every_data, every_training = data() + IMAGE_DATA, trainings() + IMAGE_TRAININGS
+    every_score, every_kernel = scores() + IMAGE_SCORES, kernels() + IMAGE_KERNELS
+    trained = [every_training, every_score, ALL_FIGURES, REPORT]
+    theory = [numbers(), THEOREMS]
     reached = {
-        "storage": [data(), kernels(), trainings(), scores(), numbers(), FIGURES, THEOREMS, REPORT],
-        "rnn": [data(), trainings(), scores(), numbers(), FIGURES, THEOREMS, REPORT],
-        "recurrence/vector": [kernels(), trainings(), scores(), FIGURES, REPORT],
-        "training": [trainings(), scores(), FIGURES, REPORT],
-        "scoring": [scores(), FIGURES, REPORT],
-        "equivalence/cascade": [numbers(), THEOREMS, REPORT],
-        "figures/style": [FIGURES, THEOREMS, REPORT],
-        "figures/r2": [FIGURES, REPORT],
+        "storage": [every_data, every_kernel, *trained, *theory],
+        "rnn": [every_data, *trained, *theory],
+        "recurrence/vector": [every_kernel, *trained],
+        "transition/eunn": trained,
+        "training": trained,
+        "scoring": [every_score, ALL_FIGURES, REPORT],
+        "statistics": [ALL_FIGURES, REPORT],
+        "equivalence/cascade": [*theory, REPORT],
+        "figures/style": [ALL_FIGURES, THEOREMS, REPORT],
+        "figures/r2": [ALL_FIGURES, REPORT],
         "figures/theorem2": [THEOREMS, REPORT],
-        "settings/theory": [numbers(), THEOREMS, REPORT],
+        "settings/theory": [*theory, REPORT],
+        "findings": [REPORT],
         "config": [REPORT],
     }
     with (project.folder / f"src/urnn/{module}.py").open("a") as file:
