@@ -6,6 +6,8 @@ stands beside the code that computes it.
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import json
 import os
 import platform
@@ -29,6 +31,7 @@ PACKAGES = (
     "xarray",
     "netCDF4",
 )
+_DIGEST = "content_sha256"
 #: trials in a chunk of a compressed variable
 CHUNK = 128
 
@@ -65,25 +68,28 @@ def provenance(config: Mapping[str, Any], seed: int, **more: Any) -> dict[str, A
 def write(dataset: xr.Dataset, path: Path, compressed: Iterable[str] = ()) -> None:
     """Write a dataset whole or not at all; ``compressed`` names variables to deflate, losslessly.
 
+    The attribute content_sha256 holds a digest of all values, which `read` compares.
+
     Raises:
         DataError: the folder cannot be written, or the disk is full; nothing is left behind.
     """
     # no variable of ours has missing values that NaN does not say
+    dataset = dataset.assign_attrs({_DIGEST: _digest(dataset)})
     encoding: dict[Any, dict[str, Any]] = {name: {"_FillValue": None} for name in dataset.variables}
     for name in compressed:
         trials, *rest = dataset[name].shape
         # without the byte shuffle: few distinct values repeat as whole numbers, half the size
         encoding[name] |= {"zlib": True, "complevel": 4, "shuffle": False}
         encoding[name]["chunksizes"] = (min(trials, CHUNK), *rest)
-    _replace(path, lambda name: dataset.to_netcdf(name, engine="netcdf4", encoding=encoding))
+    replace(path, lambda name: dataset.to_netcdf(name, engine="netcdf4", encoding=encoding))
 
 
 def write_text(text: str, path: Path) -> None:
     """Write a text file, UTF-8, whole or not at all; raises as :func:`write`."""
-    _replace(path, lambda name: name.write_text(text, encoding="utf-8"))
+    replace(path, lambda name: name.write_text(text, encoding="utf-8"))
 
 
-def _replace(path: Path, make: Callable[[Path], Any]) -> None:
+def replace(path: Path, make: Callable[[Path], Any]) -> None:
     """Make a file under a temporary name beside ``path``, flush it to the disk, and rename it."""
     path = Path(path)
     temporary: Path | None = None
@@ -99,6 +105,9 @@ def _replace(path: Path, make: Callable[[Path], Any]) -> None:
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would shut out a group's other members
         temporary.replace(path)
+        # what a process that was killed while it wrote this file has left
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            left.unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:  # netCDF4 raises RuntimeError when the disk is full
         raise DataError(
             f"cannot write {path}: {error}. Free some space or make the folder writable, "
@@ -113,7 +122,8 @@ def read(path: Path, variables: Iterable[str] = ()) -> xr.Dataset:
     """Read a whole file into memory and check that the variables it should have are there.
 
     Raises:
-        DataError: no such file, not NetCDF, truncated, or a variable is missing.
+        DataError: no such file, not NetCDF, truncated, with other values than were written, or a
+            variable is missing.
     """
     path = Path(path)
     again = f"Delete it and run again, and the workflow makes it anew: rm '{path}'"
@@ -126,10 +136,29 @@ def read(path: Path, variables: Iterable[str] = ()) -> xr.Dataset:
         raise DataError(f"{path} cannot be read: permission denied. Check its owner.") from None
     except Exception as error:  # netCDF4 has no error class of its own for a damaged file
         raise DataError(f"{path} is not a readable NetCDF file ({error}). {again}") from error
+    written = dataset.attrs.pop(_DIGEST, None)
+    if written is not None and written != _digest(dataset):
+        raise DataError(f"{path} is damaged: its values are not those that were written. {again}")
     missing = [name for name in variables if name not in dataset]
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}: it is another kind of file. {again}")
     return dataset
+
+
+def _digest(dataset: xr.Dataset) -> str:
+    """SHA-256 of the names, dimensions, types and values of all variables."""
+    whole = hashlib.sha256()
+    for name in sorted(map(str, dataset.variables)):
+        variable = dataset.variables[name]
+        values = variable.values
+        kind = values.dtype.newbyteorder("=")
+        text = kind.kind in "OUST"
+        whole.update(f"{name} {variable.dims} {'text' if text else kind}".encode())
+        if text:
+            whole.update(json.dumps([str(value) for value in values.ravel()]).encode())
+        else:
+            whole.update(np.ascontiguousarray(values, kind).data)
+    return whole.hexdigest()
 
 
 def check_finite(dataset: xr.Dataset, path: Path, variables: Iterable[str]) -> None:

@@ -7,7 +7,6 @@ can be read in grey.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+
+from urnn import storage
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -152,12 +153,11 @@ def data_name(scores: xr.Dataset) -> str:
 def save(figure: Figure, path: str | Path, style: Style = DEFAULT) -> Path:
     """Write a figure whole or not at all; the format is the suffix of the path, .svg or .png.
 
-    It is written under a temporary name in the same folder and then renamed, so that a reader or
-    an interrupted job never leaves half a figure. The same figure gives the same bytes: no date,
-    no version, no random ids.
+    The same figure gives the same bytes: no date, no version, no random ids.
 
     Raises:
         ValueError: the suffix is neither .svg nor .png.
+        DataError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
     metadata: dict[str, dict[str, Any]] = {
@@ -166,12 +166,10 @@ def save(figure: Figure, path: str | Path, style: Style = DEFAULT) -> Path:
     }
     if path.suffix not in metadata:
         raise ValueError(f"path must end in .svg or .png, but it is {str(path)!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+
+    def draw(temporary: Path) -> None:
         with style.applied():
             figure.savefig(temporary, format=path.suffix[1:], metadata=metadata[path.suffix])
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    storage.replace(path, draw)
     return path

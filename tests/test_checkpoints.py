@@ -1,0 +1,162 @@
+"""Checkpoints of a training: signals, resumption, what is never read, what is removed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from urnn import checkpoints, storage
+from urnn.__main__ import main
+
+EPOCHS = 1500
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "system.nc"
+    system = '{"time_steps": 60, "trials": 30, "epsilon": 0.2, "on_tolerance": 0.1}'
+    arguments = ["--system", system, "--snr-db", "20", "--realization", "0"]
+    assert main(["data", *arguments, "--output", str(path)]) == 0
+    return path
+
+
+def command(data: Path, output: Path, *more: str, epochs: int = EPOCHS) -> list[str]:
+    recipe = f'{{"epochs": {epochs}, "batch_size": 7, "restarts": 2}}'
+    fixed = ["--experiment", "a", "--name", "urnn", "--model", '{"transition": "unitary"}']
+    size = ["--hidden-units", "4", "--output", str(output)]
+    return ["train", str(data), *fixed, "--recipe", recipe, *size, *more]
+
+
+def started(arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "urnn", *arguments], stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(folder: Path, pattern: str) -> Path:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        found = list(folder.glob(pattern))
+        if found:
+            return found[0]
+        time.sleep(0.01)
+    raise AssertionError(f"no {pattern} in {folder}")
+
+
+def equal(first: Path, second: Path) -> None:
+    with xr.open_dataset(first) as a, xr.open_dataset(second) as b:
+        assert set(a.variables) == set(b.variables)
+        for name in set(a.variables) - {"wall_seconds"}:
+            np.testing.assert_array_equal(a[name], b[name], err_msg=str(name))
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("whole") / "model.nc"
+    assert main(command(data, output)) == 0
+    assert [path.name for path in output.parent.iterdir()] == ["model.nc"]
+    return output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_training_goes_on_and_ends_with_the_same_bits(
+    data: Path, whole: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    output = tmp_path / "model.nc"
+    with started(command(data, output, "--checkpoint-seconds", "0.3")) as process:
+        wait_for(tmp_path, ".model.*.checkpoint.nc")
+        time.sleep(0.2)
+        os.kill(process.pid, number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode != 0 and not output.exists()
+    if number != signal.SIGKILL:
+        assert f"stopped by {number.name}; a checkpoint is left in" in said
+    assert "Traceback" not in said
+    with started(command(data, output)) as process:
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert said.startswith("resumed from ")
+    position = re.search(r"at epoch (\d+), batch (\d+)$", said.splitlines()[0])
+    assert position is not None and (1, 1) < tuple(map(int, position.groups())) < (EPOCHS, 4)
+    equal(whole, output)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.nc"]
+
+
+def test_a_signal_before_the_first_step_leaves_a_checkpoint_too(data: Path, tmp_path: Path) -> None:
+    checkpoint = checkpoints.FileCheckpoint(tmp_path / "model.nc", "k" * 64)
+    with checkpoint.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert checkpoint.due()
+        with pytest.raises(checkpoints.Interrupted, match="stopped by SIGTERM; a checkpoint is"):
+            checkpoint.save({"position": np.array([0, 0, 0])})
+    assert checkpoint.path.is_file()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_only_what_was_written_for_the_same_training_is_read(tmp_path: Path) -> None:
+    output = tmp_path / "model.nc"
+    x = np.arange(3.0)
+    keys = {
+        checkpoints.digest({"seed": 1}, [x]),
+        checkpoints.digest({"seed": 2}, [x]),
+        checkpoints.digest({"seed": 1}, [x + 1]),
+        checkpoints.digest({"seed": 1}, [x.astype(np.float32)]),
+    }
+    assert len(keys) == 4
+    assert checkpoints.digest({"seed": 1}, [x]) in keys
+    one, other = (checkpoints.FileCheckpoint(output, key) for key in list(keys)[:2])
+    state = {"position": np.array([3, 1, 4]), "theta": x}
+    one.save(state)
+    assert other.load() is None
+    loaded = one.load()
+    assert loaded is not None
+    np.testing.assert_array_equal(loaded["theta"], x)
+    # the name holds the first letters of the key alone, the file the whole
+    impostor = checkpoints.FileCheckpoint(output, one.key[:16] + "0" * 48)
+    assert impostor.path == one.path and impostor.load() is None
+    other.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_edited_code_has_other_checkpoints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = checkpoints.digest({}, [])
+    (tmp_path / "training.py").write_text("x = 1\n")
+    monkeypatch.setattr(checkpoints, "__file__", str(tmp_path / "checkpoints.py"))
+    edited = checkpoints.digest({}, [])
+    (tmp_path / "training.py").write_text("x = 2\n")
+    assert len({before, edited, checkpoints.digest({}, [])}) == 3
+
+
+def test_a_damaged_checkpoint_is_named_and_training_begins_anew(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "model.nc"
+    monkeypatch.setattr(checkpoints, "digest", lambda *_: "a" * 64)
+    path = checkpoints.FileCheckpoint(output, "a" * 64).path
+    path.write_bytes(b"\x89HDF\r\n\x1a\n no more")
+    assert main(command(data, output, epochs=2)) == 0
+    said = capsys.readouterr().err
+    assert f"the checkpoint cannot be used, training begins anew: {path} is not a readable" in said
+    assert not path.exists() and output.is_file()
+
+
+def test_a_checkpoint_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise storage.DataError("cannot write: no space left on device")
+
+    monkeypatch.setattr(storage, "write", full)
+    checkpoint = checkpoints.FileCheckpoint(tmp_path / "model.nc", "k" * 64, seconds=0)
+    assert checkpoint.due()
+    checkpoint.save({"position": np.array([0, 0, 0])})
+    assert "no checkpoint: cannot write: no space left on device" in capsys.readouterr().err

@@ -1,0 +1,152 @@
+"""A full disk, a folder that nobody may write, inputs that vanish or are damaged: named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from project import Project
+
+SYSTEM = '{"time_steps": 60, "trials": 30, "epsilon": 0.2, "on_tolerance": 0.1}'
+
+
+def urnn(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "urnn", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def make(output: Path) -> subprocess.CompletedProcess[str]:
+    return urnn(
+        "data", "--system", SYSTEM, "--snr-db", "20", "--realization", "0", "--output", output
+    )
+
+
+def train(data: Path, output: Path) -> subprocess.CompletedProcess[str]:
+    recipe = '{"epochs": 2, "batch_size": 7}'
+    named = ("--experiment", "a", "--name", "rnn", "--recipe", recipe, "--hidden-units", "2")
+    return urnn("train", data, *named, "--output", output)
+
+
+def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It failed with a message of one line that holds the words."""
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    for word in words:
+        assert word in last, result.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of 200 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system can be mounted by root alone")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_leaves_what_is_there(small_disk: Path, tmp_path: Path) -> None:
+    (small_disk / "finished.nc").write_bytes(b"finished")
+    output = small_disk / "system.nc"
+    refused(make(output), f"cannot write {output}", "Free some space", "finished files are kept")
+    assert sorted(path.name for path in small_disk.iterdir()) == ["finished.nc"]
+    # with room again the same command works
+    (tmp_path / "elsewhere").mkdir()
+    assert make(tmp_path / "elsewhere/system.nc").returncode == 0
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "results"
+    in_the_way.write_text("a file where a folder should be")
+    refused(make(in_the_way / "system.nc"), f"cannot write {in_the_way / 'system.nc'}")
+    # root may write anywhere, so a folder of a system that nobody may write
+    refused(make(Path("/proc/urnn/system.nc")), "cannot write /proc/urnn/system.nc")
+
+
+def test_data_that_are_missing_damaged_or_wrong(tmp_path: Path) -> None:
+    data, output = tmp_path / "system.nc", tmp_path / "model.nc"
+    refused(train(data, output), f"{data} does not exist")
+    assert make(data).returncode == 0
+    whole = data.read_bytes()
+
+    data.write_bytes(whole[: len(whole) // 2])
+    refused(train(data, output), f"{data} is not a readable NetCDF file", f"rm '{data}'")
+    data.write_text("hidden,rnn\n2,0.9\n")
+    refused(train(data, output), f"{data} is not a readable NetCDF file")
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1  # one bit of a number
+    data.write_bytes(damaged)
+    refused(train(data, output), str(data), f"rm '{data}'")
+
+    data.write_bytes(whole)
+    with xr.open_dataset(data) as opened:
+        good = opened.load()
+    # files of other people, without our digest
+    good = good.drop_attrs(deep=False).assign_attrs(realization=0, snr_db=20.0)
+    bad = good.copy(deep=True)
+    bad["x"][3, 5, 1] = np.nan
+    bad.to_netcdf(data)
+    refused(train(data, output), f"{data}: x is not finite at trial=3, time=5, input=1")
+    good.drop_vars("y").to_netcdf(data)
+    refused(train(data, output), f"{data} lacks y or label")
+    good.isel(time=slice(0, 30)).to_netcdf(tmp_path / "short.nc")
+    good.to_netcdf(data)
+    named = ("--experiment", "a", "--name", "rnn", "--hidden-units", "2", "--output", output)
+    both = urnn("train", data, tmp_path / "short.nc", *named)
+    refused(both, f"{tmp_path / 'short.nc'}: x of the training trials has the shape (21, 30, 2)")
+    assert not output.exists()
+    assert train(data, output).returncode == 0
+
+
+def test_an_input_deleted_halfway_is_named_and_the_rest_is_finished(
+    finished: Project, tmp_path: Path
+) -> None:
+    """The scores' rule loses an input while it runs; everything else is made."""
+    project = finished.copy(tmp_path / "project")
+    shutil.rmtree(project.folder / "results/test-15dB/models")
+    project.edit(
+        "workflow/rules/score.smk",
+        '"{PYTHON} -m urnn score',
+        '"rm -f results/test-15dB/models/urnn/hidden-04/*.nc; {PYTHON} -m urnn score',
+    )
+    target = "results/test-15dB/scores.nc"
+    (project.folder / target).unlink()
+    output = project.snakemake(target, check=False)
+    assert "realizations-000-001.nc does not exist. Run the workflow, which makes it" in output
+    assert "Traceback" not in output
+    assert not (project.folder / target).exists()
+    models = project.folder / "results/test-15dB/models"
+    assert len(list(models.rglob("*.nc"))) == 8 - 2
+
+
+def test_a_results_folder_on_a_full_disk_loses_nothing_that_is_finished(
+    small_disk: Path, finished: Project, tmp_path: Path
+) -> None:
+    project = finished.copy(tmp_path / "project")
+    shutil.rmtree(project.folder / "results/test-20dB/models/rnn")
+    (project.folder / "results/test-20dB/models/rnn").symlink_to(small_disk)
+    (small_disk / "full").write_bytes(b"0" * 190_000)
+    output = project.snakemake(check=False)
+    assert "cannot write results/test-20dB/models/rnn/hidden-0" in output
+    assert "No space left on device" in output or "Free some space" in output
+    assert "Traceback" not in output
+    (small_disk / "full").unlink()
+    assert list(small_disk.rglob("*.tmp")) == []
+    kept = project.folder / "results/test-20dB/models/urnn"
+    assert len(list(kept.rglob("*.nc"))) == 4
