@@ -17,7 +17,7 @@ import xarray as xr
 from urnn import checkpoints, storage
 from urnn.__main__ import main
 
-EPOCHS = 1500
+EPOCHS = 6000
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_stopped_training_goes_on_and_ends_with_the_same_bits(
     output = tmp_path / "model.nc"
     with started(command(data, output, "--checkpoint-seconds", "0.3")) as process:
         wait_for(tmp_path, ".model.*.checkpoint.nc")
-        time.sleep(0.2)
+        time.sleep(1)
         os.kill(process.pid, number)
         _, said = process.communicate(timeout=60)
     assert process.returncode != 0 and not output.exists()

@@ -68,7 +68,7 @@ def provenance(config: Mapping[str, Any], seed: int, **more: Any) -> dict[str, A
 def write(dataset: xr.Dataset, path: Path, compressed: Iterable[str] = ()) -> None:
     """Write a dataset whole or not at all; ``compressed`` names variables to deflate, losslessly.
 
-    The attribute content_sha256 holds a digest of all values, which `read` compares.
+    The attribute content_sha256 holds a digest of everything else, which `read` compares.
 
     Raises:
         DataError: the folder cannot be written, or the disk is full; nothing is left behind.
@@ -146,14 +146,20 @@ def read(path: Path, variables: Iterable[str] = ()) -> xr.Dataset:
 
 
 def _digest(dataset: xr.Dataset) -> str:
-    """SHA-256 of the names, dimensions, types and values of all variables."""
-    whole = hashlib.sha256()
+    """SHA-256 of all attributes, and of all variables' names, dimensions, types and values."""
+
+    def noted(attributes: Mapping[Any, Any]) -> str:
+        # a list of one value comes back from a file as the value
+        return repr(sorted((str(k), np.ravel(v).tolist()) for k, v in attributes.items()))
+
+    whole = hashlib.sha256(noted(dataset.attrs).encode())
     for name in sorted(map(str, dataset.variables)):
         variable = dataset.variables[name]
         values = variable.values
         kind = values.dtype.newbyteorder("=")
         text = kind.kind in "OUST"
-        whole.update(f"{name} {variable.dims} {'text' if text else kind}".encode())
+        head = name, variable.dims, "text" if text else str(kind), noted(variable.attrs)
+        whole.update(repr(head).encode())
         if text:
             whole.update(json.dumps([str(value) for value in values.ravel()]).encode())
         else:
