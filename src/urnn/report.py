@@ -146,7 +146,12 @@ def _experiment(
         curve = None if curves is None or str(model) not in curves else curves[str(model)]
         label = str(of_model["model_label"].item()) if "model_label" in of_model else str(model)
         rows = [
-            _row(of_model.sel(hidden_units=size), metric, curve)
+            _row(
+                of_model.sel(hidden_units=size),
+                metric,
+                curve,
+                scores.sel(model=model, hidden_units=size),
+            )
             for size in summary["hidden_units"].values
         ]
         models.append({"label": label, "rows": [row for row in rows if row is not None]})
@@ -174,6 +179,7 @@ def _experiment(
         "facts": facts,
         "models": [model for model in models if model["rows"]],
         "score": "R²" if metric == "r2" else "accuracy",
+        "has_set": "violation" in scores,
         "has_centred": "r2_centred_mean" in summary,
         "has_optimum": f"{metric}_optimal_mean" in summary,
         "published": None if curves is None else _typeset(curves.attrs["comment"]),
@@ -195,8 +201,8 @@ def _findings(
     return found
 
 
-def _row(cell: xr.Dataset, metric: str, curve: Any) -> dict[str, Any] | None:
-    """One (model, hidden units); None where nothing was trained."""
+def _row(cell: xr.Dataset, metric: str, curve: Any, scores: xr.Dataset) -> dict[str, Any] | None:
+    """One (model, hidden units), summarised and as scored; None where nothing was trained."""
     averaged, diverged = int(cell["averaged"]), int(cell["diverged"])
     if averaged + diverged == 0:
         return None
@@ -214,6 +220,8 @@ def _row(cell: xr.Dataset, metric: str, curve: Any) -> dict[str, Any] | None:
         "difference": _number(mean - theirs, sign=True),
         "averaged": averaged,
         "diverged": diverged,
+        "parameters": str(int(scores["parameters"])) if "parameters" in scores else _NONE,
+        "violation": f"{float(scores['violation'].max()):.1g}" if "violation" in scores else _NONE,
     }
 
 

@@ -65,7 +65,7 @@ def test_short_jobs_go_together_and_long_ones_alone(project: Project) -> None:
         output = project.run("--profile", "slurm", "--dry-run", "--forceall")
         return sorted(re.findall(r"Group job (\w+)", output))
 
-    assert groups() == ["score", "start", "train", "train"]
+    assert groups() == ["score", "start", "train", "train", "train"]
     project.edit("config/test.yaml", "epochs: 4", "epochs: 100000000")
     assert groups() == ["score", "start"]
 
@@ -130,8 +130,8 @@ def runs(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         shutil.rmtree(whole.folder / made)
     # half of the trainings; two cluster jobs where one would do, so that two cores are busy
     whole.edit("config/test.yaml", "hidden_units: [2, 4]", "hidden_units: [2]")
-    whole.edit("slurm/config.yaml", "train: 12", "train: 6")
-    whole.edit("slurm/config.yaml", "start: 500", "start: 6")
+    whole.edit("slurm/config.yaml", "train: 12", "train: 8")
+    whole.edit("slurm/config.yaml", "start: 500", "start: 7")
     limit_the_first_attempt(limited)
     wait = "--slurm-init-seconds-before-status-checks"
     with contextlib.ExitStack() as stack:
