@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import xarray as xr
 from project import Project
 
@@ -107,19 +109,60 @@ def test_the_page_stands_alone_and_says_what_was_run(finished: Project) -> None:
         assert words in page
 
 
-def test_blocks_and_cores_do_not_change_a_result(finished: Project, tmp_path: Path) -> None:
-    """The same realizations in another block, on one core, give the same bits."""
+@pytest.mark.parametrize(("block_size", "cores", "threads"), [(1, 2, 1), (3, 1, 2)])
+def test_blocks_cores_and_threads_do_not_change_a_bit(
+    finished: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    block_size: int,
+    cores: int,
+    threads: int,
+) -> None:
+    """All trainings and scores, in other blocks, on other numbers of cores and threads."""
     project = finished.copy(tmp_path / "project")
-    project.edit("config/test.yaml", "block_size: 2", "block_size: 3")
-    target = "results/test-20dB/models/urnn/hidden-04/realizations-000-002.nc"
-    project.snakemake("--cores", "1", target)
-    with xr.open_dataset(project.folder / target) as joint:
-        for first, last in [(0, 1), (2, 2)]:
-            path = (project.folder / target).with_name(f"realizations-{first:03d}-{last:03d}.nc")
-            with xr.open_dataset(path) as block:
-                part = joint.sel(realization=block["realization"])
-                for name in ("W", "F", "b", "C", "d", "loss", "best_restart"):
-                    np.testing.assert_array_equal(part[name], block[name], err_msg=name)
+    project.edit("config/test.yaml", "block_size: 2", f"block_size: {block_size}")
+    for name in MODELS:
+        shutil.rmtree(project.folder / f"results/{name}/models")
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        monkeypatch.setenv(variable, str(threads))
+    project.snakemake("--cores", str(cores), *(f"results/{name}/scores.nc" for name in MODELS))
+    for name, models in MODELS.items():
+        with (
+            xr.open_dataset(finished.folder / f"results/{name}/scores.nc") as before,
+            xr.open_dataset(project.folder / f"results/{name}/scores.nc") as after,
+        ):
+            assert set(before.variables) == set(after.variables)
+            for variable in before.variables:
+                np.testing.assert_array_equal(before[variable], after[variable])
+        for folder in (f"{model}/hidden-04" for model in models):
+            here, there = (
+                realizations(p.folder / f"results/{name}/models/{folder}")
+                for p in (finished, project)
+            )
+            assert here.keys() == there.keys()
+            for number, one in here.items():
+                for variable in set(one.variables) - {"wall_seconds"}:
+                    np.testing.assert_array_equal(
+                        one[variable], there[number][variable], err_msg=f"{folder} {variable}"
+                    )
+
+
+#: models by experiment of the test configuration
+MODELS = {
+    "test-20dB": ["rnn", "contractive_rnn", "urnn", "lstm"],
+    "test-15dB": ["rnn", "urnn"],
+    "test-digits": ["urnn", "eunn", "rnn"],
+}
+
+
+def realizations(folder: Path) -> dict[int, xr.Dataset]:
+    """What was trained for each realization, whatever block it was in."""
+    found = {}
+    for path in folder.glob("*.nc"):
+        with xr.open_dataset(path) as block:
+            for number in block["realization"].values:
+                found[int(number)] = block.load().sel(realization=number)
+    return found
 
 
 def test_a_wrong_file_is_named_in_the_log(finished: Project, tmp_path: Path) -> None:
