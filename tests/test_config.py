@@ -78,6 +78,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("recipes.short.validation_ratio", 1, "less than 1"),
     ("recipes.short.clip_norm", -1, "greater than 0"),
     ("recipes.short.restarts", 0, "at least 1"),
+    ("recipes.short.hidden_units", {"two": {"restarts": 3}}, "whole number"),
+    ("recipes.short.hidden_units", {2: {"restart": 3}}, "did you mean 'restarts'"),
+    ("recipes.short.hidden_units", {2: {"restarts": 0}}, "at least 1"),
     ("recipes.short.models", {"urn": {}}, "did you mean 'urnn'"),
     ("recipes.short.models", {"urnn": {"learning_rat": 1}}, "did you mean 'learning_rate'"),
     ("figures.figure2.experiment", "synthetic", "is not in experiments"),
@@ -140,7 +143,8 @@ def test_shipped_configurations_are_valid(path: Path) -> None:
         blocks = experiment.blocks()
         covered = [r for first, last in blocks for r in range(first, last + 1)]
         assert covered == list(range(experiment.realizations))
-        assert all(config.recipe(name, model).epochs > 0 for model in experiment.models)
+        for model in experiment.models:
+            assert all(config.recipe(name, model, n).epochs > 0 for n in experiment.hidden_units)
 
 
 def test_the_full_protocol_is_the_papers() -> None:
@@ -158,7 +162,7 @@ def test_the_full_protocol_is_the_papers() -> None:
         if experiment.data_of:
             continue
         for model in experiment.models:
-            recipe = config.recipe(name, model)
+            recipe = config.recipe(name, model, 4)
             assert (recipe.optimizer, recipe.learning_rate) == ("adam", 0.01)
             assert (recipe.epochs, recipe.batch_size, recipe.schedule) == (100, 10, "constant")
 
@@ -270,5 +274,20 @@ def test_settings_of_a_stage_from_json_or_a_file(tmp_path: Path) -> None:
 def test_what_differs_for_one_model_stands_under_it() -> None:
     values = changed("recipes.short.models", {"urnn": {"learning_rate": 0.02}})
     config = load(values)
-    assert config.recipe("synthetic-20dB", "urnn").learning_rate == 0.02
-    assert config.recipe("synthetic-20dB", "rnn").learning_rate == 0.01
+    assert config.recipe("synthetic-20dB", "urnn", 4).learning_rate == 0.02
+    assert config.recipe("synthetic-20dB", "rnn", 4).learning_rate == 0.01
+
+
+def test_a_recipe_can_differ_by_model_and_by_size() -> None:
+    recipe = {"epochs": 9, "models": {"urnn": {"epochs": 8}}, "hidden_units": {2: {"restarts": 7}}}
+    original = changed("recipes.short", recipe)
+    for values in (original, json.loads(json.dumps(original))):  # keys of JSON are texts
+        config = load(values)
+        found = {
+            (model, size): config.recipe("synthetic-20dB", model, size)
+            for model in ("rnn", "urnn")
+            for size in (2, 4)
+        }
+        assert {key: (r.epochs, r.restarts) for key, r in found.items()} == {
+            ("rnn", 2): (9, 7), ("rnn", 4): (9, 1), ("urnn", 2): (8, 7), ("urnn", 4): (8, 1),
+        }  # fmt: skip

@@ -6,6 +6,7 @@ Light on purpose: the Snakefile imports it, and every cluster job parses the Sna
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
@@ -41,17 +42,28 @@ class ModelEntry(ModelSettings):
     label: str = Field(min_length=1, max_length=40, description="name in figures and tables")
 
 
+def _whole(key: Any) -> Any:
+    # YAML has whole numbers as keys, JSON only texts
+    return int(key) if isinstance(key, str) and key.isdecimal() else key
+
+
 class RecipeEntry(Recipe):
-    """A recipe, and what differs from it for single models."""
+    """A recipe, and what differs from it for single models and sizes."""
 
     models: dict[Name, dict[str, Any]] = Field(
         default_factory=dict, description="by model: the keys of the recipe that differ for it"
     )
 
-    def resolve(self, model: str) -> Recipe:
-        """The recipe as it holds for one model."""
-        common = self.model_dump(exclude={"models"})
-        return Recipe.model_validate(common | self.models.get(model, {}))
+    hidden_units: dict[Annotated[Count, BeforeValidator(_whole)], dict[str, Any]] = Field(
+        default_factory=dict, description="by size: the keys that differ for it, of every model"
+    )
+
+    def resolve(self, model: str, hidden_units: int) -> Recipe:
+        """The recipe as it holds for one model of one size."""
+        common = self.model_dump(exclude={"models", "hidden_units"})
+        return Recipe.model_validate(
+            common | self.models.get(model, {}) | self.hidden_units.get(hidden_units, {})
+        )
 
 
 class Experiment(Settings):
@@ -256,10 +268,9 @@ class Config(Settings):
             for model, changes in recipe.models.items():
                 path = f"recipes.{name}.models.{model}"
                 known(path, model, self.models, "models")
-                try:
-                    Recipe.model_validate(changes)
-                except ValidationError as error:
-                    problems.extend(explain(error, Recipe, changes, path))
+                problems.extend(_wrong(changes, path))
+            for size, changes in recipe.hidden_units.items():
+                problems.extend(_wrong(changes, f"recipes.{name}.hidden_units.{size}"))
         for name, experiment in self.experiments.items():
             path = f"experiments.{name}"
             known(f"{path}.recipe", experiment.recipe, self.recipes, "recipes")
@@ -273,8 +284,8 @@ class Config(Settings):
                     if problem:
                         problems.append(f"{path}.hidden_units: for {model}, {problem}")
             train = experiment.data.training_trials
-            for model in experiment.models:
-                resolved = self.recipe(name, model)
+            for model, size in product(experiment.models, experiment.hidden_units):
+                resolved = self.recipe(name, model, size)
                 at = f"recipes.{experiment.recipe}"
                 if resolved.validation_ratio and experiment.task != "synthetic":
                     problems.append(
@@ -325,8 +336,8 @@ class Config(Settings):
                         f"{path}.reference: {figure.reference!r} is not a model of "
                         f"{figure.experiment}, which has {', '.join(models)}"
                     )
-        if problems:
-            raise ValueError("\n".join(problems))
+        if problems:  # the same for several sizes of a model is said once
+            raise ValueError("\n".join(dict.fromkeys(problems)))
         return self
 
     def _other_data(self, name: str, source: str) -> list[str]:
@@ -353,9 +364,9 @@ class Config(Settings):
             )
         return problems
 
-    def recipe(self, experiment: str, model: str) -> Recipe:
-        """The recipe of a model in an experiment."""
-        return self.recipes[self.experiments[experiment].recipe].resolve(model)
+    def recipe(self, experiment: str, model: str, hidden_units: int) -> Recipe:
+        """The recipe of a model of one size in an experiment."""
+        return self.recipes[self.experiments[experiment].recipe].resolve(model, hidden_units)
 
     def kernels(self) -> dict[Shape, dict[str, list[int]]]:
         """What trainings and scores compute: sizes of minibatches and numbers of scored trials."""
@@ -363,10 +374,10 @@ class Config(Settings):
         for name, experiment in self.experiments.items():
             data = experiment.data
             for model in experiment.models:
-                recipe = self.recipe(name, model)
-                kept = round(data.training_trials * recipe.validation_ratio)
-                last = (data.training_trials - kept) % recipe.batch_size
                 for size in experiment.hidden_units:
+                    recipe = self.recipe(name, model, size)
+                    kept = round(data.training_trials * recipe.validation_ratio)
+                    last = (data.training_trials - kept) % recipe.batch_size
                     needed = found.setdefault(self.shape(name, model, size), {})
                     for key, numbers in {
                         "batches": {recipe.batch_size, last},
@@ -383,6 +394,15 @@ class Config(Settings):
     def model(self, model: str) -> ModelSettings:
         """The settings that define a model, without its label."""
         return ModelSettings.model_validate(self.models[model].model_dump(exclude={"label"}))
+
+
+def _wrong(changes: dict[str, Any], path: str) -> list[str]:
+    """What is wrong with keys of a recipe that differ."""
+    try:
+        Recipe.model_validate(changes)
+    except ValidationError as error:
+        return explain(error, Recipe, changes, path)
+    return []
 
 
 def load(values: Mapping[str, Any]) -> Config:
