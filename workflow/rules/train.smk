@@ -39,9 +39,7 @@ rule kernels:
 
 def expected_minutes(wildcards):
     """How long a training takes on one core with the compiled kernels: a measured rule of thumb."""
-    recipe = run.recipe(
-        wildcards.experiment, wildcards.model, int(wildcards.hidden)
-    )
+    recipe = run.recipe(wildcards.experiment, wildcards.model, int(wildcards.hidden))
     numbers = run.experiments[wildcards.experiment].data.numbers
     numbers *= (int(wildcards.last) - int(wildcards.first) + 1) * recipe.restarts
     gates = 4 if run.model(wildcards.model).recurrence == "lstm" else 1
@@ -89,9 +87,7 @@ rule train:
     params:
         model=lambda wildcards: as_json(run.model(wildcards.model)),
         recipe=lambda wildcards: as_json(
-            run.recipe(
-                wildcards.experiment, wildcards.model, int(wildcards.hidden)
-            )
+            run.recipe(wildcards.experiment, wildcards.model, int(wildcards.hidden))
         ),
         hidden_units=lambda wildcards: int(wildcards.hidden),
         seed=run.seed,
