@@ -123,6 +123,7 @@ def test_blocks_cores_and_threads_do_not_change_a_bit(
     project.edit("config/test.yaml", "block_size: 2", f"block_size: {block_size}")
     for name in MODELS:
         shutil.rmtree(project.folder / f"results/{name}/models")
+        (project.folder / f"results/{name}/scores.nc").unlink()
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         monkeypatch.setenv(variable, str(threads))
     project.snakemake("--cores", str(cores), *(f"results/{name}/scores.nc" for name in MODELS))
