@@ -318,6 +318,8 @@ class Config(Settings):
                 if source not in self.experiments:
                     continue
                 loss = self.experiments[source].data.loss
+                if isinstance(figure, HistoryFigure) and figure.shows == "violation":
+                    continue
                 wanted = (
                     "cross_entropy"
                     if isinstance(figure, AccuracyFigure | HistoryFigure)

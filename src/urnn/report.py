@@ -209,6 +209,7 @@ def _row(cell: xr.Dataset, metric: str, curve: Any, scores: xr.Dataset) -> dict[
     size = cell["hidden_units"].item()
     mean = float(cell[f"{metric}_mean"])
     lower, upper = (float(bound) for bound in cell[f"{metric}_interval"].values)
+    violation = float(scores["violation"].max()) if "violation" in scores else math.nan
     theirs = math.nan if curve is None or size not in curve.index else float(curve[size])
     return {
         "hidden_units": size,
@@ -221,7 +222,7 @@ def _row(cell: xr.Dataset, metric: str, curve: Any, scores: xr.Dataset) -> dict[
         "averaged": averaged,
         "diverged": diverged,
         "parameters": str(int(scores["parameters"])) if "parameters" in scores else _NONE,
-        "violation": f"{float(scores['violation'].max()):.1g}" if "violation" in scores else _NONE,
+        "violation": f"{violation:.1g}" if math.isfinite(violation) else _NONE,
     }
 
 

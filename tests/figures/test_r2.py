@@ -32,7 +32,7 @@ def test_what_is_drawn():
     assert left.get_ylabel() == "Test R²"
     assert left.get_xlabel() == "Hidden units"
     assert right.get_xlabel() == "Adjusted hidden units (URNN: half)"
-    assert figure.get_suptitle() == "Synthetic data: SNR 20 dB, 4 realizations, 100 epochs"
+    assert figure.get_suptitle() == "Synthetic data: SNR 20 dB, 4 realizations, at most 100 epochs"
     assert words(figure) == [
         "RNN",
         "This run, 95 % interval",

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
     kind = settings.model_dump()["kind"]
     needs = {
         "accuracy": ("accuracy", "diverged"),
-        "history": ("validation_accuracy", "kept_epoch"),
+        "history": (settings.model_dump().get("shows", ""), "epoch", "kept_epoch"),
     }.get(kind, ("r2", "diverged", "r2_optimal", "state_factor"))
     opened = []
     for path in options.scores:
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
     elif kind == "history":
         from urnn.figures import history
 
-        figure = history.plot(opened[0], look)
+        figure = history.plot(opened[0], settings.model_dump()["shows"], look)
     else:
         from urnn.figures import r2
 

@@ -63,13 +63,9 @@ def run(options: argparse.Namespace) -> None:
     shape = (len(names), len(sizes), len(test.realizations))
     epochs = max(model.sizes["epoch"] for model in trained)
     scores = {name: np.full(shape, np.nan) for name in (_ACCURACY if labels else _R2)}
-    histories = {
-        name: np.full((*shape, epochs), np.nan)
-        for name in ("validation_loss", "validation_accuracy")
-    }
+    histories = {name: np.full((*shape, epochs), np.nan) for name in _HISTORIES}
     diverged = np.zeros(shape, np.int8)
     kept_epoch = np.zeros(shape, np.int32)
-    violation = np.zeros(shape)
     parameters = np.zeros(shape[:2], np.int64)
     found = np.zeros(shape, bool)
     cpu = backend("cpu")
@@ -98,7 +94,6 @@ def run(options: argparse.Namespace) -> None:
             for key, values in histories.items():
                 values[m, h, s, : model.sizes["epoch"]] = replicas[key].values[r]
             kept_epoch[m, h, s] = replicas["kept_epoch"].values[r]
-            violation[m, h, s] = np.nanmax([0, *replicas["violation"].values[r]])
             if replicas["diverged"].values[r] or not finite[r]:
                 diverged[m, h, s] = 1  # left out of the averages by rule, and counted
                 continue
@@ -136,7 +131,7 @@ def run(options: argparse.Namespace) -> None:
                 name: (
                     (*everywhere, "epoch"),
                     values,
-                    {"long_name": f"{name.replace('_', ' ')} after each epoch", "units": "1"},
+                    {"long_name": f"{_HISTORIES[name]} after each epoch", "units": "1"},
                 )
                 for name, values in histories.items()
                 if np.isfinite(values).any()
@@ -145,11 +140,6 @@ def run(options: argparse.Namespace) -> None:
                 everywhere,
                 kept_epoch,
                 {"long_name": "epoch whose parameters are scored, 0 for none"},
-            ),
-            "violation": (
-                everywhere,
-                violation,
-                {"long_name": "largest distance of W from its set over training", "units": "1"},
             ),
             "parameters": (
                 ("model", "hidden_units"),
@@ -183,6 +173,11 @@ def run(options: argparse.Namespace) -> None:
 _R2 = {
     "r2": "test R^2 = 1 - MSE / mean(y^2)",
     "r2_centred": "test R^2 about the mean of each output",
+}
+_HISTORIES = {
+    "validation_loss": "validation loss",
+    "validation_accuracy": "validation accuracy",
+    "violation": "distance of W from its set",
 }
 _ACCURACY = {"accuracy": "share of the test trials recognised"}
 _OPTIMA = {

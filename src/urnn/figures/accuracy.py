@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from urnn import scoring
-from urnn.figures.style import DEFAULT, GREY, Style, data_name
+from urnn.figures.style import DEFAULT, GREY, Style, data_name, divergence_note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +76,12 @@ def plot(
             )
         panel.set_xlabel("Hidden units")
         panel.set_ylabel("Test accuracy")
+        panel.set_title(
+            divergence_note(summary, labels),
+            loc="left",
+            fontsize=0.75 * style.scale * style.font_size,
+            color=GREY,
+        )
         panel.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
         count = scores.sizes["realization"]
         figure.suptitle(

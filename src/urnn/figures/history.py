@@ -1,4 +1,4 @@
-"""Validation accuracy over the epochs, one panel for each model."""
+"""A quantity over the epochs of training, one panel for each model."""
 
 from __future__ import annotations
 
@@ -16,17 +16,27 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def plot(scores: xr.Dataset, style: Style = DEFAULT) -> Figure:
-    """Validation accuracy after each epoch: thin each realization, a dot at the epoch kept.
+#: what can be shown: the label of the axis, and its scale
+SHOWN = {
+    "validation_accuracy": ("Validation accuracy", "linear"),
+    "violation": ("Distance of W from its set", "log"),
+}
+
+
+def plot(scores: xr.Dataset, shows: str = "validation_accuracy", style: Style = DEFAULT) -> Figure:
+    """A quantity after each epoch: a line for each realization, a dot at the epoch kept.
 
     The darker the line, the more hidden units. A line ends where early termination, an overflow or
-    the number of epochs ended the training.
+    the number of epochs ended the training. On the log scale of the violation,
+    ||W^T W - I||_2 for a unitary set, zero is not drawn.
 
     Args:
-        scores: validation_accuracy (model, hidden_units, realization, epoch) and kept_epoch without
+        scores: the quantity (model, hidden_units, realization, epoch) and kept_epoch without
             the last dim, with the coordinate model_label (model) and the attribute task.
+        shows: the name of the quantity, of `SHOWN`.
         style: colours and sizes.
     """
+    ylabel, scale = SHOWN[shows]
     sizes = np.sort(scores["hidden_units"].values)
     models = [str(name) for name in scores["model"].values]
     colours = dict(
@@ -42,7 +52,9 @@ def plot(scores: xr.Dataset, style: Style = DEFAULT) -> Figure:
                 cell = scores.sel(model=model, hidden_units=size)
                 for s in range(cell.sizes["realization"]):
                     one = cell.isel(realization=s)
-                    values = one["validation_accuracy"].values
+                    values = one[shows].values.astype(float)
+                    if scale == "log":
+                        values = np.where(values > 0, values, np.nan)
                     panel.plot(one["epoch"], values, color=colours[size], linewidth=style.scale)
                     kept = int(one["kept_epoch"])
                     if kept and np.isfinite(values[kept - 1]):
@@ -50,12 +62,13 @@ def plot(scores: xr.Dataset, style: Style = DEFAULT) -> Figure:
             label = str(scores["model_label"].sel(model=model).item()).replace("$", r"\$")
             panel.set_title(label, loc="left")
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.set_yscale(scale)
         for panel in panels[len(models) :]:
             panel.set_visible(False)
         for panel in panels[max(len(models) - columns, 0) : len(models)]:
             panel.set_xlabel("Epoch")
         for panel in panels[::columns]:
-            panel.set_ylabel("Validation accuracy")
+            panel.set_ylabel(ylabel)
         figure.suptitle(f"{data_name(scores)}: how training went")
         handles = [Line2D([], [], color=colours[size], label=f"{size}") for size in sizes]
         figure.legend(

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from urnn import scoring
-from urnn.figures.style import DEFAULT, GREY, Style
+from urnn.figures.style import DEFAULT, GREY, Style, divergence_note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ def plot(
             models, labels, looks, optimum, intervals, bool(curves), style
         )
         figure.legend(handles=handles, loc="outside lower center", ncols=columns)
-        note = _divergence_note(summary, labels)
+        note = divergence_note(summary, labels)
         if note:
             panels[0].annotate(
                 note,
@@ -239,18 +239,9 @@ def _title(scores: xr.Dataset) -> str:
     parts.append(f"{count} realization{'s' if count != 1 else ''}")
     if "epochs" in scores.attrs:
         epochs = int(scores.attrs["epochs"])
-        parts.append(f"{epochs} epoch{'s' if epochs != 1 else ''}")
+        # models may have recipes of their own, with fewer
+        parts.append(f"at most {epochs} epoch{'s' if epochs != 1 else ''}")
     return "Synthetic data: " + ", ".join(parts)
-
-
-def _divergence_note(summary: xr.Dataset, labels: dict[str, str]) -> str:
-    left_out = []
-    for model, label in labels.items():
-        of_model = summary.sel(model=model)
-        diverged = int(of_model["diverged"].sum())
-        if diverged:
-            left_out.append(f"{label} {diverged} of {diverged + int(of_model['averaged'].sum())}")
-    return f"Diverged, left out: {', '.join(left_out)} trainings" if left_out else ""
 
 
 def _legend_handles(

@@ -38,14 +38,10 @@ MODELS: dict[str, tuple[str, str]] = {
     "contractive_rnn": (PURPLE, "D"),
 }
 #: What any further model gets, in the order in which it appears.
-OTHERS: tuple[tuple[str, str], ...] = (
-    (ORANGE, "v"),
-    (SKY_BLUE, "P"),
-    (BLACK, "X"),
-    (BLUE, "<"),
-    (VERMILLION, ">"),
-    (GREEN, "p"),
-    (PURPLE, "*"),
+OTHERS: tuple[tuple[str, str], ...] = tuple(
+    # 7 colours and 10 markers: 70 pairs before one comes again
+    (colour, "vPX<>p*hdH"[i % 10])
+    for i, colour in enumerate(10 * (ORANGE, SKY_BLUE, BLACK, BLUE, VERMILLION, GREEN, PURPLE))
 )
 #: seaborn's scales.
 CONTEXTS = {"paper": 0.8, "notebook": 1.0, "talk": 1.5, "poster": 2.0}
@@ -148,6 +144,17 @@ def data_name(scores: xr.Dataset) -> str:
         "permuted_mnist": "Permuted MNIST",
         "permuted_digits": "Permuted 8×8 digits",
     }.get(task, task)
+
+
+def divergence_note(summary: xr.Dataset, labels: dict[str, str]) -> str:
+    """How many trainings of which models a mean leaves out; empty where none."""
+    left_out = []
+    for model, label in labels.items():
+        of_model = summary.sel(model=model)
+        diverged = int(of_model["diverged"].sum())
+        if diverged:
+            left_out.append(f"{label} {diverged} of {diverged + int(of_model['averaged'].sum())}")
+    return f"Diverged, left out: {', '.join(left_out)} trainings" if left_out else ""
 
 
 def save(figure: Figure, path: str | Path, style: Style = DEFAULT) -> Path:

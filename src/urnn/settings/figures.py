@@ -72,9 +72,12 @@ class AccuracySettings(Settings):
 
 
 class HistorySettings(Settings):
-    """Validation accuracy over the epochs."""
+    """How training went, epoch by epoch."""
 
     kind: Literal["history"] = Field(description="what the figure shows")
+    shows: Literal["validation_accuracy", "violation"] = Field(
+        "validation_accuracy", description="the quantity; violation: the distance of W from its set"
+    )
 
 
 #: by kind, the settings that a figure of it has besides its experiments
