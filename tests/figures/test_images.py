@@ -62,7 +62,7 @@ def test_accuracy_counts_what_diverged():
     scores["diverged"][1, 2, :] = 1
     scores["accuracy"][1, 2, :] = np.nan
     (panel,) = accuracy.plot(scores).axes
-    assert panel.get_title("left") == "Diverged, left out: RNN 2 of 6 trainings"
+    assert panel.get_title("left") == "Diverged trainings, left out: RNN (2 of 6)"
 
 
 def test_history_draws_every_training_and_the_epoch_kept():

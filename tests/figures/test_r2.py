@@ -111,7 +111,7 @@ def test_what_diverged_is_said():
     scores["diverged"][1, 0] = 1
     figure = r2.plot(scores, published.load("figure2"))
     notes = [text.get_text() for text in figure.axes[0].texts]
-    assert notes == ["Diverged, left out: RNN 2 of 28, URNN 4 of 28 trainings"]
+    assert notes == ["Diverged trainings, left out: RNN (2 of 28), URNN (4 of 28)"]
     assert len(lines(figure.axes[0], "ours")["urnn"].get_xdata()) == len(SIZES) - 1
     assert figure.axes[1].get_xticks()[0] == 2
 

@@ -153,8 +153,9 @@ def divergence_note(summary: xr.Dataset, labels: dict[str, str]) -> str:
         of_model = summary.sel(model=model)
         diverged = int(of_model["diverged"].sum())
         if diverged:
-            left_out.append(f"{label} {diverged} of {diverged + int(of_model['averaged'].sum())}")
-    return f"Diverged, left out: {', '.join(left_out)} trainings" if left_out else ""
+            total = diverged + int(of_model["averaged"].sum())
+            left_out.append(f"{label} ({diverged} of {total})")
+    return f"Diverged trainings, left out: {', '.join(left_out)}" if left_out else ""
 
 
 def save(figure: Figure, path: str | Path, style: Style = DEFAULT) -> Path:
