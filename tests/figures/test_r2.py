@@ -121,7 +121,7 @@ def test_everything_diverged():
     scores["r2"][:] = np.nan
     scores["diverged"][:] = 1
     figure = r2.plot(scores)
-    assert "RNN 14 of 14" in figure.axes[0].texts[0].get_text()
+    assert "RNN (14 of 14)" in figure.axes[0].texts[0].get_text()
 
 
 def test_nothing_is_outside_the_picture():
