@@ -275,3 +275,14 @@ def test_the_package_stays_light() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "has no attribute 'nothing'" in result.stderr
+
+
+def test_modrelu_from_a_zero_state_is_odd() -> None:
+    """h(-x) = -h(x): no such network learns the even part of a map."""
+    tensors = arguments("modrelu", 8, 2, 3, 5, 30)
+    tensors["b"] *= 0.3
+    tensors["h_init"] *= 0
+    (states_,) = run("modrelu", tensors)
+    (of_minus_x,) = run("modrelu", tensors | {"x": -tensors["x"]})
+    torch.testing.assert_close(of_minus_x, -states_)
+    assert states_.abs().max() > 0.1

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from urnn import scoring
-from urnn.figures.style import DEFAULT, GREY, Style, data_name, divergence_note
+from urnn.figures.style import DEFAULT, GREY, Style, data_name, divergence_note, step_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ def plot(
     with style.applied():
         figure = Figure(figsize=(0.75 * style.width, style.height), layout="constrained")
         panel = figure.subplots()
-        step = 0.012 * float(np.ptp(sizes) or 1)
+        step = step_aside(sizes, len(models))
         for i, model in enumerate(models):
             colour, marker = looks[model]
             if published is not None and model in published:

@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 #: what can be shown: the label of the axis, and its scale
 SHOWN = {
     "validation_accuracy": ("Validation accuracy", "linear"),
-    "violation": ("Distance of W from its set", "log"),
+    "violation": ("Distance of W from set", "log"),
 }
 
 
 def plot(scores: xr.Dataset, shows: str = "validation_accuracy", style: Style = DEFAULT) -> Figure:
-    """A quantity after each epoch: a line for each realization, a dot at the epoch kept.
+    """A quantity after each epoch; the darker the line, the more hidden units.
 
-    The darker the line, the more hidden units. A line ends where early termination, an overflow or
-    the number of epochs ended the training. On the log scale of the violation,
-    ||W^T W - I||_2 for a unitary set, zero is not drawn.
+    The validation accuracy has a line for each realization, with a dot at the epoch kept; it ends
+    where early termination, an overflow or the number of epochs ended the training. Of the
+    violation, ||W^T W - I||_2 for a unitary set, the largest over the realizations is drawn, on a
+    log scale where zero has no place.
 
     Args:
         scores: the quantity (model, hidden_units, realization, epoch) and kept_epoch without
@@ -50,11 +51,18 @@ def plot(scores: xr.Dataset, shows: str = "validation_accuracy", style: Style = 
         for panel, model in zip(panels, models, strict=False):
             for size in sizes:
                 cell = scores.sel(model=model, hidden_units=size)
+                if shows == "violation":
+                    largest = cell[shows].max("realization")
+                    panel.plot(
+                        cell["epoch"],
+                        largest.where(largest > 0),
+                        color=colours[size],
+                        linewidth=style.scale,
+                    )
+                    continue
                 for s in range(cell.sizes["realization"]):
                     one = cell.isel(realization=s)
-                    values = one[shows].values.astype(float)
-                    if scale == "log":
-                        values = np.where(values > 0, values, np.nan)
+                    values = one[shows].values
                     panel.plot(one["epoch"], values, color=colours[size], linewidth=style.scale)
                     kept = int(one["kept_epoch"])
                     if kept and np.isfinite(values[kept - 1]):
@@ -67,6 +75,7 @@ def plot(scores: xr.Dataset, shows: str = "validation_accuracy", style: Style = 
             panel.set_visible(False)
         for panel in panels[max(len(models) - columns, 0) : len(models)]:
             panel.set_xlabel("Epoch")
+            panel.tick_params(labelbottom=True)  # also above an empty place
         for panel in panels[::columns]:
             panel.set_ylabel(ylabel)
         figure.suptitle(f"{data_name(scores)}: how training went")

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from urnn import scoring
-from urnn.figures.style import DEFAULT, GREY, Style, divergence_note
+from urnn.figures.style import DEFAULT, GREY, Style, divergence_note, step_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,8 +179,8 @@ def _draw_ours(
 def _spread(summary: xr.Dataset, factors: dict[str, float]) -> float:
     """The step aside of each model from the next, so that error bars do not hide one another."""
     sizes = summary["hidden_units"].values.astype(float)
-    x = np.unique(np.concatenate([sizes / factor for factor in factors.values()]))
-    return 0.06 * float(np.diff(x).min()) if len(x) > 1 else 0.0
+    x = np.concatenate([sizes / factor for factor in factors.values()])
+    return step_aside(x, len(factors))
 
 
 def _set_x_ticks(panel: Axes, sizes: list[float], aside: float) -> None:
@@ -223,12 +223,14 @@ def _y_range(
 
 
 def _adjustment(labels: dict[str, str], factors: dict[str, float]) -> str:
-    adjusted = [
-        f"{labels[m]}: {'half' if factor == 2 else f'1/{factor:g}'}"
+    share = {
+        m: "half" if factor == 2 else f"1/{factor:g}"
         for m, factor in factors.items()
         if factor != 1
-    ]
-    return f" ({', '.join(adjusted)})" if adjusted else ""
+    }
+    if len(share) > 2 and len(set(share.values())) == 1:  # too many to name
+        return f" (unitary models: {next(iter(share.values()))})"
+    return f" ({', '.join(f'{labels[m]}: {text}' for m, text in share.items())})" if share else ""
 
 
 def _title(scores: xr.Dataset) -> str:
@@ -265,6 +267,8 @@ def _legend_handles(
         lower.append(Line2D([], [], color=GREY, linewidth=width, alpha=alpha, label="Published"))
     if optimum is not None:
         lower.append(Line2D([], [], label=f"Optimum {optimum:.4f}", **_OPTIMUM))
+    if len(upper) > 5:  # more than fit into a row
+        return [*upper, *lower], 4
     # matplotlib fills a legend column by column
     pairs = itertools.zip_longest(upper, lower)
     handles = [handle for pair in pairs for handle in pair if handle is not None]
