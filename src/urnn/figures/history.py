@@ -46,7 +46,7 @@ def plot(scores: xr.Dataset, shows: str = "validation_accuracy", style: Style = 
     columns = min(len(models), 4)
     rows = -(-len(models) // columns)
     with style.applied():
-        figure = Figure(figsize=(style.width, 0.8 * style.height * rows), layout="constrained")
+        figure = Figure(figsize=(style.width, (0.25 + 0.55 * rows) * style.height), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for panel, model in zip(panels, models, strict=False):
             for size in sizes:
