@@ -46,7 +46,8 @@ def plot(scores: xr.Dataset, shows: str = "validation_accuracy", style: Style = 
     columns = min(len(models), 4)
     rows = -(-len(models) // columns)
     with style.applied():
-        figure = Figure(figsize=(style.width, (0.25 + 0.55 * rows) * style.height), layout="constrained")
+        height = (0.25 + 0.55 * rows) * style.height
+        figure = Figure(figsize=(style.width, height), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for panel, model in zip(panels, models, strict=False):
             for size in sizes:
