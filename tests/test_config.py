@@ -88,6 +88,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("figures.figure2.kind", "bars", "'r2', 'gap'"),
     ("figures.figure4.experiment", "synthetic-20dB", "an R^2, which a figure of kind accuracy"),
     ("figures.figure2.experiment", "digits", "has an accuracy, which a figure of kind r2"),
+    ("figures.history.experiment", "synthetic-20dB", "an R^2, which a figure of kind history"),
+    ("figures.history.shows", "loss", "'validation_accuracy' or 'violation'"),
     ("recipes.short.patience", 0, "at least 1"),
     ("recipes.short.patience", 3, "has no validation trials; set validation_ratio"),
     ("recipes.images.validation_ratio", 0.1, "has validation images of its own; leave it out"),
@@ -116,6 +118,11 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         table = table[part]
     table[last] = value
     return values
+
+
+def test_the_distance_from_the_set_is_shown_for_every_task() -> None:
+    wanted = {"kind": "history", "experiment": "synthetic-20dB", "shows": "violation"}
+    load(changed("figures.history", wanted))
 
 
 @pytest.mark.parametrize(
