@@ -109,13 +109,31 @@ def replace(path: Path, make: Callable[[Path], Any]) -> None:
         for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
             left.unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:  # netCDF4 raises RuntimeError when the disk is full
-        raise DataError(
-            f"cannot write {path}: {error}. Free some space or make the folder writable, "
-            "then run again; finished files are kept."
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a file that takes long to compute, before it is computed.
+
+    Raises:
+        DataError: no file can be made in that folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"cannot write {path}: {error}. Free some space or make the folder writable, "
+        "then run again; finished files are kept."
+    )
 
 
 def read(path: Path, variables: Iterable[str] = ()) -> xr.Dataset:

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,16 @@ from project import Project
 SYSTEM = '{"time_steps": 60, "trials": 30, "epsilon": 0.2, "on_tolerance": 0.1}'
 
 
-def urnn(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+#: root without the right to pass over permissions
+DROPPED = "-dac_override,-dac_read_search"
+BOUND = ["setpriv", f"--bounding-set={DROPPED}", f"--inh-caps={DROPPED}"]
+
+
+def urnn(*arguments: str | Path, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "urnn", *map(str, arguments)],
+        [*prefix, sys.executable, "-m", "urnn", *map(str, arguments)],
         capture_output=True,
         text=True,
-        env={**os.environ, **environment},
     )
 
 
@@ -32,10 +36,12 @@ def make(output: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def train(data: Path, output: Path) -> subprocess.CompletedProcess[str]:
+def train(
+    data: Path, output: Path, prefix: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
     recipe = '{"epochs": 2, "batch_size": 7}'
     named = ("--experiment", "a", "--name", "rnn", "--recipe", recipe, "--hidden-units", "2")
-    return urnn("train", data, *named, "--output", output)
+    return urnn("train", data, *named, "--output", output, prefix=prefix)
 
 
 def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -77,6 +83,35 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     refused(make(in_the_way / "system.nc"), f"cannot write {in_the_way / 'system.nc'}")
     # root may write anywhere, so a folder of a system that nobody may write
     refused(make(Path("/proc/urnn/system.nc")), "cannot write /proc/urnn/system.nc")
+
+
+@pytest.fixture
+def as_a_user() -> list[str]:
+    """What a command begins with to run as one whom permissions hold back."""
+    if os.geteuid():
+        return []
+    if not shutil.which("setpriv") or subprocess.run([*BOUND, "true"]).returncode:
+        pytest.skip("root passes over permissions, and setpriv, which takes that away, is missing")
+    return BOUND
+
+
+def test_permissions_are_named_before_any_training(as_a_user: list[str], tmp_path: Path) -> None:
+    data, closed = tmp_path / "system.nc", tmp_path / "results"
+    assert make(data).returncode == 0
+    closed.mkdir()
+    closed.chmod(0o555)
+    result = train(data, closed / "model.nc", as_a_user)
+    refused(result, f"cannot write {closed / 'model.nc'}", "Permission denied", "writable")
+    assert "epoch" not in result.stderr
+    refused(train(data, closed / "deeper/model.nc", as_a_user), "cannot write", "Permission denied")
+
+    closed.chmod(0o755)
+    data.chmod(0)
+    unreadable = train(data, closed / "model.nc", as_a_user)
+    refused(unreadable, f"{data} cannot be read: permission denied")
+    assert list(closed.iterdir()) == []
+    data.chmod(0o644)
+    assert train(data, closed / "model.nc", as_a_user).returncode == 0
 
 
 def test_data_that_are_missing_damaged_or_wrong(tmp_path: Path) -> None:

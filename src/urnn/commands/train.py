@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> None:
     from urnn.recurrence import backend, unpack
     from urnn.seeds import generator
 
+    storage.check_writable(options.output)
     block = _read(options.data, recipe)
     spec = models.specification(
         model,
