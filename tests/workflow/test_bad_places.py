@@ -36,9 +36,7 @@ def make(output: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def train(
-    data: Path, output: Path, prefix: Sequence[str] = ()
-) -> subprocess.CompletedProcess[str]:
+def train(data: Path, output: Path, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     recipe = '{"epochs": 2, "batch_size": 7}'
     named = ("--experiment", "a", "--name", "rnn", "--recipe", recipe, "--hidden-units", "2")
     return urnn("train", data, *named, "--output", output, prefix=prefix)
