@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from urnn.models import initial_parameters
-from urnn.recurrence import Spec
+from urnn.models import initialise
+from urnn.recurrence import Spec, parameter_shapes
+from urnn.recurrence.cells import POINT as CELLS
 from urnn.settings.training import Recipe
-from urnn.transition import Transition, make
+from urnn.transition import POINT as TRANSITIONS
+from urnn.transition.base import Transition
 
 #: so small that no weight moves far, whatever the data, and no training diverges
 LEARNING_RATE = 1e-6
@@ -27,7 +29,7 @@ class Case:
     """A model with its minibatch: one optimizer step of it is what is timed."""
 
     task: str
-    #: rnn, urnn (an rnn whose W is projected onto the orthogonal matrices) or lstm
+    #: a cell, or urnn: an rnn whose W is projected onto the orthogonal matrices
     model: str
     hidden: int
     time: int
@@ -45,24 +47,24 @@ class Case:
     @property
     def spec(self) -> Spec:
         """What the recurrence computes."""
-        cell = "lstm" if self.model == "lstm" else "rnn"
-        return Spec(cell, self.hidden, self.inputs, self.outputs, loss=self.loss)
+        cell = CELLS.make("rnn" if self.model == "urnn" else self.model)
+        return Spec(cell, self.hidden, self.inputs, self.outputs, self.loss)
 
     @property
     def transition(self) -> Transition:
         """The set that W is kept in."""
-        return make("unitary" if self.model == "urnn" else "free")
+        return TRANSITIONS.make("unitary" if self.model == "urnn" else "free")
 
     @property
     def flop(self) -> int:
         """Floating point operations of one step of one model: 2 for each fused multiply-add.
 
         Forward W h, F x and C h; backward W^T dz and C^T e; and the gradients of W, F and C, for
-        G n rows of W (G = 4 gates of an LSTM, else 1), m inputs, p outputs, T time steps and B
-        trials: T B (6 G n^2 + 4 G n m) + S B 6 p n, where S = T time steps are read out, or one.
-        Biases, activations, the loss, the optimizer and the projection are not counted.
+        G n rows of W (G = 4 gates of an LSTM, 3 of a GRU, else 1), m inputs, p outputs, T time
+        steps and B trials: T B (6 G n^2 + 4 G n m) + S B 6 p n, where S = T time steps are read
+        out, or one. Biases, activations, loss, optimizer and projection are not counted.
         """
-        rows = self.hidden * (4 if self.model == "lstm" else 1)
+        rows = self.hidden * self.spec.cell.gates
         recurrence = self.time * self.batch * rows * (6 * self.hidden + 4 * self.inputs)
         read = 1 if self.loss == "cross_entropy" else self.time
         return recurrence + read * self.batch * 6 * self.outputs * self.hidden
@@ -86,11 +88,11 @@ def permuted_mnist(model: str, hidden: int) -> Case:
 def compared(quick: bool) -> list[Case]:
     """The cases of the comparison with other tools."""
     if quick:
-        few = [synthetic("urnn", 4), permuted_mnist("lstm", 16)]
+        few = [synthetic("urnn", 4), synthetic("gru", 4), permuted_mnist("lstm", 16)]
         return [dataclasses.replace(case, time=40, replicas=3, steps=4) for case in few]
     return [
-        *(synthetic(model, n) for model in ("rnn", "urnn", "lstm") for n in (2, 4, 8, 14)),
-        *(permuted_mnist(model, n) for model in ("rnn", "lstm") for n in (16, 64, 96)),
+        *(synthetic(model, n) for model in ("rnn", "urnn", "lstm", "gru") for n in (2, 4, 8, 14)),
+        *(permuted_mnist(model, n) for model in ("rnn", "lstm", "gru") for n in (16, 64, 96)),
     ]
 
 
@@ -145,10 +147,12 @@ def _generator(replica: int, purpose: str) -> np.random.Generator:
 
 def initial(case: Case, replicas: int) -> list[dict[str, NDArray[np.float32]]]:
     """Initial parameters of every replica, by their names in the equations."""
-    return [
-        initial_parameters(case.spec, recipe(case), make("initial"))
-        for make in generators(replicas)
-    ]
+    found = []
+    for make in generators(replicas):
+        values = initialise(case.spec, recipe(case), make("initial"), case.transition)
+        W = values.pop("p").reshape(parameter_shapes(case.spec)["W"])
+        found.append({"W": W, **values})
+    return found
 
 
 def data(case: Case, replicas: int) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.int64]]:

@@ -17,6 +17,7 @@ from benchmarks.summary import Measurement, by_case, quartiles, ratio
 from benchmarks.tools import PEERS
 from urnn.figures import style
 from urnn.figures.style import BLACK, BLUE, GREEN, GREY, PURPLE, VERMILLION
+from urnn.settings.style import Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,8 +31,10 @@ _LOOKS: dict[str, tuple[str, str, Any]] = {
     "urnn": (VERMILLION, "o", "-"),
 }
 _LABELS = {"urnn": "urnn, many models at once", "urnn, one model": "urnn, one model"}
-_MODELS = {"rnn": "RNN", "urnn": "URNN", "lstm": "LSTM"}
+_MODELS = {"rnn": "RNN", "urnn": "URNN", "lstm": "LSTM", "gru": "GRU"}
 _COLUMNS = 3
+#: of a row of panels, inches
+_HEIGHT = 2.45
 _PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
@@ -39,12 +42,23 @@ def draw(results: Path, path: Path) -> None:
     """The figure of stored results into a file, .png or .svg."""
     stored = json.loads(results.read_text(encoding="utf-8"))
     measurements = [Measurement.read(each) for each in stored["measurements"]]
-    look = style.Style(height=4.9)
+    rows = -(-(len(_panels(measurements)) + 1) // _COLUMNS)
+    look = Style(height=_HEIGHT * rows)
     style.save(plot(measurements, stored["machine"]["architecture"], look), path, look)
 
 
+def _panels(
+    measurements: Sequence[Measurement],
+) -> dict[tuple[str, str], list[dict[str, Measurement]]]:
+    """The comparisons of each task and model, by size and tool."""
+    panels: dict[tuple[str, str], list[dict[str, Measurement]]] = {}
+    for case, tools in by_case(measurements, "comparison").items():
+        panels.setdefault((case.task, case.model), []).append(tools)
+    return panels
+
+
 def plot(
-    measurements: Sequence[Measurement], architecture: str, look: style.Style = style.DEFAULT
+    measurements: Sequence[Measurement], architecture: str, look: Style = style.DEFAULT
 ) -> Figure:
     """Time of a training step of one model against its hidden units; a panel for each model.
 
@@ -59,14 +73,11 @@ def plot(
     Raises:
         ValueError: there is no comparison.
     """
-    cases = by_case(measurements, "comparison")
-    panels: dict[tuple[str, str], list[dict[str, Measurement]]] = {}
-    for case, tools in cases.items():
-        panels.setdefault((case.task, case.model), []).append(tools)
+    panels = _panels(measurements)
     if not panels:
         raise ValueError("there is no comparison among the measurements")
     rows = -(-(len(panels) + 1) // _COLUMNS)
-    with look.applied():
+    with style.applied(look):
         figure = Figure(figsize=(look.width, look.height), layout="constrained")
         axes = figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False).ravel()
         for panel, ((task, model), sizes) in zip(axes, panels.items(), strict=False):

@@ -10,44 +10,49 @@ from __future__ import annotations
 import json
 import statistics
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from urnn import models, training
 from urnn.recurrence import backend
 from urnn.seeds import generator
-from urnn.settings.model import ModelSettings
+from urnn.settings.base import validated
+from urnn.settings.model import AnyModel, Model
 from urnn.settings.training import Recipe
 
-MODELS = {
-    "free": ModelSettings(),
-    "contractive": ModelSettings(transition="contractive"),
-    "unitary": ModelSettings(transition="unitary"),
-    "arjovsky": ModelSettings(transition="arjovsky", activation="modrelu"),
-    "eunn": ModelSettings(transition="eunn", activation="modrelu"),
-    "eunn, capacity 2": ModelSettings(transition="eunn", capacity=2, activation="modrelu"),
-    "eunn, FFT": ModelSettings(transition="eunn", fft=True, activation="modrelu"),
-    "full_capacity": ModelSettings(transition="full_capacity", activation="modrelu"),
-    "eunn, ReLU": ModelSettings(transition="eunn"),
-    "full_capacity, ReLU": ModelSettings(transition="full_capacity"),
-    "eunn, real": ModelSettings(transition="eunn", field="real"),
-    "full_capacity, real": ModelSettings(transition="full_capacity", field="real"),
-    "matrix_exp": ModelSettings(transition="matrix_exp"),
-    "cayley": ModelSettings(transition="cayley"),
-    "householder": ModelSettings(transition="householder"),
+OPTIONS: dict[str, dict[str, Any]] = {
+    "free": {},
+    "contractive": {"transition": "contractive"},
+    "unitary": {"transition": "unitary"},
+    "arjovsky": {"transition": "arjovsky", "activation": "modrelu"},
+    "eunn": {"transition": "eunn", "activation": "modrelu"},
+    "eunn, capacity 2": {"transition": "eunn", "capacity": 2, "activation": "modrelu"},
+    "eunn, FFT": {"transition": "eunn", "fft": True, "activation": "modrelu"},
+    "full_capacity": {"transition": "full_capacity", "activation": "modrelu"},
+    "eunn, ReLU": {"transition": "eunn"},
+    "full_capacity, ReLU": {"transition": "full_capacity"},
+    "eunn, real": {"transition": "eunn", "field": "real"},
+    "full_capacity, real": {"transition": "full_capacity", "field": "real"},
+    "matrix_exp": {"transition": "matrix_exp"},
+    "cayley": {"transition": "cayley"},
+    "householder": {"transition": "householder"},
+}
+MODELS: dict[str, Model] = {
+    name: validated(AnyModel, options, name) for name, options in OPTIONS.items()
 }
 SIZES = (16, 64)
 REPLICAS, BATCH, STEPS, ROUNDS = 4, 16, 40, 5
 
 
-def milliseconds(settings: ModelSettings, hidden_units: int) -> float:
+def milliseconds(settings: Model, hidden_units: int) -> float:
     """Of one training step of one model."""
     random = np.random.default_rng(0)
     x = random.random((1, BATCH * STEPS, 64, 1), np.float32)
     labels = random.integers(0, 10, (1, BATCH * STEPS))
     trained = training.train(
         models.specification(settings, hidden_units, 1, 10, "cross_entropy"),
-        models.transition(settings),
+        settings.transition_plug,
         Recipe(epochs=1, batch_size=BATCH, optimizer="rmsprop", learning_rate=1e-6),
         x,
         labels,

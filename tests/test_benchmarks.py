@@ -74,6 +74,8 @@ def test_the_flops_of_a_step_are_two_for_each_multiply_and_add() -> None:
     assert rnn.flop == 5 * 7 * 2 * (3 * 3 * 3 + 2 * 3 * 2 + 3 * 4 * 3)
     lstm = Case("", "lstm", 3, 5, 7, 2, 4, "cross_entropy", "adam", 1, 1)
     assert lstm.flop == 2 * 7 * (5 * 4 * (3 * 3 * 3 + 2 * 3 * 2) + 3 * 4 * 3)
+    gru = Case("", "gru", 3, 5, 7, 2, 4, "cross_entropy", "adam", 1, 1)
+    assert gru.flop == 2 * 7 * (5 * 3 * (3 * 3 * 3 + 2 * 3 * 2) + 3 * 4 * 3)
 
 
 def test_the_data_and_initial_values_of_one_replica_are_those_of_the_first_of_many() -> None:

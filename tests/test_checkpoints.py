@@ -8,25 +8,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from urnn import checkpoints, storage
+from urnn import checkpoints, closure, storage
 from urnn.__main__ import main
+from urnn.errors import DataError, Interrupted
 
 EPOCHS = 6000
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "system.nc"
-    system = '{"time_steps": 60, "trials": 30, "epsilon": 0.2, "on_tolerance": 0.1}'
-    arguments = ["--system", system, "--snr-db", "20", "--realization", "0"]
-    assert main(["data", *arguments, "--output", str(path)]) == 0
-    return path
+def data(tmp_path_factory: pytest.TempPathFactory, make_data: Callable[..., Path]) -> Path:
+    return make_data(tmp_path_factory.mktemp("data") / "system.nc")
 
 
 def command(data: Path, output: Path, *more: str, epochs: int = EPOCHS) -> list[str]:
@@ -42,14 +40,16 @@ def started(arguments: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(folder: Path, pattern: str) -> Path:
-    end = time.monotonic() + 60
+def wait_for_two_checkpoints(folder: Path) -> None:
+    """The first may be there before the first step; the second one says that time has passed."""
+    written: set[int] = set()
+    end = time.monotonic() + 120
     while time.monotonic() < end:
-        found = list(folder.glob(pattern))
-        if found:
-            return found[0]
+        written |= {path.stat().st_mtime_ns for path in folder.glob(".model.*.checkpoint.nc")}
+        if len(written) > 1:
+            return
         time.sleep(0.01)
-    raise AssertionError(f"no {pattern} in {folder}")
+    raise AssertionError(f"no two checkpoints in {folder}")
 
 
 def equal(first: Path, second: Path) -> None:
@@ -73,8 +73,8 @@ def test_a_stopped_training_goes_on_and_ends_with_the_same_bits(
 ) -> None:
     output = tmp_path / "model.nc"
     with started(command(data, output, "--checkpoint-seconds", "0.3")) as process:
-        wait_for(tmp_path, ".model.*.checkpoint.nc")
-        time.sleep(1)
+        wait_for_two_checkpoints(tmp_path)
+        time.sleep(0.5)
         os.kill(process.pid, number)
         _, said = process.communicate(timeout=60)
     assert process.returncode != 0 and not output.exists()
@@ -96,7 +96,7 @@ def test_a_signal_before_the_first_step_leaves_a_checkpoint_too(data: Path, tmp_
     with checkpoint.listening():
         os.kill(os.getpid(), signal.SIGTERM)
         assert checkpoint.due()
-        with pytest.raises(checkpoints.Interrupted, match="stopped by SIGTERM; a checkpoint is"):
+        with pytest.raises(Interrupted, match="stopped by SIGTERM; a checkpoint is"):
             checkpoint.save({"position": np.array([0, 0, 0])})
     assert checkpoint.path.is_file()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -127,13 +127,31 @@ def test_only_what_was_written_for_the_same_training_is_read(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_edited_code_has_other_checkpoints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    before = checkpoints.digest({}, [])
-    (tmp_path / "training.py").write_text("x = 1\n")
-    monkeypatch.setattr(checkpoints, "__file__", str(tmp_path / "checkpoints.py"))
-    edited = checkpoints.digest({}, [])
-    (tmp_path / "training.py").write_text("x = 2\n")
-    assert len({before, edited, checkpoints.digest({}, [])}) == 3
+def test_edited_code_has_other_checkpoints(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key has the code of the training and of the model's plugs, and other settings another."""
+    keys: list[str] = []
+    asked: list[tuple[str, ...]] = []
+
+    def stop(output: Path, key: str, seconds: float) -> None:
+        keys.append(key)
+        raise Interrupted("before the first step")
+
+    def edited(*modules: str) -> str:
+        asked.append(modules)
+        return f"code {len(asked) // 2}"
+
+    monkeypatch.setattr(checkpoints, "FileCheckpoint", stop)
+    monkeypatch.setattr(closure, "digest", edited)
+    for _ in range(3):
+        assert main(command(data, tmp_path / "model.nc")) == 1
+    assert keys[0] != keys[1] == keys[2]
+    plugs = "urnn.recurrence.cells.rnn", "urnn.transition.unitary"
+    assert asked == [("urnn.commands.train", *plugs)] * 3
+    assert main(command(data, tmp_path / "model.nc", "--seed", "3")) == 1
+    assert main(command(data, tmp_path / "model.nc", epochs=EPOCHS - 1)) == 1
+    assert len(set(keys)) == 4
 
 
 def test_a_damaged_checkpoint_is_named_and_training_begins_anew(
@@ -153,7 +171,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise storage.DataError("cannot write: no space left on device")
+        raise DataError("cannot write: no space left on device")
 
     monkeypatch.setattr(storage, "write", full)
     checkpoint = checkpoints.FileCheckpoint(tmp_path / "model.nc", "k" * 64, seconds=0)

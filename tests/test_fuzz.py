@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 
 from urnn.__main__ import main
 from urnn.config import Config, load
-from urnn.settings.base import ConfigError
+from urnn.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "config").glob("*.yaml"))]
@@ -85,12 +86,10 @@ def test_a_hundred_mutated_configurations(part: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("fuzz") / "system.nc"
-    system = '{"time_steps": 40, "trials": 20, "epsilon": 0.2, "on_tolerance": 0.2}'
-    arguments = ["--system", system, "--snr-db", "20", "--realization", "0"]
-    assert main(["data", *arguments, "--output", str(path)]) == 0
-    return path
+def data(tmp_path_factory: pytest.TempPathFactory, make_data: Callable[..., Path]) -> Path:
+    system = {"time_steps": 40, "trials": 20, "epsilon": 0.2, "on_tolerance": 0.2}
+    task = {"task": "synthetic", "system": system, "snr_db": 20}
+    return make_data(tmp_path_factory.mktemp("fuzz") / "system.nc", task)
 
 
 def train(data: Path, output: Path) -> int:

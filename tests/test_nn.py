@@ -15,6 +15,7 @@ KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "tanh": (urnn.nn.RNN, torch.nn.RNN, {}),
     "relu": (urnn.nn.RNN, torch.nn.RNN, {"nonlinearity": "relu"}),
     "lstm": (urnn.nn.LSTM, torch.nn.LSTM, {}),
+    "gru": (urnn.nn.GRU, torch.nn.GRU, {}),
 }
 
 
@@ -77,7 +78,15 @@ def test_results_and_gradients_are_torchs(kind: str, batch_first: bool, bias: bo
 
 
 @pytest.mark.parametrize(
-    ("kind", "hidden", "batch"), [("relu", 33, 11), ("tanh", 1, 17), ("lstm", 17, 21)]
+    ("kind", "hidden", "batch"),
+    [
+        ("relu", 33, 11),
+        ("tanh", 1, 17),
+        ("lstm", 17, 21),
+        ("gru", 33, 11),
+        ("gru", 1, 17),
+        ("gru", 17, 21),
+    ],
 )
 def test_larger_and_smallest_sizes(kind: str, hidden: int, batch: int) -> None:
     ours, theirs = modules(kind, 5, hidden)
@@ -143,7 +152,7 @@ def test_float64_takes_the_loop(kind: str) -> None:
 
 
 def test_unsupported_constructor_arguments_are_named() -> None:
-    for layer in (urnn.nn.RNN, urnn.nn.LSTM):
+    for layer in (urnn.nn.RNN, urnn.nn.LSTM, urnn.nn.GRU):
         with pytest.raises(ValueError, match=r"num_layers must be 1 in urnn\.nn, but it is 2"):
             layer(2, 3, 2)
         with pytest.raises(ValueError, match="dropout must be 0"):
@@ -158,6 +167,7 @@ def test_unsupported_constructor_arguments_are_named() -> None:
 
 def test_wrong_inputs_are_named() -> None:
     rnn, lstm = urnn.nn.RNN(2, 3), urnn.nn.LSTM(2, 3, batch_first=True)
+    gru = urnn.nn.GRU(2, 3)
     x = torch.zeros(5, 4, 2)
     wrong: list[tuple[Any, tuple[Any, ...], str]] = [
         (rnn, (x[..., :1],), r"input must have the shape \(time, batch, 2\) or \(time, 2\)"),
@@ -167,6 +177,7 @@ def test_wrong_inputs_are_named() -> None:
         (rnn, (torch.nn.utils.rnn.pack_sequence([x[0]]),), "must be a tensor, .*PackedSequence"),
         (rnn, (x, torch.zeros(1, 5, 3)), r"hx must have the shape \(1, 4, 3\), .* \(1, 5, 3\)"),
         (rnn, (x, torch.zeros(1, 4, 3).double()), "hx must be torch.float32"),
+        (gru, (x, torch.zeros(1, 5, 3)), r"hx must have the shape \(1, 4, 3\), .* \(1, 5, 3\)"),
         (lstm, (x, torch.zeros(1, 5, 3)), r"hx must be \(h_0, c_0\), but it is Tensor"),
         (lstm, (x, (torch.zeros(1, 5, 3), torch.zeros(1, 4, 3))), "c_0 must have the shape"),
         (lstm, (x, (torch.zeros(1, 5, 3), None)), r"c_0 must .* NoneType"),

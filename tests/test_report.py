@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
@@ -13,7 +14,9 @@ import pytest
 import xarray as xr
 import yaml
 
-from urnn import published, report
+from urnn import published, report, storage
+from urnn.__main__ import main
+from urnn.figures import POINT
 
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><path id="a"/></svg>'
 HOSTILE = (
@@ -114,7 +117,7 @@ def render(figure, benchmarks, **changes) -> str:
         "figures": [figure],
         "configuration": {"seed": 2019, "experiments": {"synthetic-20dB": {"snr_db": 20}}},
         "benchmarks": benchmarks,
-        "published": {"synthetic-20dB": "figure2"},
+        "shown_by": {"synthetic-20dB": [POINT.make("r2", published="figure2")]},
         "date": datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
     }
     return report.render(**{**arguments, **changes})
@@ -177,9 +180,66 @@ def test_the_table_of_scores(figure, benchmarks):
 
 
 def test_no_published_figure_no_published_columns(figure, benchmarks):
-    rows = cells(render(figure, benchmarks, published={}))
-    assert "Published" not in rows[0] and "Difference" not in rows[0]
-    assert len(rows[1]) == 8
+    for shown_by in ({}, {"synthetic-20dB": [POINT.make("r2")]}, {"another": []}):
+        rows = cells(render(figure, benchmarks, shown_by=shown_by))
+        assert "Published" not in rows[0] and "Difference" not in rows[0]
+        assert len(rows[1]) == 8
+
+
+def test_the_first_figure_of_the_score_gives_the_published_columns(figure, benchmarks):
+    figures = [
+        POINT.make("statistics"),
+        POINT.make("accuracy", published="figure4"),  # of another score
+        POINT.make("gap", published="figure3"),
+        POINT.make("r2", published="figure2"),
+    ]
+    rows = cells(render(figure, benchmarks, shown_by={"synthetic-20dB": figures}))
+    assert rows[1][6] == "0.9247"  # figure3: RNN with 2 units
+
+
+def test_without_an_optimum_there_is_no_column_of_it(figure, benchmarks):
+    scores = make_scores().drop_vars(["r2_optimal", "r2_centred_optimal"])
+    settings = {"synthetic-20dB": [POINT.make("statistics", margin=0.01)]}
+    page = render(figure, benchmarks, scores={"synthetic-20dB": scores}, shown_by=settings)
+    read(page)
+    assert "Optimum" not in cells(page)[0]
+    assert "Optimal" not in page
+    assert "the score of a perfect model on these data is not known" in page
+
+
+def test_findings_stand_below_the_scores(figure, benchmarks):
+    settings = [POINT.make("statistics", margin=0.01), POINT.make("r2", published="figure2")]
+    page = render(figure, benchmarks, shown_by={"synthetic-20dB": settings})
+    read(page)
+    text = " ".join("".join(ET.fromstring(page).itertext()).split())
+    assert "RNN with n hidden units against URNN with n: " in text
+    assert "2 of 3 means differ from the published value by more than 0.01, 2 upwards" in text
+    captions = [caption.text for caption in ET.fromstring(page).iter("caption")]
+    assert captions[0] == "Test R², mean over realizations."
+    assert captions[1].startswith("Difference of test R², paired by realization.")
+
+
+def test_accuracies_and_constraint_errors(figure, benchmarks):
+    scores = make_scores().rename(r2="accuracy").drop_vars(["r2_centred", "r2_optimal"])
+    scores = scores.drop_vars("r2_centred_optimal").assign(
+        constraint_error=(
+            ("model", "hidden_units", "realization", "epoch"),
+            np.full((2, 2, 3, 4), 3e-7),
+        ),
+        parameters=(("model", "hidden_units"), [[10, 20], [9, 18]]),
+    )
+    rows = cells(render(figure, benchmarks, scores={"digits": scores}))
+    assert rows[0] == [
+        "Model",
+        "Hiddenunits",
+        "Mean accuracy",
+        "95 % interval",
+        "Parameters",
+        "Constrainterror",
+        "Averaged",
+        "Diverged",
+    ]
+    assert rows[1][4:6] == ["10", "3e-07"]
 
 
 def test_facts_versions_and_date(figure, benchmarks):
@@ -223,7 +283,7 @@ def test_nothing_hostile_gets_through(figure, benchmarks, tmp_path, text):
         {text: benchmarks["train"], **benchmarks},
         scores={text: make_scores(label=text).assign_attrs(versions=text, seed=text)},
         configuration={"seed": text, text: {text: [text]}},
-        published={text: "figure2"},
+        shown_by={text: [POINT.make("r2", published="figure2"), POINT.make("statistics")]},
         title=text,
     )
     seen = read(page)
@@ -261,3 +321,66 @@ def test_files_that_cannot_be_shown(figure, benchmarks, tmp_path):
         render({**figure, "path": tmp_path / "missing.svg"}, benchmarks)
     with pytest.raises(FileNotFoundError):
         render(figure, {"train": [tmp_path / "missing.tsv"]})
+
+
+CONFIG = {
+    "seed": 3,
+    "experiments": {
+        "ours": {
+            "task": "synthetic",
+            "snr_db": 20,
+            "realizations": 3,
+            "models": ["rnn", "urnn"],
+            "hidden_units": [2, 5],
+            "recipe": "short",
+        }
+    },
+    "models": {
+        "rnn": {"label": "Plain"},
+        "urnn": {"label": "Unitary", "transition": "unitary"},
+    },
+    "recipes": {"short": {"epochs": 3, "batch_size": 10}},
+    "figures": {
+        "figure2-tuned": {"experiment": "ours", "published": "figure2"},
+        "statistics": {"kind": "statistics", "experiment": "ours"},
+    },
+}
+
+
+def test_the_command_gathers_everything(tmp_path):
+    storage.write(make_scores().drop_vars("model_label"), tmp_path / "results/ours/scores.nc")
+    names = [*CONFIG["figures"], "theorem1", "theorem2", "theorem3"]
+    for name in names:
+        path = tmp_path / f"figures/{name}.svg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(SVG)
+    for path in ("train/ours/rnn/a.tsv", "figure/statistics.tsv", "figure/other.tsv"):
+        path = tmp_path / "results/benchmarks" / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("s\th:m:s\tmax_rss\n2.5\t0:00:02\t100\n")
+    output = tmp_path / "index.html"
+    config = json.dumps({**CONFIG, "theory": {}})
+    places = ["--results", str(tmp_path / "results"), "--figures", str(tmp_path / "figures")]
+    assert main(["report", "--config", config, *places, "--output", str(output)]) == 0
+    page = output.read_text(encoding="utf-8")
+    read(page)
+    root = ET.fromstring(page)
+    titles = [figure.find(".//strong").text for figure in root.iter("figure")]
+    assert titles[:2] == ["Figure 2 tuned: ours", "Statistics: ours"]
+    assert [title.split(":")[0] for title in titles[2:]] == ["Theorem 1", "Theorem 2", "Theorem 3"]
+    rows = cells(page)
+    assert rows[1][:2] == ["Plain", "2"] and "Published" in rows[0]
+    times = {row[0]: row[1:3] for row in rows if row[0] in ("train", "figure", "all")}
+    assert times == {"train": ["1", "2.5"], "figure": ["1", "2.5"], "all": ["2", "5.0"]}
+    assert "Plain with n hidden units against Unitary with n: " in page
+    output.unlink()
+    without = ["report", "--config", json.dumps(CONFIG), *places, "--output", str(output)]
+    assert main(without) == 0
+    assert "Theorem" not in output.read_text(encoding="utf-8")
+
+
+def test_a_configuration_that_is_none(tmp_path, capsys):
+    output = str(tmp_path / "index.html")
+    for config, words in [("[]", "expected a mapping"), ("{", "--config: "), ("{}", "experiments")]:
+        assert main(["report", "--config", config, "--output", output]) == 1
+        assert words in capsys.readouterr().err

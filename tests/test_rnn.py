@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from urnn import RNN
+from urnn.recurrence import activations
 from urnn.rnn import ACTIVATIONS
 
 SCALAR = {
@@ -49,6 +51,22 @@ def test_complex_activations() -> None:
     rnn = RNN(np.array([[1j]]), [[1]], [-1], [[1]], activation="modrelu")
     assert rnn.W.dtype == np.complex128
     np.testing.assert_allclose(rnn(np.array([[2.0], [0.0]]))[:, 0], [1, 0])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_activations_are_those_of_the_recurrence(name: str) -> None:
+    assert set(ACTIVATIONS) == set(activations.ACTIVATIONS)
+    phi = activations.ACTIVATIONS[name]
+    random = np.random.default_rng(0)
+    if phi.pairs:
+        z, b = random.standard_normal((5, 3, 2)), random.standard_normal(3)
+        ours = ACTIVATIONS[name](z[..., 0] + 1j * z[..., 1], b)
+        ours = np.stack([ours.real, ours.imag], -1).reshape(5, 6)
+        theirs = phi.torch(torch.tensor(z.reshape(5, 6)), torch.tensor(b))
+    else:  # b was added before
+        z, b = random.standard_normal((5, 6)), random.standard_normal(6)
+        ours, theirs = ACTIVATIONS[name](z, b), phi.torch(torch.tensor(z + b), torch.tensor(b))
+    np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-12, atol=1e-15)
 
 
 def test_sigmoid_of_large_numbers_does_not_overflow() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from urnn import published, scoring
+from urnn import scoring
 
 shapes = st.tuples(st.integers(1, 4), st.integers(2, 6), st.integers(1, 3))
 seeds = st.integers(0, 2**32 - 1)
@@ -83,23 +83,6 @@ def test_the_optimum_is_that_of_the_published_lines(snr_db):
     spread = (1 - expected) * np.sqrt(2 / y.size)
     assert scoring.r2_optimal(y, y_clean) == pytest.approx(expected, abs=6 * spread)
     assert scoring.r2_centred_optimal(y, y_clean) < scoring.r2_optimal(y, y_clean)
-
-
-@pytest.mark.parametrize(("figure", "snr_db"), [("figure2", 20), ("figure3", 15)])
-def test_the_published_optimum(figure, snr_db):
-    optimal = published.load(figure).attrs["optimal"]
-    assert optimal == pytest.approx(1 / (1 + 10 ** (-snr_db / 10)), abs=1e-4)
-
-
-def test_published_curves():
-    curves = published.load("figure2")
-    assert list(curves.columns) == ["rnn", "urnn", "lstm"]
-    assert curves.loc[4, "urnn"] == 0.9539
-    assert np.isnan(curves.loc[5, "urnn"])
-    assert "SNR 20 dB" in curves.attrs["comment"]
-    assert published.load("figure4").attrs["optimal"] is None
-    with pytest.raises(ValueError, match="figure9"):
-        published.load("figure9")
 
 
 GOOD = np.ones((2, 3, 1))
@@ -253,6 +236,23 @@ def test_a_missing_score_is_never_silent():
         scoring.summarise(scores)
 
 
+def test_without_an_optimum_there_is_no_mean_of_it():
+    scores = make_scores()
+    summary = scoring.summarise(scores.drop_vars("r2_optimal"))
+    assert "r2_optimal_mean" not in summary
+    xr.testing.assert_identical(summary, scoring.summarise(scores).drop_vars("r2_optimal_mean"))
+
+
+def test_what_is_reported_and_which_score_is_shown():
+    scores = make_scores()
+    scores["r2"][0, 1, 2] = -1e9  # diverged
+    reported = scoring.reported(scores, "r2")
+    np.testing.assert_array_equal(reported.isnull(), scores["diverged"] == 1)
+    assert scoring.metric(scores) == "r2"
+    assert scoring.metric(scores.rename(r2="accuracy")) == "r2_centred"
+    assert scoring.metric(scores.rename(r2="accuracy").drop_vars("r2_centred")) == "accuracy"
+
+
 def test_a_size_that_was_not_trained_stays_empty():
     scores = make_scores()
     for name in ("r2", "r2_centred"):
@@ -264,15 +264,15 @@ def test_a_size_that_was_not_trained_stays_empty():
 
 def test_further_dims_are_kept():
     scores = make_scores()
-    both = xr.concat([scores, scores], xr.IndexVariable("recipe", ["a", "b"]), data_vars="minimal")
+    both = xr.concat([scores, scores], xr.IndexVariable("rate", ["a", "b"]), data_vars="minimal")
     both = both.assign(
-        {name: scores[name].expand_dims(recipe=["a", "b"]) for name in ("r2", "diverged")}
+        {name: scores[name].expand_dims(rate=["a", "b"]) for name in ("r2", "diverged")}
     )
     summary = scoring.summarise(both)
     alone = scoring.summarise(scores)["r2_mean"]
-    for recipe in ("a", "b"):
-        of_recipe = summary["r2_mean"].sel(recipe=recipe, drop=True)
-        xr.testing.assert_equal(of_recipe.transpose(*alone.dims), alone)
+    for rate in ("a", "b"):
+        of_rate = summary["r2_mean"].sel(rate=rate, drop=True)
+        xr.testing.assert_equal(of_rate.transpose(*alone.dims), alone)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,9 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urnn import findings, published, statistics
-from urnn.settings.figures import StatisticsSettings
+from urnn import statistics
+from urnn.errors import DataError
 
-SETTINGS = StatisticsSettings(kind="statistics")
 SIZES = [2, 4, 8]
 
 
@@ -147,41 +146,22 @@ def test_wilsons_interval() -> None:
     assert np.isnan(statistics.share(0, 0).share)
 
 
-def test_words_and_tables_say_the_numbers() -> None:
-    scores = make_scores(noisy(0.9, 0.985, 0.9895), noisy(0.8, 0.9, 0.985, seed=1))
-    found = findings.compare(scores, SETTINGS)
-    same, double, states, failed = found["sentences"]
-    assert same.startswith("RNN of n against URNN of as many units: equal within ±0.005 at n = 8 (")
-    assert "not shown equal at n = 2, 4. With 4 against 4: +0.08" in same
-    assert "20 pairs" in same
-    assert double.startswith("RNN of n against URNN of 2 times as many units: equal within ±0.005")
-    assert "With 4 against 8: " in double
-    assert "To come within 0.005 of the optimum the URNN needs" in states
-    assert failed == (
-        "Trainings that diverged, and that stalled: RNN 0 and 0 of 60; URNN 0 and 0 of 60."
-    )
-    assert [len(row) for table in found["tables"] for row in table["rows"]] == [
-        len(table["head"]) for table in found["tables"] for _ in table["rows"]
-    ]
-    by_margin = {row[0]: row for row in found["tables"][1]["rows"]}
-    assert by_margin["0.02"][1:4] == ["4", "8", "2.00"]
-    assert by_margin["0.001"][1:4] == ["8", "∞", "–"]
+def test_what_needs_the_optimum_says_so() -> None:
+    scores = make_scores(noisy(0.9, 0.98), noisy(0.8, 0.9)).drop_vars("r2_optimal")
+    for ask in (
+        lambda: statistics.gaps(scores),
+        lambda: statistics.gap_to_optimum(scores, "rnn", 2),
+        lambda: statistics.smallest_sizes(scores, 0.01),
+    ):
+        with pytest.raises(DataError, match="the score of a perfect model is not known"):
+            ask()
+    assert len(statistics.comparisons(scores, "rnn", 0.005)) == 3
+    assert statistics.failures(scores, 0.02)["rnn"][1].count == 0
 
 
-def test_large_deviations_are_listed_with_their_evidence() -> None:
-    rnn = noisy(0.9155, 0.9768, 0.988)
-    rnn[2, :3] = 0.5  # three stalled trainings pull the mean down
-    urnn = noisy(0.855, 0.97, 0.982)
-    found = findings.deviations(make_scores(rnn, urnn), published.load("figure2"), 0.02)
-    assert found["sentences"] == [
-        "2 of 6 points are more than 0.01 from the published value, 1 above it and 1 below. Of "
-        "those below, 1 come within 0.01 of it or above by the median or without the stalled "
-        "trainings: there single trainings failed, not the model."
-    ]
-    (table,) = found["tables"]
-    assert [row[:2] for row in table["rows"]] == [["RNN", "8"], ["URNN", "4"]]
-    row = table["rows"][0]
-    assert row[2] == "0.9880" and float(row[3]) < 0.93 and row[7:] == ["3 of 20", "0 of 20"]
-    assert float(row[5]) == pytest.approx(0.988, abs=1e-3) == float(row[6])
-    near = make_scores(noisy(0.9155), noisy(0.855))
-    assert findings.deviations(near, published.load("figure2"), 0.02)["tables"] == []
+def test_geometric_mean_and_interval() -> None:
+    assert statistics.geometric_mean([1.0, 4.0]) == pytest.approx(2)
+    assert np.isnan(statistics.geometric_mean([]))
+    lower, upper = statistics.geometric_interval([1.0, 4.0, 2.0])
+    assert 1 <= lower < 2 < upper <= 4
+    assert np.isnan(statistics.geometric_interval([2.0])).all()

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from urnn import storage
+from urnn.errors import DataError
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", full)
-    with pytest.raises(storage.DataError, match=r"cannot write .*b\.nc.*No space left"):
+    with pytest.raises(DataError, match=r"cannot write .*b\.nc.*No space left"):
         storage.write(dataset, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -49,26 +50,26 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 
 def test_a_folder_that_cannot_be_made_is_named(dataset: xr.Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(storage.DataError, match=r"cannot write .*file/b\.nc"):
+    with pytest.raises(DataError, match=r"cannot write .*file/b\.nc"):
         storage.write(dataset, tmp_path / "file" / "b.nc")
 
 
 def test_damaged_missing_and_foreign_files_are_named(dataset: xr.Dataset, tmp_path: Path) -> None:
     path = tmp_path / "b.nc"
-    with pytest.raises(storage.DataError, match=r"b\.nc does not exist"):
+    with pytest.raises(DataError, match=r"b\.nc does not exist"):
         storage.read(path)
     storage.write(dataset, path)
-    with pytest.raises(storage.DataError, match=r"b\.nc lacks y, z.*rm"):
+    with pytest.raises(DataError, match=r"b\.nc lacks y, z.*rm"):
         storage.read(path, ["x", "y", "z"])
     whole = path.read_bytes()
     for damaged in (b"", b"not NetCDF", whole[: len(whole) // 2], whole[:64]):
         path.write_bytes(damaged)
-        with pytest.raises(storage.DataError, match=r"b\.nc is not a readable NetCDF.*rm"):
+        with pytest.raises(DataError, match=r"b\.nc is not a readable NetCDF.*rm"):
             storage.read(path)
 
 
 def test_the_first_value_that_is_not_finite_is_named(dataset: xr.Dataset) -> None:
     storage.check_finite(dataset, Path("b.nc"), ["x"])
     dataset["x"][1, 2] = np.nan
-    with pytest.raises(storage.DataError, match=r"b\.nc: x is not finite at trial=1, time=2"):
+    with pytest.raises(DataError, match=r"b\.nc: x is not finite at trial=1, time=2"):
         storage.check_finite(dataset, Path("b.nc"), ["x"])

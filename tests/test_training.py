@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -11,28 +12,39 @@ import pytest
 from numpy.typing import NDArray
 
 from urnn import RNN, models, training
-from urnn.recurrence import Spec, backend, pack, parameter_shapes, unpack
+from urnn.recurrence import Backend, Spec, backend, cells, unpack
+from urnn.recurrence.cpu import CpuBackend
 from urnn.seeds import generator
-from urnn.settings.model import ModelSettings
+from urnn.settings.base import validated
+from urnn.settings.model import AnyModel, Model
 from urnn.settings.training import Recipe
-from urnn.transition import make
+from urnn.transition import POINT as TRANSITIONS
 
 RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=0.02, validation_ratio=0.2, clip_norm=1.0)
-MODELS = {
-    "rnn": ModelSettings(),
-    "contractive_rnn": ModelSettings(transition="contractive"),
-    "urnn": ModelSettings(transition="unitary"),
-    "lstm": ModelSettings(recurrence="lstm"),
-    "arjovsky": ModelSettings(transition="arjovsky", activation="modrelu"),
-    "eunn": ModelSettings(transition="eunn", activation="modrelu", capacity=2),
-    "eunn_real": ModelSettings(transition="eunn", field="real"),
-    "eunn_fft": ModelSettings(transition="eunn", fft=True),
-    "full_capacity": ModelSettings(transition="full_capacity", activation="modrelu"),
-    "full_capacity_real": ModelSettings(transition="full_capacity", field="real"),
-    "matrix_exp": ModelSettings(transition="matrix_exp", field="complex", activation="modrelu"),
-    "cayley": ModelSettings(transition="cayley"),
-    "householder": ModelSettings(transition="householder"),
-}
+
+
+def make(**options: Any) -> Model:
+    made = validated(AnyModel, options, "model")
+    assert isinstance(made, Model)
+    return made
+
+
+def family() -> dict[str, Model]:
+    """By name: every cell, every set of transitions, and what else a model may have."""
+    every = {name: make(cell=name) for name in cells.POINT}
+    for name in TRANSITIONS.names[1:]:
+        complex_valued = TRANSITIONS.make(name).is_complex
+        every[name] = make(transition=name, activation="modrelu" if complex_valued else "relu")
+    return every | {
+        "eunn": make(transition="eunn", activation="modrelu", capacity=2),
+        "eunn_real": make(transition="eunn", field="real"),
+        "eunn_fft": make(transition="eunn", fft=True),
+        "full_capacity_real": make(transition="full_capacity", field="real"),
+        "matrix_exp": make(transition="matrix_exp", field="complex", activation="modrelu"),
+    }
+
+
+MODELS = family()
 
 
 def trials(realizations: int, seed: int = 0) -> tuple[NDArray, NDArray]:
@@ -49,19 +61,19 @@ def trials(realizations: int, seed: int = 0) -> tuple[NDArray, NDArray]:
 
 
 def run(
-    model: ModelSettings,
+    model: Model,
     recipe: Recipe,
     x: NDArray,
     y: NDArray,
     replicas: list[tuple[int, int]],
-    hidden: int = 4,
+    hidden_units: int = 4,
     device: str = "cpu",
 ) -> training.Trained:
     """Train the replicas (realization, restart); x and y hold only the realizations they need."""
     present = sorted({realization for realization, _ in replicas})
     return training.train(
-        models.specification(model, hidden, 2, 2),
-        models.transition(model),
+        models.specification(model, hidden_units, 2, 2),
+        model.transition_plug,
         recipe,
         x[present],
         y[present],
@@ -75,6 +87,15 @@ def run(
 def same(a: training.Trained, b: training.Trained, mine: Any = slice(None)) -> None:
     for name in ("parameters", "loss", "validation_loss", "diverged", "steps"):
         np.testing.assert_array_equal(getattr(a, name)[mine], getattr(b, name), err_msg=name)
+
+
+def alike(a: training.Trained, b: training.Trained) -> None:
+    """All that a training gives, but for its time."""
+    for field in dataclasses.fields(training.Trained):
+        if field.name != "wall_seconds":
+            np.testing.assert_array_equal(
+                getattr(a, field.name), getattr(b, field.name), err_msg=field.name
+            )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -108,15 +129,15 @@ def test_learning_lowers_the_loss() -> None:
         assert np.all(trained.steps == 40 * 3)
 
 
-@pytest.mark.parametrize("hidden", [2, 8, 14])
-def test_constraints_hold_after_training(hidden: int) -> None:
+@pytest.mark.parametrize("hidden_units", [2, 8, 14])
+def test_constraints_hold_after_training(hidden_units: int) -> None:
     x, y = trials(2)
-    for name, tolerance in [("urnn", 1e-5), ("contractive_rnn", 1e-6)]:
-        trained = run(MODELS[name], RECIPE, x, y, [(0, 0), (1, 0)], hidden=hidden)
-        spec = models.specification(MODELS[name], hidden, 2, 2)
+    for name, tolerance in [("unitary", 1e-5), ("contractive", 1e-6)]:
+        trained = run(MODELS[name], RECIPE, x, y, [(0, 0), (1, 0)], hidden_units)
+        spec = models.specification(MODELS[name], hidden_units, 2, 2)
         W = unpack(spec, trained.parameters)["W"].astype(float)
-        if name == "urnn":
-            error = W.transpose(0, 2, 1) @ W - np.eye(hidden)
+        if name == "unitary":
+            error = W.transpose(0, 2, 1) @ W - np.eye(hidden_units)
             assert np.linalg.norm(error, 2, axis=(1, 2)).max() < tolerance
         else:
             assert np.linalg.norm(W, 2, axis=(1, 2)).max() <= 1 + tolerance
@@ -154,64 +175,6 @@ def test_the_initial_state_is_trained_only_when_asked() -> None:
         assert np.any(unpack(spec, trained.parameters)["h_init"] != 0) == wanted
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_optimizers_against_torch(optimizer: str) -> None:
-    torch = pytest.importorskip("torch")
-    from urnn.optimizers import OPTIMIZERS
-
-    random = np.random.default_rng(0)
-    theta = random.standard_normal((2, 5))
-    other = torch.tensor(theta.copy(), requires_grad=True)
-    ours = OPTIMIZERS[optimizer](theta, np)
-    theirs = (
-        torch.optim.Adam([other], lr=0.01, eps=1e-12)
-        if optimizer == "adam"
-        else torch.optim.RMSprop([other], lr=0.01, alpha=0.9, eps=1e-12)
-    )
-    for _ in range(20):
-        gradient = random.standard_normal(theta.shape) + 3
-        theta = theta + ours.update(gradient, 0.01)
-        other.grad = torch.tensor(gradient)
-        theirs.step()
-    # epsilon differs in place and size, which the large gradients make small
-    np.testing.assert_allclose(theta, other.detach().numpy(), atol=1e-6)
-
-
-def test_initial_values_are_keras_ones() -> None:
-    for spec in (Spec("rnn", 6, 2, 3), Spec("lstm", 6, 2, 3)):
-        values = models.initial_parameters(spec, Recipe(), np.random.default_rng(0))
-        assert {name: value.shape for name, value in values.items()} == parameter_shapes(spec)
-        np.testing.assert_allclose(values["W"].T @ values["W"], np.eye(6), atol=1e-6)
-        rows = len(values["F"])
-        assert np.abs(values["F"]).max() <= np.sqrt(6 / (rows + 2))
-        assert np.abs(values["C"]).max() <= np.sqrt(6 / (6 + 3))
-        gates = values["b"].reshape(-1, 6)
-        expected = [[0], [1], [0], [0]] if spec.cell == "lstm" else [[0]]
-        np.testing.assert_array_equal(gates, np.repeat(expected, 6, axis=1))
-        assert not values["h_init"].any()
-    recipe = Recipe(initial_transition="identity")
-    values = models.initial_parameters(Spec("rnn", 6, 2, 3), recipe, np.random.default_rng(0))
-    np.testing.assert_array_equal(values["W"], np.eye(6))
-
-
-def test_parameters_go_to_files_and_back() -> None:
-    for spec in (Spec("rnn", 3, 2, 1), Spec("lstm", 3, 2, 1)):
-        random = np.random.default_rng(0)
-        parameters = pack(
-            spec,
-            {
-                name: random.standard_normal((6, *shape)).astype(np.float32)
-                for name, shape in parameter_shapes(spec).items()
-            },
-        )
-        variables = models.to_variables(spec, parameters, (3, 2))
-        assert variables["W"][1].shape[:2] == (3, 2)
-        flat = {
-            name: value.reshape(6, *value.shape[2:]) for name, (_, value, _) in variables.items()
-        }
-        np.testing.assert_array_equal(models.from_variables(spec, flat), parameters)
-
-
 def test_the_best_restart_is_chosen_without_the_test_trials() -> None:
     nan = np.nan
     loss = np.array([[3.0, 1, 2], [3, 1, nan], [nan, nan, nan], [1, 2, 3]])
@@ -220,23 +183,6 @@ def test_the_best_restart_is_chosen_without_the_test_trials() -> None:
     diverged = np.isnan(loss)
     diverged[1, 1] = True
     np.testing.assert_array_equal(training.best_restart(loss, validation, diverged), [1, 0, 0, 2])
-
-
-def test_projections_are_the_nearest_matrices() -> None:
-    random = np.random.default_rng(0)
-    W = random.standard_normal((20, 5, 5))
-    unitary = make("unitary").project(W, np)
-    contractive = make("contractive").project(W, np)
-    for projected, set_ in [(unitary, "unitary"), (contractive, "contractive")]:
-        assert make(set_).violation(projected, np).max() < 1e-14
-        distance = np.linalg.norm(W - projected, axis=(1, 2))
-        for _ in range(50):  # no other member of the set is nearer
-            other = make(set_).project(random.standard_normal(W.shape), np)
-            assert np.all(np.linalg.norm(W - other, axis=(1, 2)) >= distance)
-    inside = 0.1 * W / np.linalg.norm(W, 2, axis=(1, 2))[:, None, None]
-    np.testing.assert_array_equal(make("contractive").project(inside, np), inside)
-    assert make("free").project(W, np) is W
-    assert not make("free").violation(W, np).any()
 
 
 def digits(seed: int = 0) -> tuple[NDArray, NDArray]:
@@ -248,25 +194,25 @@ def digits(seed: int = 0) -> tuple[NDArray, NDArray]:
 
 
 def classify(
-    recipe: Recipe, model: str = "urnn", device: str = "cpu", **options: Any
+    recipe: Recipe, model: str = "unitary", device: str | Backend = "cpu", **options: Any
 ) -> training.Trained:
     x, labels = digits()
     settings = MODELS[model]
     return training.train(
         models.specification(settings, 4, 2, 2, "cross_entropy"),
-        models.transition(settings),
+        settings.transition_plug,
         recipe,
         x,
         labels,
         [0, 1],
         [partial(generator, 1, "test", realization) for realization in (0, 1)],
-        backend(device),
+        backend(device) if isinstance(device, str) else device,
         12,
         **options,
     )
 
 
-@pytest.mark.parametrize("model", ["urnn", "lstm", "eunn"])
+@pytest.mark.parametrize("model", ["unitary", "lstm", "gru", "eunn"])
 def test_classes_are_learned_and_the_accuracy_is_the_share_found(model: str) -> None:
     recipe = Recipe(epochs=40, batch_size=5, learning_rate=0.005)
     trained = classify(recipe, model)
@@ -329,7 +275,7 @@ class Memory:
             raise Interruption
 
 
-@pytest.mark.parametrize("model", ["rnn", "urnn", "lstm", "eunn", "cayley"])
+@pytest.mark.parametrize("model", ["rnn", "unitary", "lstm", "gru", "eunn", "cayley"])
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_an_interrupted_training_goes_on_to_the_same_bits(model: str, optimizer: str) -> None:
     recipe = Recipe(
@@ -347,12 +293,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(model: str, optimizer:
             assert max(steps) > expected.steps.max()
         resumed = classify(recipe, model, checkpoint=Memory({10_000}, first.saved))
         same(expected, resumed, slice(None))
-        for name in ("validation_accuracy", "violation", "kept_epoch", "ended"):
-            np.testing.assert_array_equal(getattr(expected, name), getattr(resumed, name))
-        if expected.transition_parameters is not None:
-            np.testing.assert_array_equal(
-                expected.transition_parameters, resumed.transition_parameters
-            )
+        alike(expected, resumed)
 
 
 def test_a_checkpoint_after_a_divergence_keeps_who_stopped() -> None:
@@ -360,7 +301,7 @@ def test_a_checkpoint_after_a_divergence_keeps_who_stopped() -> None:
     x[1, 5] = 1e30
     recipe = Recipe(epochs=3, batch_size=4)
     arguments = (
-        models.specification(MODELS["rnn"], 4, 2, 2), models.transition(MODELS["rnn"]), recipe,
+        models.specification(MODELS["rnn"], 4, 2, 2), MODELS["rnn"].transition_plug, recipe,
         x, y, [0, 1], [partial(generator, 1, "test", r, 0) for r in (0, 1)], backend("cpu"),
     )  # fmt: skip
     expected = training.train(*arguments)
@@ -370,3 +311,86 @@ def test_a_checkpoint_after_a_divergence_keeps_who_stopped() -> None:
         training.train(*arguments, checkpoint=memory)
     resumed = training.train(*arguments, checkpoint=Memory({10_000}, memory.saved))
     same(expected, resumed, slice(None))
+
+
+def test_p_is_what_W_is_made_of() -> None:
+    """The file of a training has both: the transition makes the W that is kept from the p kept."""
+    x, y = trials(2)
+    for name, model in MODELS.items():
+        trained = run(model, RECIPE, x, y, [(0, 0), (1, 0)])
+        spec = models.specification(model, 4, 2, 2)
+        p = trained.transition_parameters
+        W, _ = model.transition_plug.matrix(p.astype(np.float32), 4, np)
+        kept = unpack(spec, trained.parameters)["W"]
+        np.testing.assert_array_equal(W, kept, err_msg=name)
+
+
+class AtOnce(CpuBackend):
+    """A backend that takes the steps of an epoch itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began: list[tuple[int, int]] = []
+
+    def epoch(self, trainer: training.Trainer, order: NDArray[np.int64], first_batch: int) -> None:
+        self.began.append((trainer.epoch, first_batch))
+        assert first_batch == trainer.batch
+        while trainer.batch < trainer.batches and trainer.alive.any():
+            trainer.step(order)
+
+
+@pytest.mark.parametrize("name", ["rnn", "unitary", "lstm", "gru", "eunn"])
+def test_a_backend_may_take_the_steps_of_an_epoch_itself(name: str) -> None:
+    x, y = trials(3)
+    x[1, 5, ::2], x[1, 5, 1::2] = 1e30, -1e30  # one of them diverges in the midst of an epoch
+    model, device = MODELS[name], AtOnce()
+    recipe = RECIPE.model_copy(update={"patience": 1, "epochs": 6})
+    for each in (RECIPE, recipe):
+        arguments = (
+            models.specification(model, 4, 2, 2), model.transition_plug, each, x, y, [0, 1, 2],
+            [partial(generator, 1, "test", r, 0) for r in range(3)],
+        )  # fmt: skip
+        by_step = training.train(*arguments, backend("cpu"), 3)
+        device.began = []
+        at_once = training.train(*arguments, device, 3)
+        alike(by_step, at_once)
+        assert device.began == [(epoch, 0) for epoch in range(len(device.began))]
+        assert 1 < len(device.began) <= each.epochs
+
+
+def test_a_backend_with_its_own_epochs_is_interrupted_between_them() -> None:
+    recipe = Recipe(epochs=5, batch_size=5, learning_rate=0.05)
+    expected = classify(recipe)
+    memory = Memory({2})
+    with pytest.raises(Interruption):
+        classify(recipe, device=AtOnce(), checkpoint=memory)
+    assert memory.saved is not None
+    assert list(memory.saved["position"][:2]) == [2, 0]
+    # one that was saved by a host loop goes on in the midst of an epoch
+    alike(expected, classify(recipe, device=AtOnce(), checkpoint=Memory({99}, memory.saved)))
+    inside = Memory({8})
+    with pytest.raises(Interruption):
+        classify(recipe, checkpoint=inside)
+    device = AtOnce()
+    alike(expected, classify(recipe, device=device, checkpoint=Memory({99}, inside.saved)))
+    assert device.began[0] == (1, 2)
+
+
+def test_progress_is_reported_after_every_epoch() -> None:
+    seen: list[training.Progress] = []
+    trained = classify(Recipe(epochs=4, batch_size=5), report=seen.append)
+    assert [(progress.epoch, progress.epochs) for progress in seen] == [
+        (1, 4), (2, 4), (3, 4), (4, 4),
+    ]  # fmt: skip
+    np.testing.assert_allclose([progress.loss for progress in seen], trained.loss.mean(0))
+    assert all(progress.diverged == 0 for progress in seen)
+    assert seen[-1].seconds_left == 0 and seen[0].seconds_left > 0
+
+
+def test_validation_trials_are_not_trained_on() -> None:
+    x, y = trials(2)
+    other = y.copy()
+    other[:, -4:] = 7
+    first, second = (run(MODELS["rnn"], RECIPE, x, each, [(0, 0), (1, 0)]) for each in (y, other))
+    np.testing.assert_array_equal(first.parameters, second.parameters)
+    assert np.all(first.validation_loss != second.validation_loss)

@@ -83,8 +83,11 @@ def _states(case: Case, p: Any, x: Any, unrolled: int, hoisted: bool) -> Any:
     if hoisted:
         x = x @ p["F"] + p["b"]
 
+    def driven(x: Any) -> Any:
+        return x if hoisted else x @ p["F"] + p["b"]
+
     def before_gates(h: Any, x: Any) -> Any:
-        return h @ p["W"] + (x if hoisted else x @ p["F"] + p["b"])
+        return h @ p["W"] + driven(x)
 
     def rnn(h: Any, x: Any) -> Any:
         h = jnp.maximum(before_gates(h, x), 0)
@@ -97,8 +100,17 @@ def _states(case: Case, p: Any, x: Any, unrolled: int, hoisted: bool) -> Any:
         h = jax.nn.sigmoid(o) * jnp.tanh(c)
         return (h, c), h
 
+    def gru(h: Any, x: Any) -> Any:
+        parts = zip(*(jnp.split(v, 3, -1) for v in (driven(x), h @ p["W"] + p["b_h"])), strict=True)
+        (r_x, r_h), (z_x, z_h), (n_x, n_h) = parts
+        z = jax.nn.sigmoid(z_x + z_h)
+        n = jnp.tanh(n_x + jax.nn.sigmoid(r_x + r_h) * n_h)
+        h = n + z * (h - n)
+        return h, h
+
     zero = jnp.zeros((x.shape[1], case.hidden))
-    cell, start = (lstm, (zero, zero)) if case.model == "lstm" else (rnn, zero)
+    cells: dict[str, Any] = {"lstm": (lstm, (zero, zero)), "gru": (gru, zero)}
+    cell, start = cells.get(case.model, (rnn, zero))
     return jax.lax.scan(cell, start, x, unroll=unrolled)[1]
 
 

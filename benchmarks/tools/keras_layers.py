@@ -1,4 +1,4 @@
-"""Keras on JAX: SimpleRNN or LSTM, Dense and train_on_batch, the authors' way; one model."""
+"""Keras on JAX: SimpleRNN, LSTM or GRU, Dense and train_on_batch, the authors' way; one model."""
 
 from __future__ import annotations
 
@@ -55,19 +55,35 @@ def _run(case: Case, jit: bool) -> Run:
 
 def _model(case: Case, last: bool) -> Any:
     keras.utils.clear_session()
-    layer: Any = (
-        keras.layers.LSTM(case.hidden, return_sequences=not last)
-        if case.model == "lstm"
-        else keras.layers.SimpleRNN(
-            case.hidden,
-            activation="relu",
-            return_sequences=not last,
-            recurrent_constraint=Orthogonal() if case.model == "urnn" else None,
-        )
-    )
+    layer = _layer(case, return_sequences=not last)
     readout = keras.layers.Dense(case.outputs)
     model = keras.Sequential([keras.layers.Input((case.time, case.inputs)), layer, readout])
     values = cases.initial(case, 1)[0]
-    layer.set_weights([values["F"].T, values["W"].T, values["b"]])
+    layer.set_weights(_weights(values))
     readout.set_weights([values["C"].T, values["d"]])
     return model
+
+
+def _layer(case: Case, return_sequences: bool) -> Any:
+    if case.model == "lstm":
+        return keras.layers.LSTM(case.hidden, return_sequences=return_sequences)
+    if case.model == "gru":
+        return keras.layers.GRU(case.hidden, return_sequences=return_sequences)
+    return keras.layers.SimpleRNN(
+        case.hidden,
+        activation="relu",
+        return_sequences=return_sequences,
+        recurrent_constraint=Orthogonal() if case.model == "urnn" else None,
+    )
+
+
+def _weights(values: dict[str, Any]) -> list[Any]:
+    """Kernel, recurrent kernel and bias in Keras's order."""
+    if "b_h" not in values:
+        return [values["F"].T, values["W"].T, values["b"]]
+    # a GRU has its gates in the order z, r, n, and both biases in one array
+    F, W, b, b_h = (
+        np.concatenate([part[1], part[0], part[2]])
+        for part in (np.split(values[name], 3) for name in ("F", "W", "b", "b_h"))
+    )
+    return [F.T, W.T, np.stack([b, b_h])]

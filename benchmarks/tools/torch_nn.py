@@ -1,4 +1,4 @@
-"""torch.nn.RNN or LSTM, torch.nn.Linear and torch.optim; one model."""
+"""torch.nn.RNN, LSTM or GRU, torch.nn.Linear and torch.optim; one model."""
 
 from __future__ import annotations
 
@@ -58,18 +58,19 @@ def _run(case: Case, one_dnn: bool) -> Run:
 
 
 def _modules(case: Case) -> tuple[Any, torch.nn.Linear]:
-    layer: Any = (
-        torch.nn.LSTM(case.inputs, case.hidden)
-        if case.model == "lstm"
-        else torch.nn.RNN(case.inputs, case.hidden, nonlinearity="relu")
-    )
+    layers: dict[str, Any] = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+    plain = partial(torch.nn.RNN, nonlinearity="relu")
+    layer = layers.get(case.model, plain)(case.inputs, case.hidden)
     readout = torch.nn.Linear(case.hidden, case.outputs)
     values = {name: torch.from_numpy(value) for name, value in cases.initial(case, 1)[0].items()}
     with torch.no_grad():
         layer.weight_hh_l0.copy_(values["W"])
         layer.weight_ih_l0.copy_(values["F"])
         layer.bias_ih_l0.copy_(values["b"])
-        layer.bias_hh_l0.zero_()
+        if "b_h" in values:
+            layer.bias_hh_l0.copy_(values["b_h"])
+        else:
+            layer.bias_hh_l0.zero_()
         readout.weight.copy_(values["C"])
         readout.bias.copy_(values["d"])
     return layer, readout

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from urnn import commands
+from urnn.errors import UserError
 
 
 def _stages() -> dict[str, str]:
@@ -24,7 +25,7 @@ def _stages() -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one stage; the exit status is 0, or 1 after an error that is the user's to mend."""
+    """Run one stage; the exit status is 0, 1 after a `UserError`, or 130."""
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="python -m urnn", description=__doc__)
     subparsers = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
@@ -39,25 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"urnn {options.stage}: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, RuntimeError, OSError, MemoryError) as error:
-        if isinstance(error, MemoryError):
-            message = "out of memory; give the job more, or use a smaller block_size"
-        elif isinstance(error, OSError) or _raised_by_us(error):
-            message = str(error)
-        else:
-            raise  # a bug: it deserves its traceback
-        print(f"urnn {options.stage}: {message}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _raised_by_us(error: BaseException) -> bool:
-    """Whether the statement that raised stands in this package: then its message is for people."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    package = str(Path(__file__).parent)
-    return trace is not None and trace.tb_frame.f_code.co_filename.startswith(package)
+    except MemoryError:
+        message = "out of memory; give the job more, or use a smaller block_size"
+    except (UserError, OSError) as error:
+        message = str(error)  # anything else is a bug and deserves its traceback
+    else:
+        return 0
+    print(f"urnn {options.stage}: {message}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

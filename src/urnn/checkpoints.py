@@ -23,22 +23,18 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from urnn import storage
+from urnn.errors import DataError, Interrupted
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Interrupted(RuntimeError):
-    """Training was told to stop and left a checkpoint; the message says where."""
-
-
 def digest(defines: Mapping[str, Any], arrays: Iterable[NDArray]) -> str:
-    """SHA-256 of settings, arrays, the code of this package and the versions of the others."""
+    """SHA-256 of what defines a training, its arrays, and the versions of the packages.
+
+    ``defines`` holds the settings, the seed and a digest of the code, see `urnn.closure`.
+    """
     whole = hashlib.sha256()
     whole.update(json.dumps([defines, storage.versions()], sort_keys=True).encode())
-    package = Path(__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        whole.update(path.relative_to(package).as_posix().encode())
-        whole.update(path.read_bytes())
     for array in arrays:
         whole.update(f"{array.shape} {array.dtype}".encode())
         whole.update(np.ascontiguousarray(array).data)
@@ -78,7 +74,7 @@ class FileCheckpoint:
             return None
         try:
             saved = storage.read(self.path)
-        except storage.DataError as error:
+        except DataError as error:
             print(f"the checkpoint cannot be used, training begins anew: {error}", file=sys.stderr)
             return None
         if saved.attrs.get("key") != self.key:
@@ -105,7 +101,7 @@ class FileCheckpoint:
         left = f"a checkpoint is left in {self.path}; the same command goes on from there"
         try:
             storage.write(xr.Dataset(variables, attrs={"key": self.key}), self.path)
-        except storage.DataError as error:
+        except DataError as error:
             left = "without a checkpoint"
             print(f"no checkpoint: {error}", file=sys.stderr, flush=True)
         self._last = time.monotonic()

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import jinja2
 import yaml
 
-from urnn import findings, scoring
-from urnn import published as published_curves
-from urnn.findings import number as _number
+from urnn import published, scoring
+from urnn.errors import ArgumentError
+from urnn.figures.findings import NONE, interval, number
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from urnn.settings.figures import StatisticsSettings
+    from urnn.figures.base import FigureSettings
 
 #: Packages whose version is stated, where they are installed.
 PACKAGES = (
@@ -37,11 +37,13 @@ PACKAGES = (
     "xarray",
     "netCDF4",
     "matplotlib",
+    "seaborn",
     "pydantic",
     "snakemake",
 )
 _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-_NONE = "–"
+#: How scores are written in a heading; others have their names.
+_SIGNS = {"r2": "R²", "r2_centred": "centred R²"}
 
 
 class FigureEntry(TypedDict):
@@ -58,8 +60,7 @@ def render(
     figures: Sequence[FigureEntry],
     configuration: Mapping[str, Any],
     benchmarks: Mapping[str, Iterable[str | Path]],
-    published: Mapping[str, str],
-    statistics: Mapping[str, StatisticsSettings] | None = None,
+    shown_by: Mapping[str, Sequence[FigureSettings]],
     *,
     title: str = "Unitary and contractive recurrent networks",
     date: datetime | None = None,
@@ -74,16 +75,14 @@ def render(
         figures: drawn files (.svg or .png) with their words, in the order of the page.
         configuration: the merged configuration; what YAML cannot express is shown as text.
         benchmarks: by stage, Snakemake's benchmark files (TSV); stages in the order of the page.
-        published: by experiment, the name of the published figure it is compared with
-            (`urnn.published.NAMES`); an experiment without one has no published columns.
-        statistics: by experiment, how its models are compared in words and tables; an experiment
-            without has none.
+        shown_by: by experiment, the figures that show it. Their findings stand below the table of
+            scores; the first of them that has published curves adds the published columns.
         title: of the page.
         date: of the page; now by default, or the time in SOURCE_DATE_EPOCH (seconds) where that
             is set, so that a page can be made twice with the same bytes.
 
     Raises:
-        ValueError: a figure is neither .svg nor .png, or the scores do not fit `summarise`.
+        ArgumentError: a figure is neither .svg nor .png, or the scores do not fit `summarise`.
         FileNotFoundError: a figure or a benchmark file is missing.
     """
     if date is None:
@@ -97,10 +96,9 @@ def render(
     return environment.from_string(source).render(
         title=title,
         date=date.strftime("%Y-%m-%d %H:%M %Z").strip(),
-        seed=plain.get("seed", _NONE),
+        seed=plain.get("seed", NONE),
         experiments=[
-            _experiment(name, dataset, published.get(name), (statistics or {}).get(name))
-            for name, dataset in scores.items()
+            _experiment(name, dataset, shown_by.get(name, ())) for name, dataset in scores.items()
         ],
         figures=[_embedded(figure) for figure in figures],
         configuration=yaml.safe_dump(
@@ -114,7 +112,7 @@ def render(
 def _embedded(figure: FigureEntry) -> dict[str, Any]:
     path = Path(figure["path"])
     if path.suffix not in _MEDIA_TYPES:
-        raise ValueError(f"figures: the path must end in .svg or .png, but it is {str(path)!r}")
+        raise ArgumentError(f"figures: the path must end in .svg or .png, but it is {str(path)!r}")
     data = base64.b64encode(path.read_bytes()).decode("ascii")
     paragraphs = [" ".join(part.split()) for part in figure["caption"].split("\n\n")]
     return {
@@ -131,20 +129,16 @@ def _typeset(text: str) -> str:
     return text
 
 
-def _experiment(
-    name: str, scores: xr.Dataset, figure: str | None, comparison: StatisticsSettings | None
-) -> dict[str, Any]:
-    """The table of one experiment: a list of models, each with its rows."""
-    if scores.sizes.get("recipe") == 1:
-        scores = scores.squeeze("recipe", drop=True)
+def _experiment(name: str, scores: xr.Dataset, figures: Sequence[FigureSettings]) -> dict[str, Any]:
+    """The table of one experiment, a list of models with their rows, and what was found."""
     summary = scoring.summarise(scores)
-    metric = "r2" if "r2" in scores else "accuracy"
-    curves = published_curves.load(figure) if figure else None
+    metric = scoring.metric(scores)
+    compared = [f.curves for f in figures if f.curves and f.metric in (None, metric)]
+    curves = published.load(compared[0]) if compared else None
     models = []
-    for model in summary["model"].values:
+    for model in map(str, summary["model"].values):
         of_model = summary.sel(model=model)
-        curve = None if curves is None or str(model) not in curves else curves[str(model)]
-        label = str(of_model["model_label"].item()) if "model_label" in of_model else str(model)
+        curve = None if curves is None or model not in curves else curves[model]
         rows = [
             _row(
                 of_model.sel(hidden_units=size),
@@ -154,54 +148,52 @@ def _experiment(
             )
             for size in summary["hidden_units"].values
         ]
+        label = str(of_model["model_label"].item()) if "model_label" in of_model else model
         models.append({"label": label, "rows": [row for row in rows if row is not None]})
+    found = [figure.findings(scores, curves) for figure in figures]
+    return {
+        "name": name,
+        "facts": _facts(scores, summary),
+        "models": [model for model in models if model["rows"]],
+        "score": _SIGNS.get(metric, metric),
+        "has_constraint": "constraint_error" in scores,
+        "has_centred": f"{metric}_centred_mean" in summary,
+        "has_optimum": f"{metric}_optimal_mean" in summary,
+        "published": None if curves is None else _typeset(curves.attrs["comment"]),
+        "figure": compared[0] if compared else None,
+        "sentences": [sentence for each in found for sentence in each["sentences"]],
+        "tables": [table for each in found for table in each["tables"]],
+    }
+
+
+def _facts(scores: xr.Dataset, summary: xr.Dataset) -> list[tuple[str, str]]:
+    """What holds for a whole experiment: labels and values."""
     attributes = scores.attrs
     facts = [("Realizations", str(scores.sizes["realization"]))]
     for key, label, unit in (
         ("snr_db", "Signal-to-noise ratio", " dB"),
-        ("epochs", "Epochs", ""),
+        ("epochs", "Epochs, at most", ""),
         ("seed", "Seed", ""),
     ):
         if key in attributes:
             value = attributes[key]
             text = f"{value:g}" if isinstance(value, float) else str(value)
             facts.append((label, text + unit))
-    for key, label in (("r2", "Optimal R²"), ("r2_centred", "Optimal centred R²")):
-        if f"{key}_optimal_mean" in summary:
-            facts.append((label, _number(float(summary[f"{key}_optimal_mean"]))))
+    for name in scoring.SCORES:
+        if f"{name}_optimal_mean" in summary:
+            optimum = float(summary[f"{name}_optimal_mean"])
+            facts.append((f"Optimal {_SIGNS.get(name, name)}", number(optimum)))
     made_with = _other_versions(attributes.get("versions", "{}"))
     if made_with:
         facts.append(("Made with", made_with))
     diverged, averaged = int(summary["diverged"].sum()), int(summary["averaged"].sum())
     facts.append(("Trainings that diverged", f"{diverged} of {diverged + averaged}"))
-    return {
-        "name": name,
-        "facts": facts,
-        "models": [model for model in models if model["rows"]],
-        "score": "R²" if metric == "r2" else "accuracy",
-        "has_set": "violation" in scores,
-        "has_centred": "r2_centred_mean" in summary,
-        "has_optimum": f"{metric}_optimal_mean" in summary,
-        "published": None if curves is None else _typeset(curves.attrs["comment"]),
-        "figure": figure,
-        "findings": _findings(scores, curves, comparison),
-    }
+    return facts
 
 
-def _findings(
-    scores: xr.Dataset, curves: pd.DataFrame | None, comparison: StatisticsSettings | None
-) -> dict[str, Any]:
-    """Sentences and tables on an experiment; none without a comparison."""
-    if comparison is None:
-        return {"sentences": [], "tables": []}
-    found = findings.compare(scores, comparison)
-    if curves is not None:
-        more = findings.deviations(scores, curves, comparison.stalled)
-        found = {key: found[key] + more[key] for key in found}
-    return found
-
-
-def _row(cell: xr.Dataset, metric: str, curve: Any, scores: xr.Dataset) -> dict[str, Any] | None:
+def _row(
+    cell: xr.Dataset, metric: str, curve: pd.Series | None, scores: xr.Dataset
+) -> dict[str, Any] | None:
     """One (model, hidden units), summarised and as scored; None where nothing was trained."""
     averaged, diverged = int(cell["averaged"]), int(cell["diverged"])
     if averaged + diverged == 0:
@@ -209,20 +201,20 @@ def _row(cell: xr.Dataset, metric: str, curve: Any, scores: xr.Dataset) -> dict[
     size = cell["hidden_units"].item()
     mean = float(cell[f"{metric}_mean"])
     lower, upper = (float(bound) for bound in cell[f"{metric}_interval"].values)
-    violation = float(scores["violation"].max()) if "violation" in scores else math.nan
+    error = float(scores["constraint_error"].max()) if "constraint_error" in scores else math.nan
     theirs = math.nan if curve is None or size not in curve.index else float(curve[size])
     return {
         "hidden_units": size,
-        "mean": _number(mean),
-        "interval": f"{_number(lower)} to {_number(upper)}" if math.isfinite(lower) else _NONE,
-        "centred": _number(float(cell.get("r2_centred_mean", math.nan))),
-        "optimum": _number(float(cell.get(f"{metric}_optimal_mean", math.nan))),
-        "published": _number(theirs),
-        "difference": _number(mean - theirs, sign=True),
+        "mean": number(mean),
+        "interval": interval(lower, upper),
+        "centred": number(float(cell.get(f"{metric}_centred_mean", math.nan))),
+        "optimum": number(float(cell.get(f"{metric}_optimal_mean", math.nan))),
+        "published": number(theirs),
+        "difference": number(mean - theirs, sign=True),
         "averaged": averaged,
         "diverged": diverged,
-        "parameters": str(int(scores["parameters"])) if "parameters" in scores else _NONE,
-        "violation": f"{violation:.1g}" if math.isfinite(violation) else _NONE,
+        "parameters": str(int(scores["parameters"])) if "parameters" in scores else NONE,
+        "constraint_error": f"{error:.1g}" if math.isfinite(error) else NONE,
     }
 
 
@@ -288,7 +280,7 @@ def _stage(name: str, jobs: int, times: list[float], memory: list[float]) -> dic
     return {
         "name": name,
         "jobs": jobs,
-        "seconds": f"{sum(times):.1f}" if times else _NONE,
-        "longest": f"{max(times):.1f}" if times else _NONE,
-        "memory": f"{max(memory):.0f}" if memory else _NONE,
+        "seconds": f"{sum(times):.1f}" if times else NONE,
+        "longest": f"{max(times):.1f}" if times else NONE,
+        "memory": f"{max(memory):.0f}" if memory else NONE,
     }

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from urnn.errors import ArgumentError
+
 
 def _relu(z: NDArray, b: NDArray) -> NDArray:
     z = z + b
@@ -40,8 +42,9 @@ def _identity(z: NDArray, b: NDArray) -> NDArray:
     return z + b
 
 
-#: phi(z; b) by name. All are phi(z + b), but modReLU (Arjovsky et al. 2016), where b is a real
-#: threshold on the modulus: (z / |z|) max(|z| + b, 0).
+#: phi(z; b) by name, in numpy and for complex numbers; `urnn.recurrence.activations` has the same
+#: ones for kernels and torch. All are phi(z + b), but modReLU (Arjovsky et al. 2016), where b is a
+#: real threshold on the modulus: (z / |z|) max(|z| + b, 0).
 ACTIVATIONS: dict[str, Callable[[NDArray, NDArray], NDArray]] = {
     "relu": _relu,
     "tanh": _tanh,
@@ -65,8 +68,8 @@ class RNN:
     Source: the paper, equation (1).
 
     Raises:
-        ValueError: a shape that does not fit, a NaN or Inf, or an unknown activation; the message
-            names the parameter.
+        ArgumentError: a shape that does not fit, a NaN or Inf, or an unknown activation; the
+            message names the parameter.
     """
 
     def __init__(
@@ -90,15 +93,15 @@ class RNN:
             )
             if not fits or 0 in shape:
                 expected = ", ".join(str(n) if dim == "n" and n > 0 else dim for dim in dims)
-                raise ValueError(f"{name} must have the shape ({expected}), but it has {shape}")
+                raise ArgumentError(f"{name} must have the shape ({expected}), but it has {shape}")
             if not np.all(np.isfinite(arrays[name])):
-                raise ValueError(f"{name} has a NaN or an Inf")
+                raise ArgumentError(f"{name} has a NaN or an Inf")
         if activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
-            raise ValueError(f"activation must be one of {known}, but it is {activation!r}")
+            raise ArgumentError(f"activation must be one of {known}, but it is {activation!r}")
         complex_valued = any(np.iscomplexobj(a) for a in arrays.values())
         if complex_valued and activation not in COMPLEX_ACTIVATIONS:
-            raise ValueError(f"activation {activation!r} has no complex form")
+            raise ArgumentError(f"activation {activation!r} has no complex form")
         self.activation = activation
         dtype = np.complex128 if complex_valued else np.float64
         for name, value in arrays.items():
@@ -131,17 +134,17 @@ class RNN:
         """h(0), ..., h(T-1): (..., time, hidden), float64 or complex128, for x (..., time, input).
 
         Raises:
-            ValueError: the last axis of x is not of size m, or x has no time axis.
+            ArgumentError: the last axis of x is not of size m, or x has no time axis.
         """
         x = np.asarray(x)
         if x.ndim < 2 or x.shape[-1] != self.input_size:
-            raise ValueError(
+            raise ArgumentError(
                 f"x must have the shape (..., time, {self.input_size}), but it has {x.shape}"
             )
         phi = ACTIVATIONS[self.activation]
         dtype = np.result_type(self.W.dtype, x.dtype, np.float64)
         if dtype.kind == "c" and self.activation not in COMPLEX_ACTIVATIONS:
-            raise ValueError(
+            raise ArgumentError(
                 f"x is complex, but activation {self.activation!r} has no complex form"
             )
         # time first and every trial in one product: the loop over time is the only loop

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from urnn.errors import ArgumentError
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -23,12 +25,12 @@ OPTIMA = ("r2_optimal", "r2_centred_optimal")
 def _real(value: ArrayLike, name: str) -> NDArray[np.float64]:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must hold real numbers, but its type is {array.dtype}")
+        raise ArgumentError(f"{name} must hold real numbers, but its type is {array.dtype}")
     if array.size == 0:
-        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+        raise ArgumentError(f"{name} is empty: its shape is {array.shape}")
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} has a NaN or an Inf")
+        raise ArgumentError(f"{name} has a NaN or an Inf")
     return array
 
 
@@ -37,12 +39,12 @@ def _pair(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     outputs, others = _real(y, "y"), _real(other, name)
     if outputs.shape != others.shape:
-        raise ValueError(
+        raise ArgumentError(
             f"{name} must have the shape of y, {outputs.shape}, but has {others.shape}"
         )
     scale = np.abs(outputs).max()
     if scale == 0:
-        raise ValueError("y is zero everywhere, so R^2 is not defined")
+        raise ArgumentError("y is zero everywhere, so R^2 is not defined")
     # in units of the largest output, so that squares neither overflow nor vanish
     with np.errstate(over="ignore"):
         return outputs / scale, others / scale
@@ -55,11 +57,11 @@ def _r2(y: NDArray[np.float64], y_hat: NDArray[np.float64]) -> float:
 
 def _r2_centred(y: NDArray[np.float64], y_hat: NDArray[np.float64]) -> float:
     if y.ndim < 2:
-        raise ValueError(f"y must have the shape (..., time, output), but it has {y.shape}")
+        raise ArgumentError(f"y must have the shape (..., time, output), but it has {y.shape}")
     axes = tuple(range(y.ndim - 1))
     first = y[(0,) * len(axes)]
     if (y == first).all():
-        raise ValueError("y is constant in every output, so the centred R^2 is not defined")
+        raise ArgumentError("y is constant in every output, so the centred R^2 is not defined")
     with np.errstate(over="ignore"):
         residual = np.mean(np.square(y - y_hat))
     return float(1 - residual / np.mean(np.square(y - y.mean(axis=axes))))
@@ -77,8 +79,8 @@ def r2(y: ArrayLike, y_hat: ArrayLike) -> float:
         y_hat: predicted outputs, the same shape and unit.
 
     Raises:
-        ValueError: the shapes differ, an array is empty or has a NaN or Inf, or y is all zero; the
-            message names the argument.
+        ArgumentError: the shapes differ, an array is empty or has a NaN or Inf, or y is all zero;
+            the message names the argument.
 
     Source: the paper, section 5 and the optimum lines of figures 2 and 3.
     """
@@ -97,7 +99,8 @@ def r2_centred(y: ArrayLike, y_hat: ArrayLike) -> float:
         y_hat: predicted outputs, the same shape and unit.
 
     Raises:
-        ValueError: as for `r2`, and when y is constant in every output or has fewer than two axes.
+        ArgumentError: as for `r2`, and when y is constant in every output or has fewer than two
+            axes.
     """
     return _r2_centred(*_pair(y, y_hat, "y_hat"))
 
@@ -113,7 +116,7 @@ def r2_optimal(y: ArrayLike, y_clean: ArrayLike) -> float:
         y_clean: the same outputs before the noise was added.
 
     Raises:
-        ValueError: as for `r2`.
+        ArgumentError: as for `r2`.
     """
     return _r2(*_pair(y, y_clean, "y_clean"))
 
@@ -126,7 +129,7 @@ def r2_centred_optimal(y: ArrayLike, y_clean: ArrayLike) -> float:
         y_clean: the same outputs before the noise was added.
 
     Raises:
-        ValueError: as for `r2_centred`.
+        ArgumentError: as for `r2_centred`.
     """
     return _r2_centred(*_pair(y, y_clean, "y_clean"))
 
@@ -150,20 +153,20 @@ def bootstrap_interval(
         (lower, upper) in the unit of the values; (NaN, NaN) for fewer than two values.
 
     Raises:
-        ValueError: values is not one-dimensional or has a NaN or Inf, level is not between 0 and
+        ArgumentError: values is not one-dimensional or has a NaN or Inf, level is not between 0 and
             1, or resamples is below 1.
 
     Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1:
-        raise ValueError(f"values must have the shape (realization,), but it has {sample.shape}")
+        raise ArgumentError(f"values must have the shape (realization,), but it has {sample.shape}")
     if not np.isfinite(sample).all():
-        raise ValueError("values has a NaN or an Inf; leave diverged realizations out first")
+        raise ArgumentError("values has a NaN or an Inf; leave diverged realizations out first")
     if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, but it is {level}")
+        raise ArgumentError(f"level must be between 0 and 1, but it is {level}")
     if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, but it is {resamples}")
+        raise ArgumentError(f"resamples must be at least 1, but it is {resamples}")
     n = sample.size
     if n < 2:
         return float("nan"), float("nan")
@@ -173,6 +176,27 @@ def bootstrap_interval(
     means = (sample - centre)[drawn].mean(axis=1)
     lower, upper = centre + np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)
+
+
+def metric(scores: xr.Dataset) -> str:
+    """The score that figures and tables show: the first of `SCORES` that there is.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    present = [name for name in SCORES if name in scores]
+    if not present:
+        raise ArgumentError(f"scores must have one of {', '.join(SCORES)}")
+    return present[0]
+
+
+def reported(scores: xr.Dataset, name: str) -> xr.DataArray:
+    """A score as it enters means and figures: NaN where the training diverged."""
+    return scores[name].where(~_diverged(scores))
+
+
+def _diverged(scores: xr.Dataset) -> xr.DataArray:
+    return scores["diverged"].fillna(0).astype(bool)
 
 
 def summarise(
@@ -186,8 +210,8 @@ def summarise(
 
     Args:
         scores: with dim ``realization``, ``diverged(model, hidden_units, realization)`` and at
-            least one of ``r2``, ``r2_centred``, ``accuracy`` over the same dims (others, such as
-            ``recipe``, are kept); ``r2_optimal(realization)`` and ``r2_centred_optimal`` if any.
+            least one of ``r2``, ``r2_centred``, ``accuracy`` over the same dims (others are kept);
+            ``r2_optimal(realization)`` and ``r2_centred_optimal`` if the optimum is known.
         level, resamples, seed: see `bootstrap_interval`.
 
     Returns:
@@ -197,66 +221,26 @@ def summarise(
         are without units. Coordinates (but for ``realization``) and attributes are kept.
 
     Raises:
-        ValueError: a variable or the dim is missing, or a score is NaN or Inf and its realization
-            is not marked as diverged; the message says which.
+        ArgumentError: a variable or the dim is missing, or a score is NaN or Inf and its
+            realization is not marked as diverged; the message says which.
     """
     import xarray as xr
 
+    metric(scores)  # at least one
     present = [name for name in SCORES if name in scores]
-    if not present:
-        raise ValueError(f"scores must have one of {', '.join(SCORES)}")
     if "diverged" not in scores:
-        raise ValueError("scores must have the variable diverged")
+        raise ArgumentError("scores must have the variable diverged")
     if "realization" not in scores["diverged"].dims:
-        raise ValueError("scores must have the dim realization")
-    diverged = scores["diverged"].fillna(0).astype(bool)
-
-    def mean_and_interval(
-        values: NDArray[np.float64], left_out: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        kept = values[~left_out]
-        if kept.size == 0 or np.isnan(values).all():
-            return np.full(3, np.nan)
-        return np.array([kept.mean(), *bootstrap_interval(kept, level, resamples, seed)])
-
-    result = {}
-    trained = xr.zeros_like(diverged)
+        raise ArgumentError("scores must have the dim realization")
+    diverged = _diverged(scores)
+    trained = diverged
     for name in present:
-        trained = trained | scores[name].notnull() | diverged
+        trained = trained | scores[name].notnull()
+    result: dict[str, xr.DataArray] = {}
     for name in present:
-        cell_trained = trained.any("realization")
-        wrong = ~xr.apply_ufunc(np.isfinite, scores[name]) & ~diverged & cell_trained
-        if wrong.any():
-            first = wrong.where(wrong, drop=True).isel(dict.fromkeys(wrong.dims, 0))
-            where = ", ".join(f"{dim} {first[dim].item()}" for dim in wrong.dims)
-            raise ValueError(
-                f"scores: {name} is NaN or Inf but not marked as diverged in {int(wrong.sum())} "
-                f"place(s), the first at {where}"
-            )
-        both = xr.apply_ufunc(
-            mean_and_interval,
-            scores[name].astype(float),
-            diverged,
-            input_core_dims=[["realization"], ["realization"]],
-            output_core_dims=[["statistic"]],
-            vectorize=True,
-        )
-        result[f"{name}_mean"] = both.isel(statistic=0).assign_attrs(
-            long_name=f"mean test {name} over the realizations that did not diverge", units="1"
-        )
-        result[f"{name}_interval"] = (
-            both.isel(statistic=slice(1, 3))
-            .rename(statistic="bound")
-            .assign_coords(bound=["lower", "upper"])
-            .assign_attrs(
-                long_name=f"{100 * level:g} % bootstrap interval of {name}_mean", units="1"
-            )
-        )
-    for name in OPTIMA:
-        if name in scores:
-            if not np.isfinite(scores[name]).all():
-                raise ValueError(f"scores: {name} has a NaN or an Inf")
-            result[f"{name}_mean"] = scores[name].mean("realization", keep_attrs=True)
+        _check_complete(scores[name], diverged, trained.any("realization"))
+        result |= _mean_and_interval(scores[name], diverged, level, resamples, seed)
+    result |= _optima(scores)
     result["averaged"] = (trained & ~diverged).sum("realization", dtype=np.int64)
     result["averaged"].attrs = {"long_name": "number of realizations averaged", "units": "1"}
     result["diverged"] = diverged.sum("realization", dtype=np.int64)
@@ -266,3 +250,59 @@ def summarise(
     }
     kept = {name: coord for name, coord in scores.coords.items() if "realization" not in coord.dims}
     return xr.Dataset(result, coords=kept, attrs=dict(scores.attrs))
+
+
+def _check_complete(score: xr.DataArray, diverged: xr.DataArray, trained: xr.DataArray) -> None:
+    """Refuse a score that is missing where training did not diverge."""
+    import xarray as xr
+
+    wrong = ~xr.apply_ufunc(np.isfinite, score) & ~diverged & trained
+    if wrong.any():
+        first = wrong.where(wrong, drop=True).isel(dict.fromkeys(wrong.dims, 0))
+        where = ", ".join(f"{dim} {first[dim].item()}" for dim in wrong.dims)
+        raise ArgumentError(
+            f"scores: {score.name} is NaN or Inf but not marked as diverged in {int(wrong.sum())} "
+            f"place(s), the first at {where}"
+        )
+
+
+def _mean_and_interval(
+    score: xr.DataArray, diverged: xr.DataArray, level: float, resamples: int, seed: int
+) -> dict[str, xr.DataArray]:
+    """The two of one score, by their names."""
+    import xarray as xr
+
+    def of_one(values: NDArray[np.float64], left_out: NDArray[np.bool_]) -> NDArray[np.float64]:
+        kept = values[~left_out]
+        if kept.size == 0 or np.isnan(values).all():
+            return np.full(3, np.nan)
+        return np.array([kept.mean(), *bootstrap_interval(kept, level, resamples, seed)])
+
+    name = score.name
+    both = xr.apply_ufunc(
+        of_one,
+        score.astype(float),
+        diverged,
+        input_core_dims=[["realization"], ["realization"]],
+        output_core_dims=[["statistic"]],
+        vectorize=True,
+    )
+    mean = both.isel(statistic=0).assign_attrs(
+        long_name=f"mean test {name} over the realizations that did not diverge", units="1"
+    )
+    bounds = both.isel(statistic=slice(1, 3)).rename(statistic="bound")
+    bounds = bounds.assign_coords(bound=["lower", "upper"]).assign_attrs(
+        long_name=f"{100 * level:g} % bootstrap interval of {name}_mean", units="1"
+    )
+    return {f"{name}_mean": mean, f"{name}_interval": bounds}
+
+
+def _optima(scores: xr.Dataset) -> dict[str, xr.DataArray]:
+    """The means of the optima that are known."""
+    found = {}
+    for name in OPTIMA:
+        if name in scores:
+            if not np.isfinite(scores[name]).all():
+                raise ArgumentError(f"scores: {name} has a NaN or an Inf")
+            found[f"{name}_mean"] = scores[name].mean("realization", keep_attrs=True)
+    return found

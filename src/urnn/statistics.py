@@ -2,25 +2,29 @@
 
 Everything is paired: the models of an experiment were trained and scored on the same realizations,
 and a realization enters a comparison only if neither training diverged. All functions take scores
-as `urnn.scoring.summarise` does: r2, diverged (model, hidden_units, realization), r2_optimal
-(realization), state_factor (model).
+as `urnn.scoring.summarise` does: r2, diverged (model, hidden_units, realization), state_factor
+(model) and, where the optimum is known, r2_optimal (realization).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from urnn.scoring import bootstrap_interval
+from urnn.errors import ArgumentError, DataError
+from urnn.scoring import bootstrap_interval, reported
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+#: Why something cannot be said, as a part of a sentence.
+NO_OPTIMUM = "for the scores have no r2_optimal: the score of a perfect model is not known"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class PairedDifference:
     #: whether p_value is below 0.05: equal within the margin
     equivalent: bool
     pairs: int
+    #: the differences themselves, (pairs,)
+    values: NDArray[np.float64] = field(repr=False, compare=False)
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike, margin: float) -> PairedDifference:
@@ -50,20 +56,20 @@ def paired_difference(first: ArrayLike, second: ArrayLike, margin: float) -> Pai
         margin: the largest difference that counts as none, in the unit of the scores, above 0.
 
     Raises:
-        ValueError: the shapes differ or margin is not positive.
+        ArgumentError: the shapes differ or margin is not positive.
 
     Source: Schuirmann, "A comparison of the two one-sided tests procedure and the power approach",
     J. Pharmacokinetics and Biopharmaceutics 15, 1987.
     """
     a, b = np.asarray(first, float), np.asarray(second, float)
     if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"the scores must have one shape (realization,): {a.shape}, {b.shape}")
+        raise ArgumentError(f"the scores must have one shape (realization,): {a.shape}, {b.shape}")
     if not margin > 0:
-        raise ValueError(f"margin must be positive, but it is {margin}")
+        raise ArgumentError(f"margin must be positive, but it is {margin}")
     d = (a - b)[np.isfinite(a - b)]
     if d.size < 2:
         nan = float("nan")
-        return PairedDifference(nan, nan, nan, nan, False, d.size)
+        return PairedDifference(nan, nan, nan, nan, False, d.size, d)
     mean = float(d.mean())
     if np.ptp(d) == 0:  # no variation, no t: the mean is known exactly
         p = 0.0 if abs(mean) < margin else 1.0
@@ -71,7 +77,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike, margin: float) -> Pai
         above = stats.ttest_1samp(d, -margin, alternative="greater").pvalue
         below = stats.ttest_1samp(d, margin, alternative="less").pvalue
         p = float(max(above, below))
-    return PairedDifference(mean, *bootstrap_interval(d), p, p < 0.05, d.size)
+    return PairedDifference(mean, *bootstrap_interval(d), p, p < 0.05, d.size, d)
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def comparisons(scores: xr.Dataset, reference: str, margin: float) -> list[Compa
     """
     found = []
     sizes = [int(n) for n in scores["hidden_units"].values]
-    r2 = _r2(scores)
+    r2 = reported(scores, "r2")
     for model in challengers(scores, reference):
         for factor in (1, int(scores["state_factor"].sel(model=model))):
             for n in sizes:
@@ -105,14 +111,26 @@ def comparisons(scores: xr.Dataset, reference: str, margin: float) -> list[Compa
     return found
 
 
-def gap_to_optimum(scores: xr.Dataset, model: str, hidden_units: int) -> tuple[float, float, float]:
-    """Mean over the realizations of r2_optimal - r2, and its 95 % bootstrap interval.
+def gaps(scores: xr.Dataset) -> xr.DataArray:
+    """(model, hidden_units, realization): r2_optimal - r2, NaN where the training diverged.
 
-    The optimum is that of each realization's own noise. Diverged realizations are left out; NaN
-    where none is left. It can be below 0: the score of one data set fluctuates.
+    The optimum is that of each realization's own noise. A gap can be below 0: the score of one data
+    set fluctuates.
+
+    Raises:
+        DataError: the optimum is not known.
     """
-    r2 = _r2(scores).sel(model=model, hidden_units=hidden_units).values
-    gap = scores["r2_optimal"].values - r2
+    if "r2_optimal" not in scores:
+        raise DataError(f"the gap to the optimum cannot be computed, {NO_OPTIMUM}")
+    return scores["r2_optimal"] - reported(scores, "r2")
+
+
+def gap_to_optimum(scores: xr.Dataset, model: str, hidden_units: int) -> tuple[float, float, float]:
+    """Mean of the `gaps` over the realizations, and its 95 % bootstrap interval.
+
+    NaN where every training diverged.
+    """
+    gap = gaps(scores).sel(model=model, hidden_units=hidden_units).values
     gap = gap[np.isfinite(gap)]
     if gap.size == 0:
         return (float("nan"),) * 3
@@ -124,12 +142,29 @@ def smallest_sizes(scores: xr.Dataset, margin: float) -> xr.DataArray:
 
     Inf where no size that was trained came so near (censored: it would take more, or a better
     training); a diverged training counts as not near.
+
+    Raises:
+        DataError: the optimum is not known.
     """
     import xarray as xr
 
-    near = _r2(scores) >= scores["r2_optimal"] - margin
+    if "r2_optimal" not in scores:
+        raise DataError(f"no size can be compared with the optimum, {NO_OPTIMUM}")
+    near = reported(scores, "r2") >= scores["r2_optimal"] - margin
     sizes = scores["hidden_units"].astype(float)
     return xr.where(near, sizes, np.inf).min("hidden_units").transpose("model", "realization")
+
+
+def geometric_mean(values: ArrayLike) -> float:
+    """exp(mean(log values)) of positive values (realization,); NaN of none."""
+    logs = np.log(np.asarray(values, float))
+    return float(np.exp(logs.mean())) if logs.size else float("nan")
+
+
+def geometric_interval(values: ArrayLike) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the `geometric_mean`; NaN of fewer than two values."""
+    lower, upper = np.exp(bootstrap_interval(np.log(np.asarray(values, float))))
+    return float(lower), float(upper)
 
 
 @dataclass(frozen=True)
@@ -147,6 +182,8 @@ class StateRatio:
     only_reference: int
     only_model: int
     neither: int
+    #: the ratios of the realizations where both came near, (both,)
+    values: NDArray[np.float64] = field(repr=False, compare=False)
 
 
 def state_ratio(sizes: xr.DataArray, model: str, reference: str) -> StateRatio:
@@ -156,9 +193,7 @@ def state_ratio(sizes: xr.DataArray, model: str, reference: str) -> StateRatio:
     """
     top, bottom = (sizes.sel(model=name).values for name in (model, reference))
     a, b = np.isfinite(top), np.isfinite(bottom)
-    logs = np.log(top[a & b] / bottom[a & b])
-    mean = float(np.exp(logs.mean())) if logs.size else float("nan")
-    lower, upper = (float(bound) for bound in np.exp(bootstrap_interval(logs)))
+    both = top[a & b] / bottom[a & b]
     known = a | b
     median = float("nan")
     if known.any():
@@ -166,14 +201,14 @@ def state_ratio(sizes: xr.DataArray, model: str, reference: str) -> StateRatio:
         ratios = np.sort(top[known] / bottom[known])
         median = float(ratios[(ratios.size - 1) // 2])
     return StateRatio(
-        mean,
-        lower,
-        upper,
+        geometric_mean(both),
+        *geometric_interval(both),
         median,
-        int((a & b).sum()),
-        int((b & ~a).sum()),
-        int((a & ~b).sum()),
-        int((~a & ~b).sum()),
+        both=both.size,
+        only_reference=int((b & ~a).sum()),
+        only_model=int((a & ~b).sum()),
+        neither=int((~a & ~b).sum()),
+        values=both,
     )
 
 
@@ -185,7 +220,7 @@ def stalled(scores: xr.Dataset, distance: float) -> xr.DataArray:
     its training failed, not its expressiveness. The smallest size can thus not be found stalled,
     nor can a training that diverged.
     """
-    r2 = _r2(scores).sortby("hidden_units")
+    r2 = reported(scores, "r2").sortby("hidden_units")
     axis = r2.get_axis_num("hidden_units")
     best = np.fmax.accumulate(r2.values, axis=axis)
     failed = r2.copy(data=r2.values < best - distance)
@@ -223,9 +258,10 @@ def failures(scores: xr.Dataset, distance: float) -> dict[str, tuple[Share, Shar
     """
     diverged = scores["diverged"].fillna(0).astype(bool)
     failed = stalled(scores, distance)
+    known = reported(scores, "r2").notnull()
     found = {}
     for name in scores["model"].values:
-        trained = int((_r2(scores).sel(model=name).notnull() | diverged.sel(model=name)).sum())
+        trained = int((known | diverged).sel(model=name).sum())
         counts = (int(flag.sel(model=name).sum()) for flag in (diverged, failed))
         over, low = (share(count, trained) for count in counts)
         found[str(name)] = (over, low)
@@ -255,7 +291,7 @@ def deviations(scores: xr.Dataset, published: pd.DataFrame, distance: float) -> 
     without those that `stalled`.
     """
     failed = stalled(scores, distance)
-    r2 = _r2(scores)
+    r2 = reported(scores, "r2")
     for name in (str(name) for name in scores["model"].values if name in published):
         for n in (int(n) for n in scores["hidden_units"].values):
             at = {"model": name, "hidden_units": n}
@@ -277,20 +313,15 @@ def deviations(scores: xr.Dataset, published: pd.DataFrame, distance: float) -> 
             )
 
 
-def _r2(scores: xr.Dataset) -> xr.DataArray:
-    """r2 with NaN where the training diverged."""
-    return scores["r2"].where(scores["diverged"].fillna(0) == 0)
-
-
 def challengers(scores: xr.Dataset, reference: str) -> list[str]:
     """The models that may need more hidden units than the reference for the same map.
 
     Raises:
-        ValueError: the reference is not among the models.
+        ArgumentError: the reference is not among the models.
     """
     if reference not in scores["model"].values:
         names = ", ".join(map(str, scores["model"].values))
-        raise ValueError(f"the reference {reference!r} is not among the models scored: {names}")
+        raise ArgumentError(f"the reference {reference!r} is not among the models scored: {names}")
     return [
         str(name)
         for name in scores["model"].values

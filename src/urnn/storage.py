@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from urnn.errors import DataError
+
 #: packages whose version can change a number
 PACKAGES = (
     "numpy",
@@ -34,10 +36,6 @@ PACKAGES = (
 _DIGEST = "content_sha256"
 #: trials in a chunk of a compressed variable
 CHUNK = 128
-
-
-class DataError(RuntimeError):
-    """A file that cannot be read, written or used; the message names it and the remedy."""
 
 
 def versions() -> dict[str, str]:

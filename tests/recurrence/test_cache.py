@@ -1,8 +1,9 @@
-"""Compiled kernels between processes. That an edit of their sources counts: test_backends.py."""
+"""Compiled kernels between processes: kept, never stale, never mixed up."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import urnn
 from urnn.recurrence import cache
 from urnn.recurrence.cache import kept_kernel
 
@@ -100,3 +102,85 @@ def test_processes_that_compile_at_once_do_not_mix_their_kernels(tmp_path: Path)
     after = start("d", "1", "2", "3").communicate()[0]
     assert after.split("\n")[:3] == ["11 1", "12 1", "13 1"]
     assert len(list(next((tmp_path / "cache").iterdir()).iterdir())) == 3
+
+
+def test_kernels_of_two_processes_are_told_apart_where_a_third_one_calls_both(
+    tmp_path: Path,
+) -> None:
+    """Numba numbers functions in every process anew, and links the first one of a name."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom urnn.recurrence.cache import kept_kernel\n"
+        "def adding(SIZE):\n"
+        "    def add(value):\n"
+        "        return value + SIZE\n"
+        "    return kept_kernel(add)\n"
+        "def calling(first, second):\n"
+        "    def call(value):\n"
+        "        return 100 * first(value) + second(value)\n"
+        "    return kept_kernel(call)\n"
+        "sizes = [int(word) for word in sys.argv[1:]]\n"
+        "kernels = [adding(size) for size in sizes]\n"
+        "print(kernels[0](10) if len(sizes) < 2 else calling(*kernels)(10))\n"
+    )
+    environment = os.environ | {"URNN_CACHE_DIR": str(tmp_path / "cache")}
+
+    def run(*sizes: str) -> int:
+        command = [sys.executable, str(script), *sizes]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True)
+        return int(result.stdout)
+
+    assert [run("1"), run("2"), run("1", "2")] == [11, 12, 1112]
+
+
+STEP = """
+import numpy as np
+from urnn.recurrence import Spec, backend, cpu, lanes, parameter_count
+for cell in ("rnn", "lstm"):
+    s = Spec(cell, 2, 1, 1); k = parameter_count(s); theta = np.full((1, k), .5, "f")
+    x = np.ones((1, 1, 3, 1), "f"); i = np.zeros(1, int); b = backend("cpu")
+    b.step(s)(theta, x, x, i, i[None])
+    kernel = cpu._step(s, lanes.layout(s.cell, 2, 1))
+    print(b.step(s)(theta, x, x, i, i[None])[0][0], sum(kernel.stats.cache_hits.values()))
+"""
+
+
+def test_an_edit_of_a_cell_compiles_its_kernels_and_no_others(tmp_path: Path) -> None:
+    """A second process compiles nothing; after an edit of an emitter nothing old is used."""
+    source = tmp_path / "src" / "urnn"
+    shutil.copytree(Path(urnn.__file__).parent, source)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(source.parent),
+        "URNN_CACHE_DIR": str(tmp_path / "cache"),
+    }
+
+    def run() -> list[float]:
+        """Loss and number of kernels that were found, of an rnn and of an lstm."""
+        command = [sys.executable, "-c", STEP]
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        return [float(word) for word in result.stdout.split()]
+
+    def edit(path: str, old: str, new: str) -> None:
+        text = (source / "recurrence" / path).read_text()
+        assert old in text
+        (source / "recurrence" / path).write_text(text.replace(old, new))
+
+    rnn, found, lstm, found_too = run()
+    assert (found, found_too) == (0, 0)
+    assert run() == [rnn, 1, lstm, 1]
+    edit("cells/lstm.py", "# tanh(c) = h / o", "# another comment")
+    edit("cells/lstm.py", '"""Long short-term memory."""', '"""Another docstring."""')
+    assert run() == [rnn, 1, lstm, 1]
+    edit("cells/lstm.py", "b.fmul(opens[k], e.tanh(cells[k]))", "b.fadd(cells[k], cells[k])")
+    of_rnn, found, of_lstm, found_too = run()
+    assert (of_rnn, found, found_too) == (rnn, 1, 0)
+    assert of_lstm != lstm
+    relu = 'return e.where("<", z, e.constant(0), e.constant(0), z)'
+    edit("activations.py", relu, "return e.builder.fadd(z, z)")
+    of_rnn, found, _, found_too = run()
+    assert of_rnn != rnn
+    assert (found, found_too) == (0, 1)

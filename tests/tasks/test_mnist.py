@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from urnn.storage import DataError
-from urnn.tasks import mnist
+from urnn.errors import DataError
+from urnn.tasks.permuted_mnist import mnist
 
 REAL = os.environ.get(mnist.FOLDER_VARIABLE, "")
 #: nothing listens there
@@ -172,7 +172,7 @@ def test_without_a_network_every_mirror_and_the_remedy_are_named(
         f"  {url}none/train-images-idx3-ubyte.gz cannot be read: the server answers 404",
         f"  {url}train-images-idx3-ubyte.gz is truncated: it holds 36 of 15696 bytes",
         "Try again with a network, or put MNIST's four files into a folder and name it in "
-        "URNN_MNIST_DIR (mnist_folder in a configuration).",
+        "URNN_MNIST_DIR (the key folder of the experiment).",
     ]
     assert list((tmp_path / "cache" / "mnist").iterdir()) == []
 

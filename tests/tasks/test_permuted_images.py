@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -13,14 +14,16 @@ import xarray as xr
 
 from urnn import storage
 from urnn.__main__ import main
-from urnn.settings import permuted_digits as digits_settings
-from urnn.settings import permuted_mnist as mnist_settings
-from urnn.settings.permuted_digits import PermutedDigitsSettings
-from urnn.settings.permuted_mnist import PermutedMNISTSettings
-from urnn.tasks import mnist, permuted_digits, permuted_mnist
+from urnn.tasks.permuted_digits import generate as permuted_digits
+from urnn.tasks.permuted_digits import settings as digits_settings
+from urnn.tasks.permuted_digits.settings import PermutedDigits
+from urnn.tasks.permuted_mnist import generate as permuted_mnist
+from urnn.tasks.permuted_mnist import mnist
+from urnn.tasks.permuted_mnist import settings as mnist_settings
+from urnn.tasks.permuted_mnist.settings import MNISTSplit, PermutedMNIST
 from urnn.tasks.split import SPLIT
 
-DIGITS = PermutedDigitsSettings()
+DIGITS = PermutedDigits()
 REAL = os.environ.get(mnist.FOLDER_VARIABLE, "")
 
 
@@ -28,19 +31,26 @@ def counts(data: xr.Dataset) -> dict[str, int]:
     return {name: int((data["split"] == value).sum()) for name, value in SPLIT.items()}
 
 
+def of(task: str, **options: Any) -> list[str]:
+    """The option of the command `data` that chooses a task."""
+    return ["--task", json.dumps({"task": task, **options})]
+
+
 def digits(seed: int = 2019, realization: int = 0) -> xr.Dataset:
-    return permuted_digits.generate(*permuted_digits.load(), DIGITS, seed, realization)
+    return permuted_digits.generate(DIGITS, seed, realization)
 
 
 @pytest.fixture
-def small() -> mnist.MNIST:
-    """60 training and 20 test images of MNIST's form."""
+def small(monkeypatch: pytest.MonkeyPatch) -> mnist.MNIST:
+    """60 training and 20 test images of MNIST's form, in the place of MNIST."""
     random = np.random.default_rng(0)
 
     def draw(largest: int, *shape: int) -> np.ndarray:
         return random.integers(0, largest, shape, np.uint8, endpoint=True)
 
-    return mnist.MNIST(draw(255, 60, 28, 28), draw(9, 60), draw(255, 20, 28, 28), draw(9, 20))
+    made = mnist.MNIST(draw(255, 60, 28, 28), draw(9, 60), draw(255, 20, 28, 28), draw(9, 20))
+    monkeypatch.setattr(permuted_mnist, "load", lambda: made)
+    return made
 
 
 def test_the_permutation_of_mnist_is_the_customary_one() -> None:
@@ -50,8 +60,8 @@ def test_the_permutation_of_mnist_is_the_customary_one() -> None:
 
 
 def test_a_trial_of_mnist_is_its_image_in_the_customary_order(small: mnist.MNIST) -> None:
-    settings = PermutedMNISTSettings(validation_images=15)
-    data = permuted_mnist.generate(small, settings, seed=2019, realization=0)
+    task = PermutedMNIST(images=MNISTSplit(validation_images=15))
+    data = permuted_mnist.generate(task, seed=2019, realization=0)
     assert dict(data.sizes) == {"trial": 80, "time": 784, "input": 1}
     assert data["x"].dtype == np.float32
     assert data["label"].dtype == np.int64
@@ -66,9 +76,9 @@ def test_a_trial_of_mnist_is_its_image_in_the_customary_order(small: mnist.MNIST
 
 
 def test_realizations_of_mnist_differ_in_their_validation_images_alone(small: mnist.MNIST) -> None:
-    settings = PermutedMNISTSettings(validation_images=15)
+    task = PermutedMNIST(images=MNISTSplit(validation_images=15))
     first, again, other, seed = (
-        permuted_mnist.generate(small, settings, seed, realization)
+        permuted_mnist.generate(task, seed, realization)
         for seed, realization in [(1, 0), (1, 0), (1, 1), (2, 0)]
     )
     xr.testing.assert_identical(first, again)
@@ -82,7 +92,7 @@ def test_realizations_of_mnist_differ_in_their_validation_images_alone(small: mn
 def test_digits_are_sequences_of_64_pixels() -> None:
     images, labels = permuted_digits.load()
     assert images.shape == (digits_settings.IMAGES, 8, 8)
-    assert images[0].size == digits_settings.PIXELS
+    assert images[0].size == DIGITS.pixels
     assert images.max() == permuted_digits.LARGEST
     data = digits()
     assert dict(data.sizes) == {"trial": 1797, "time": 64, "input": 1}
@@ -108,11 +118,17 @@ def test_settings_know_the_sizes_of_mnist() -> None:
     sizes = [file.shape for file in mnist.FILES]
     train, test = mnist_settings.TRAIN_IMAGES, mnist_settings.TEST_IMAGES
     assert sizes == [(train, 28, 28), (train,), (test, 28, 28), (test,)]
-    assert PermutedMNISTSettings().training_trials == 50_000
+    task = PermutedMNIST()
+    assert (task.training_trials, task.validation_trials, task.test_trials) == (
+        50_000,
+        10_000,
+        test,
+    )
+    assert task.pixels == 28 * 28
 
 
 def test_the_command_writes_the_same_bytes_compressed_and_exact(tmp_path: Path) -> None:
-    arguments = ["data", "--task", "permuted_digits", "--realization", "1", "--seed", "7"]
+    arguments = ["data", *of("permuted_digits"), "--realization", "1", "--seed", "7"]
     for name in ("a.nc", "b.nc"):
         assert main([*arguments, "--output", str(tmp_path / name)]) == 0
     assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
@@ -121,6 +137,10 @@ def test_the_command_writes_the_same_bytes_compressed_and_exact(tmp_path: Path) 
     xr.testing.assert_equal(data, digits(7, 1))
     assert data.attrs["classes"] == 10
     assert data.attrs["seed"] == 7
+    assert data.attrs["realization"] == 1
+    assert data.attrs["loss"] == "cross_entropy"
+    assert data.attrs["task"] == "permuted_digits"
+    assert data.attrs["task_title"] == "Permuted 8×8 digits"
     images = {"test_images": 450, "validation_images": 180}
     assert json.loads(data.attrs["config"]) == {"task": "permuted_digits", "images": images}
     with netCDF4.Dataset(tmp_path / "a.nc") as file:  # plain float32: nothing to unpack
@@ -131,12 +151,22 @@ def test_the_command_writes_the_same_bytes_compressed_and_exact(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "--snr-db: the task synthetic needs a signal-to-noise ratio"),
-        (["--snr-db", "20", "--images", "{}"], "--images: the task synthetic has no such option"),
-        (["--task", "permuted_digits", "--snr-db", "20"], "--snr-db: the task permuted_digits has"),
-        (["--task", "permuted_mnist", "--system", "{}"], "--system: the task permuted_mnist has"),
-        (["--task", "permuted_digits", "--images", '{"test_images": 1700}'], "must leave some of"),
-        (["--task", "permuted_mnist", "--images", '{"validation_images": 0}'], "at least 1"),
+        ([], "--task.snr_db: this key is missing"),
+        (of("synthetic", snr_db=20, images={}), "images is a key of permuted_digits, permuted_mni"),
+        (of("permuted_digits", snr_db=20), "--task.snr_db: unknown key; known here: task, images;"),
+        (of("permuted_digits", snr_db=20), "snr_db is a key of synthetic"),
+        (of("permuted_mnist", system={}), "system is a key of synthetic"),
+        (
+            of("permuted_digits", images={"test_images": 1700}),
+            "--task.images: test_images and vali",
+        ),
+        (of("permuted_digits", images={"test_images": 1700}), "must leave some of"),
+        (of("permuted_mnist", images={"validation_images": 0}), "at least 1"),
+        (
+            of("mnist"),
+            "--task.task: must be one of 'synthetic', 'permuted_mnist', 'permuted_digits'",
+        ),
+        (["--task", "permuted_digits"], "--task: expected JSON such as"),
     ],
 )
 def test_options_of_another_task_are_refused(
@@ -145,7 +175,7 @@ def test_options_of_another_task_are_refused(
     output = tmp_path / "a.nc"
     assert main(["data", *arguments, "--realization", "0", "--output", str(output)]) == 1
     message = capsys.readouterr().err
-    assert message.startswith("urnn data: --")
+    assert message.startswith("urnn data: --task")
     assert words in message
     assert list(tmp_path.iterdir()) == []
 
@@ -155,7 +185,7 @@ def test_without_mnist_the_command_says_why_and_writes_nothing(
 ) -> None:
     monkeypatch.setenv(mnist.FOLDER_VARIABLE, str(tmp_path / "none"))
     output = ["--output", str(tmp_path / "a.nc")]
-    assert main(["data", "--task", "permuted_mnist", "--realization", "0", *output]) == 1
+    assert main(["data", *of("permuted_mnist"), "--realization", "0", *output]) == 1
     assert "none, which does not exist" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -165,9 +195,8 @@ def test_without_mnist_the_command_says_why_and_writes_nothing(
 )
 def test_the_file_of_the_real_mnist(tmp_path: Path) -> None:
     path = tmp_path / "a.nc"
-    assert (
-        main(["data", "--task", "permuted_mnist", "--realization", "0", "--output", str(path)]) == 0
-    )
+    arguments = [*of("permuted_mnist"), "--realization", "0", "--output", str(path)]
+    assert main(["data", *arguments]) == 0
     assert path.stat().st_size < 35e6  # 220 MB uncompressed
     data = storage.read(path, ("x", "label", "split", "permutation"))
     assert dict(data.sizes) == {"trial": 70_000, "time": 784, "input": 1}

@@ -10,21 +10,24 @@ import xarray as xr
 
 from urnn import RNN
 from urnn.__main__ import main
-from urnn.settings.synthetic import SyntheticSettings
-from urnn.tasks import synthetic
+from urnn.errors import CalibrationError
+from urnn.tasks.synthetic.generate import generate
+from urnn.tasks.synthetic.settings import Synthetic, System
 
-PAPER = SyntheticSettings()
-SMALL = SyntheticSettings(
-    time_steps=50, trials=20, epsilon=0.2, calibration_trials=10, on_tolerance=0.1
-)
+PAPER = System()
+SMALL = System(time_steps=50, trials=20, epsilon=0.2, calibration_trials=10, on_tolerance=0.1)
+
+
+def at(snr_db: float, system: System = PAPER) -> Synthetic:
+    return Synthetic(system=system, snr_db=snr_db)
 
 
 @pytest.fixture(scope="module")
 def systems() -> list[xr.Dataset]:
     """Three realizations of full size, one at 15 dB."""
     return [
-        synthetic.generate(PAPER, snr_db, seed=2019, realization=r)
-        for snr_db, r in [(20, 0), (20, 3), (15, 3)]
+        generate(at(snr_db), seed=2019, realization=r)
+        for snr_db, r in [(20.0, 0), (20.0, 3), (15.0, 3)]
     ]
 
 
@@ -88,8 +91,7 @@ def test_system_and_inputs_are_the_same_at_every_snr(systems: list[xr.Dataset]) 
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
-    settings = SMALL.model_dump_json()
-    arguments = ["data", "--snr-db", "20", "--realization", "1", "--system", settings]
+    arguments = ["data", "--task", at(20.0, SMALL).model_dump_json(), "--realization", "1"]
     for name in ("a", "b"):
         assert main([*arguments, "--seed", "7", "--output", str(tmp_path / name)]) == 0
     assert main([*arguments, "--seed", "8", "--output", str(tmp_path / "c")]) == 0
@@ -101,11 +103,11 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_unit_that_hardly_sees_the_input_is_calibrated_too() -> None:
     """Realization 14: with the fixed gain one of its units jumps on and off for ever."""
-    data = synthetic.generate(PAPER, 20, seed=2019, realization=14)
+    data = generate(at(20.0), seed=2019, realization=14)
     assert np.abs(data.attrs["on_fraction"] - 0.6).max() <= 0.01
 
 
 def test_units_that_cannot_be_calibrated_are_an_error() -> None:
     settings = SMALL.model_copy(update={"on_tolerance": 1e-9, "calibration_rounds": 1})
-    with pytest.raises(synthetic.CalibrationError, match=r"realization 0.*system\.on_tolerance"):
-        synthetic.generate(settings, 20, seed=0, realization=0)
+    with pytest.raises(CalibrationError, match=r"realization 0.*system\.on_tolerance"):
+        generate(at(20.0, settings), seed=0, realization=0)

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import xarray as xr
-from project import Project
+
+if TYPE_CHECKING:
+    from tests.workflow.conftest import Project
 
 SYSTEM = '{"time_steps": 60, "trials": 30, "epsilon": 0.2, "on_tolerance": 0.1}'
 

@@ -6,11 +6,14 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import xarray as xr
-from project import Project
+
+if TYPE_CHECKING:
+    from tests.workflow.conftest import Project
 
 
 def leftovers(folder: Path) -> list[Path]:

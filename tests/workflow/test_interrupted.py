@@ -9,10 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from project import Project
+
+if TYPE_CHECKING:
+    from tests.workflow.conftest import Project
 
 KILLS = 20
 

@@ -10,13 +10,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
 import xarray as xr
-from one_node_slurm import one_node_slurm, reason_against, squeue
-from project import Project
+
+from tests.workflow.one_node_slurm import one_node_slurm, reason_against, squeue
+
+if TYPE_CHECKING:
+    from tests.workflow.conftest import Project
 
 # A Slurm without accounts has no sacct, and a node that is this machine needs no patience.
 HERE = ("--profile", "slurm", "--slurm-no-account", "--slurm-status-command", "squeue")

@@ -4,17 +4,19 @@ import math
 import os
 import sys
 
+from snakemake.exceptions import WorkflowError
+
 try:
+    from urnn import closure, figures, tasks, theorems
     from urnn.config import load
-    from urnn.settings.base import ConfigError
-    from urnn.settings.figures import KINDS
+    from urnn.errors import ConfigError
+    from urnn.recurrence import cells
+    from urnn.settings.model import code_of
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"{error}: the environment of this project is not active. Make it with `make .venv`, then "
         "`. .venv/bin/activate`; or `conda env create -f environment.yml`."
     )
-
-from snakemake.exceptions import WorkflowError
 
 try:
     run = load(config)
@@ -22,110 +24,22 @@ except ConfigError as error:
     raise WorkflowError(str(error))
 
 PYTHON = sys.executable
-
-# The modules that each stage reaches: inputs of its rule, so that an edit reruns exactly the stages
-# that it can change. tests/workflow compares these lists with the true closure of the imports.
-SETTINGS = ["settings", "settings.base"]
-TASKS = ["settings.permuted_digits", "settings.permuted_mnist", "settings.synthetic"]
-NUMERICS = [
-    "recurrence",
-    "recurrence.cache",
-    "recurrence.cpu",
-    "recurrence.reference",
-    "recurrence.vector",
-]
-TRANSITIONS = [
-    "transition",
-    "transition.arjovsky",
-    "transition.contractive",
-    "transition.direct",
-    "transition.eunn",
-    "transition.free",
-    "transition.full_capacity",
-    "transition.parametrised",
-    "transition.torch_maps",
-    "transition.unitary",
-]
-EQUIVALENCE = [
-    "equivalence",
-    "equivalence.cascade",
-    "equivalence.conversion",
-    "equivalence.delay_chain",
-    "equivalence.dilation",
-    "equivalence.experiments",
-    "equivalence.fewest_states",
-    "equivalence.fits",
-    "equivalence.invariance",
-    "equivalence.linear_regime",
-    "equivalence.minimality",
-    "equivalence.saturation",
-    "equivalence.scaling",
-    "equivalence.sigmoid",
-    "equivalence.state_bounds",
-    "equivalence.torch_rnn",
-]
-MODULES = {
-    "data": SETTINGS
-    + TASKS
-    + ["rnn", "seeds", "storage", "tasks", "tasks.mnist", "tasks.permuted_digits"]
-    + [
-        "tasks.permuted_images",
-        "tasks.permuted_mnist",
-        "tasks.split",
-        "tasks.synthetic",
-    ],
-    "train": SETTINGS
-    + NUMERICS
-    + TRANSITIONS
-    + [
-        "models",
-        "optimizers",
-        "seeds",
-        "settings.model",
-        "settings.training",
-        "storage",
-    ]
-    + ["checkpoints", "tasks", "tasks.split", "training"],
-    "kernels": NUMERICS + ["storage"],
-    "score": SETTINGS
-    + NUMERICS
-    + TRANSITIONS
-    + ["models", "scoring", "settings.model", "settings.training", "storage", "tasks"]
-    + ["tasks.split"],
-    "figure": SETTINGS
-    + ["figures", "figures.accuracy", "figures.gap", "figures.history", "figures.r2"]
-    + ["figures.statistics", "figures.style"]
-    + ["published", "scoring", "settings.figures", "statistics", "storage"],
-    "theory": SETTINGS + EQUIVALENCE + ["rnn", "settings.theory", "storage"],
-    "theory_figure": SETTINGS
-    + ["figures", "figures.style", "figures.theorem1", "figures.theorem2"]
-    + ["figures.theorem3", "settings.figures", "storage"],
-    "report": SETTINGS
-    + TASKS
-    + ["config", "findings", "published", "report", "scoring", "settings.figures"]
-    + [
-        "settings.model",
-        "settings.theory",
-        "settings.training",
-        "statistics",
-        "storage",
-    ],
-}
+# by name: what is compiled, for which sizes of minibatches and numbers of scored trials
+KERNELS = run.kernels()
 
 
-def code(stage):
-    """The files of the modules that a stage reaches, its command included."""
-    modules = ["", "__main__", "commands", f"commands.{stage}", *MODULES[stage]]
-    paths = [os.path.join("src", "urnn", *module.split(".")) for module in modules]
-    return [
-        os.path.join(path, "__init__.py") if os.path.isdir(path) else f"{path}.py"
-        for path in (path.rstrip("/") for path in paths)
-    ]
+def code(stage, *plugs):
+    """A digest of the code that a job's result comes from: that of its command and of the plugs.
+
+    A parameter of every rule, so that an edit reruns what it can change, and a comment nothing.
+    """
+    return closure.digest(f"urnn.commands.{stage}", *plugs)
 
 
 def as_json(settings):
     """Settings as they go to a command: one line of JSON, the same for the same values."""
-    return json.dumps(settings.model_dump(), sort_keys=True)
+    values = settings if isinstance(settings, dict) else settings.model_dump()
+    return json.dumps(values, sort_keys=True)
 
 
 def data_files(experiment, first, last):
@@ -150,8 +64,7 @@ def model_files(experiment):
 
 def kernel_file(experiment, model, hidden_units):
     """The file of the compiled kernels that a training runs on; models of one shape share it."""
-    name = "-".join(map(str, run.shape(experiment, model, hidden_units)))
-    return f"results/kernels/{name}.json"
+    return f"results/kernels/{run.spec(experiment, model, hidden_units).name}.json"
 
 
 def kernel_files(experiment):
@@ -164,13 +77,6 @@ def kernel_files(experiment):
             for size in settings.hidden_units
         }
     )
-
-
-def kernel_needs(name):
-    """What is computed with a kernel: sizes of minibatches, and numbers of scored trials."""
-    return {"-".join(map(str, shape)): needs for shape, needs in run.kernels().items()}[
-        name
-    ]
 
 
 def grouped(name, short=lambda wildcards: True):
@@ -196,13 +102,9 @@ wildcard_constraints:
     experiment="|".join(run.experiments),
     model="|".join(run.models),
     figure="|".join(run.figures) or "none",
-    theorem=r"theorem[123]",
+    theorem="|".join(theorems.POINT),
+    kernel="|".join(KERNELS),
     realization=r"\d+",
     hidden=r"\d+",
-    recurrence="[a-z]+",
-    activation="[a-z]+",
-    loss="[a-z_]+",
-    inputs=r"\d+",
-    outputs=r"\d+",
     first=r"\d+",
     last=r"\d+",

@@ -1,19 +1,14 @@
-# Where MNIST lies is no parameter: its content is checked, so another folder changes no output.
-if run.mnist_folder:
-    os.environ["URNN_MNIST_DIR"] = run.mnist_folder
+# Where data lie is no parameter: their content is checked, so another folder changes no output.
+for experiment in run.experiments.values():
+    os.environ.update(experiment.environment)
 
 
-def task_options(wildcards):
-    """What defines the data of an experiment beside the seed, as options of the command."""
-    experiment = run.experiments[wildcards.experiment]
-    if experiment.task == "synthetic":
-        return ["--system", as_json(experiment.system), f"--snr-db={experiment.snr_db}"]
-    return ["--task", experiment.task, "--images", as_json(experiment.images)]
+def source(wildcards):
+    """The task of an experiment."""
+    return run.experiments[wildcards.experiment].source
 
 
 rule data:
-    input:
-        code=code("data"),
     output:
         "results/{experiment}/data/realization-{realization}.nc",
     log:
@@ -27,10 +22,11 @@ rule data:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 2 * attempt,
     params:
-        task=task_options,
+        code=lambda wildcards: code("data", tasks.POINT.module(source(wildcards).task)),
+        task=lambda wildcards: as_json(source(wildcards).identity()),
         seed=run.seed,
     message:
         "{wildcards.experiment}: data of realization {wildcards.realization}"
     shell:
-        "{PYTHON} -m urnn data {params.task:q} --seed {params.seed} "
+        "{PYTHON} -m urnn data --task {params.task:q} --seed {params.seed} "
         "--realization {wildcards.realization} --output {output:q} > {log:q} 2>&1"

@@ -1,8 +1,3 @@
-def of_kind(kind):
-    """The figures of one kind."""
-    return [name for name, figure in run.figures.items() if figure.kind == kind]
-
-
 def figure_labels(wildcards):
     """What models and experiments are called in a figure, as JSON."""
     sources = run.figures[wildcards.figure].sources
@@ -19,57 +14,47 @@ def figure_labels(wildcards):
     )
 
 
-def figure_settings(wildcards):
-    """The settings of a figure without its experiments, which are its inputs."""
-    settings = run.figures[wildcards.figure].model_dump(
-        exclude={"experiment", "experiments"}
-    )
-    return json.dumps(settings, sort_keys=True)
+def published_curves(wildcards):
+    """The files of the published curves that a figure draws."""
+    name = run.figures[wildcards.figure].curves
+    return [f"src/urnn/published/{name}.csv"] if name else []
 
 
-# One rule for each kind of figure, so that each has its caption in Snakemake's report.
-for kind in KINDS:
-
-    rule:
-        name:
-            f"figure_{kind}"
-        input:
-            code=code("figure"),
-            scores=lambda wildcards: [
-                f"results/{name}/scores.nc"
-                for name in run.figures[wildcards.figure].sources
-            ],
-            published=lambda wildcards: [
-                f"src/urnn/published/{name}.csv"
-                for name in [
-                    run.figures[wildcards.figure].model_dump().get("published")
-                ]
-                if name
-            ],
-        output:
-            report(
-                "reports/figures/{figure}.svg",
-                caption=f"../report/{kind}.rst",
-                category="Figures",
-            ),
-            "reports/figures/{figure}.png",
-        log:
-            "results/logs/figure/{figure}.log",
-        benchmark:
-            "results/benchmarks/figure/{figure}.tsv"
-        wildcard_constraints:
-            figure="|".join(of_kind(kind)) or "none",
-        localrule: True
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=10,
-        params:
-            settings=figure_settings,
-            labels=figure_labels,
-            style=as_json(run.style),
-        message:
-            "{wildcards.figure}"
-        shell:
-            "{PYTHON} -m urnn figure {input.scores:q} --settings {params.settings:q} "
-            "--labels {params.labels:q} --style {params.style:q} --output {output:q} > {log:q} 2>&1"
+rule figure:
+    input:
+        scores=lambda wildcards: [
+            f"results/{name}/scores.nc"
+            for name in run.figures[wildcards.figure].sources
+        ],
+        published=published_curves,
+    output:
+        report(
+            "reports/figures/{figure}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+        ),
+        "reports/figures/{figure}.png",
+    log:
+        "results/logs/figure/{figure}.log",
+    benchmark:
+        "results/benchmarks/figure/{figure}.tsv"
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=lambda wildcards: code(
+            "figure", figures.POINT.module(run.figures[wildcards.figure].kind)
+        ),
+        settings=lambda wildcards: as_json(
+            figures.POINT.part(run.figures[wildcards.figure])
+        ),
+        labels=figure_labels,
+        style=as_json(run.style),
+        caption=lambda wildcards: run.figures[wildcards.figure].caption,
+    message:
+        "{wildcards.figure}"
+    shell:
+        "{PYTHON} -m urnn figure {input.scores:q} --settings {params.settings:q} "
+        "--labels {params.labels:q} --style {params.style:q} --output {output:q} > {log:q} 2>&1"

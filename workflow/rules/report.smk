@@ -1,11 +1,20 @@
+def page_code():
+    """The code of the page: its command, and the figures and theorems on it."""
+    shown = [figures.POINT.module(figure.kind) for figure in run.figures.values()]
+    proved = [f"{theorems.POINT.module(name)}.settings" for name in THEOREMS]
+    return code("report", *shown, *proved)
+
+
 rule report:
     input:
-        code=code("report"),
         template="src/urnn/page.html.jinja",
-        published=expand(
-            "src/urnn/published/{name}.csv", name=["figure2", "figure3", "figure4"]
+        published=sorted(
+            {
+                f"src/urnn/published/{figure.curves}.csv"
+                for figure in run.figures.values()
+                if figure.curves
+            }
         ),
-        captions=expand("workflow/report/{name}.rst", name=[*KINDS, *THEOREMS]),
         scores=expand("results/{experiment}/scores.nc", experiment=run.experiments),
         figures=expand("reports/figures/{figure}.svg", figure=[*run.figures, *THEOREMS]),
     output:
@@ -20,9 +29,9 @@ rule report:
         mem_mb=1000,
         runtime=10,
     params:
+        code=page_code(),
         config=json.dumps(config, sort_keys=False, default=str),
     message:
         "Report page"
     shell:
-        "{PYTHON} -m urnn report --config {params.config:q} --captions workflow/report "
-        "--output {output:q} > {log:q} 2>&1"
+        "{PYTHON} -m urnn report --config {params.config:q} --output {output:q} > {log:q} 2>&1"

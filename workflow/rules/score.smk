@@ -1,6 +1,11 @@
+def models_code(wildcards):
+    """The code of all models of an experiment."""
+    models = [run.models[name] for name in run.experiments[wildcards.experiment].models]
+    return [module for model in models for module in code_of(model)]
+
+
 rule score:
     input:
-        code=code("score"),
         data=lambda wildcards: data_files(
             wildcards.experiment,
             0,
@@ -20,6 +25,8 @@ rule score:
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=lambda wildcards: code("score", *models_code(wildcards)),
     message:
         "{wildcards.experiment}: scores"
     shell:

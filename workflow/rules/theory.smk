@@ -1,9 +1,12 @@
-THEOREMS = ["theorem1", "theorem2", "theorem3"] if run.theory else []
+THEOREMS = list(theorems.POINT) if run.theory else []
+
+
+def theorem(wildcards):
+    """The settings of a theorem's numbers."""
+    return getattr(run.theory, wildcards.theorem)
 
 
 rule theory:
-    input:
-        code=code("theory"),
     output:
         "results/theory/{theorem}.nc",
     log:
@@ -17,7 +20,11 @@ rule theory:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
-        settings=lambda wildcards: as_json(getattr(run.theory, wildcards.theorem)),
+        code=lambda wildcards: code(
+            "theory", f"{theorems.POINT.module(wildcards.theorem)}.numbers"
+        ),
+        settings=lambda wildcards: as_json(theorem(wildcards)),
+        title=lambda wildcards: theorem(wildcards).title,
         seed=run.seed,
     message:
         "{wildcards.theorem}: numbers"
@@ -28,12 +35,11 @@ rule theory:
 
 rule theory_figure:
     input:
-        code=code("theory_figure"),
         numbers="results/theory/{theorem}.nc",
     output:
         report(
             "reports/figures/{theorem}.svg",
-            caption="../report/{theorem}.rst",
+            caption="../report/figure.rst",
             category="Figures",
         ),
         "reports/figures/{theorem}.png",
@@ -47,7 +53,11 @@ rule theory_figure:
         mem_mb=1000,
         runtime=10,
     params:
+        code=lambda wildcards: code(
+            "theory_figure", f"{theorems.POINT.module(wildcards.theorem)}.plot"
+        ),
         style=as_json(run.style),
+        caption=lambda wildcards: theorem(wildcards).caption,
     message:
         "{wildcards.theorem}"
     shell:

@@ -1,21 +1,24 @@
+def kernel(wildcards):
+    """What a kernel computes."""
+    return KERNELS[wildcards.kernel][0]
+
+
 def training_megabytes(wildcards, attempt):
     """Memory of a training job: the trials of its block, twice while they are stacked, and a base."""
     realizations = int(wildcards.last) - int(wildcards.first) + 1
-    numbers = realizations * run.experiments[wildcards.experiment].data.numbers
+    numbers = realizations * run.experiments[wildcards.experiment].numbers
     return attempt * (1000 + 2 * 4 * numbers // 10**6)
 
 
 # A kernel is compiled once, before the jobs that need it, so that no two of them do it at once. It is
 # kept in the cache of kernels; the file only says so. Whoever does not find it there compiles it.
 rule kernels:
-    input:
-        code=code("kernels"),
     output:
-        "results/kernels/{recurrence}-{activation}-{loss}-{hidden}-{inputs}-{outputs}.json",
+        "results/kernels/{kernel}.json",
     log:
-        "results/logs/kernels/{recurrence}-{activation}-{loss}-{hidden}-{inputs}-{outputs}.log",
+        "results/logs/kernels/{kernel}.log",
     benchmark:
-        "results/benchmarks/kernels/{recurrence}-{activation}-{loss}-{hidden}-{inputs}-{outputs}.tsv"
+        "results/benchmarks/kernels/{kernel}.tsv"
     group:
         grouped("start")
     threads: 1
@@ -23,16 +26,22 @@ rule kernels:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        batches=lambda wildcards: kernel_needs("-".join(wildcards))["batches"],
-        trials=lambda wildcards: kernel_needs("-".join(wildcards))["trials"],
+        code=lambda wildcards: code(
+            "kernels", cells.POINT.module(kernel(wildcards).cell.cell)
+        ),
+        cell=lambda wildcards: as_json(kernel(wildcards).cell),
+        loss=lambda wildcards: kernel(wildcards).loss,
+        hidden_units=lambda wildcards: kernel(wildcards).hidden_units,
+        input_size=lambda wildcards: kernel(wildcards).input_size,
+        output_size=lambda wildcards: kernel(wildcards).output_size,
+        batches=lambda wildcards: KERNELS[wildcards.kernel][1]["batches"],
+        trials=lambda wildcards: KERNELS[wildcards.kernel][1]["trials"],
     message:
-        "kernels of {wildcards.recurrence}, {wildcards.activation}, {wildcards.loss}, "
-        "with {wildcards.hidden} hidden units"
+        "kernels of {wildcards.kernel}"
     shell:
-        "{PYTHON} -m urnn kernels --recurrence {wildcards.recurrence} "
-        "--activation {wildcards.activation} --loss {wildcards.loss} "
-        "--hidden-units {wildcards.hidden} "
-        "--input-size {wildcards.inputs} --output-size {wildcards.outputs} "
+        "{PYTHON} -m urnn kernels --cell {params.cell:q} --loss {params.loss} "
+        "--hidden-units {params.hidden_units} "
+        "--input-size {params.input_size} --output-size {params.output_size} "
         "--batches {params.batches} --trials {params.trials} "
         "--output {output:q} > {log:q} 2>&1"
 
@@ -40,9 +49,9 @@ rule kernels:
 def expected_minutes(wildcards):
     """How long a training takes on one core with the compiled kernels: a measured rule of thumb."""
     recipe = run.recipe(wildcards.experiment, wildcards.model, int(wildcards.hidden))
-    numbers = run.experiments[wildcards.experiment].data.numbers
+    numbers = run.experiments[wildcards.experiment].numbers
     numbers *= (int(wildcards.last) - int(wildcards.first) + 1) * recipe.restarts
-    gates = 4 if run.model(wildcards.model).recurrence == "lstm" else 1
+    gates = run.models[wildcards.model].cell_plug.gates
     hidden = int(wildcards.hidden)
     seconds = 2e-10 * recipe.epochs * numbers * gates * hidden * (1 + hidden / 16)
     return (5 + seconds) / 60
@@ -62,7 +71,6 @@ def is_short(wildcards):
 
 rule train:
     input:
-        code=code("train"),
         kernels=lambda wildcards: (
             kernel_file(wildcards.experiment, wildcards.model, int(wildcards.hidden))
             if run.device == "cpu"
@@ -85,7 +93,8 @@ rule train:
         runtime=training_runtime,
         gpu=int(run.device.startswith("cuda")),
     params:
-        model=lambda wildcards: as_json(run.model(wildcards.model)),
+        code=lambda wildcards: code("train", *code_of(run.models[wildcards.model])),
+        model=lambda wildcards: as_json(run.models[wildcards.model].definition()),
         recipe=lambda wildcards: as_json(
             run.recipe(wildcards.experiment, wildcards.model, int(wildcards.hidden))
         ),

@@ -6,12 +6,20 @@ import argparse
 import json
 from pathlib import Path
 
+from urnn.losses import LOSSES, Squared
+from urnn.recurrence import cells
+from urnn.settings.base import parse
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--recurrence", required=True, help="rnn or lstm")
-    parser.add_argument("--activation", default="relu", help="of an rnn")
     parser.add_argument(
-        "--loss", default="squared", help="squared, or cross_entropy of the last step"
+        "--cell",
+        default="{}",
+        help="the cell and its options, JSON or @FILE (YAML), such as "
+        f'\'{{"cell": "NAME"}}\'; cells: {", ".join(cells.POINT)}',
+    )
+    parser.add_argument(
+        "--loss", choices=list(LOSSES), default=Squared.name, help="what is minimised"
     )
     parser.add_argument("--hidden-units", type=int, required=True, help="size of the model")
     parser.add_argument("--input-size", type=int, required=True)
@@ -26,18 +34,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    cell = parse(cells.POINT.union(), options.cell, "--cell")
     from urnn import storage
     from urnn.recurrence import Spec
     from urnn.recurrence.cpu import compile_kernels
 
-    spec = Spec(
-        options.recurrence,
-        options.hidden_units,
-        options.input_size,
-        options.output_size,
-        options.activation,
-        options.loss,
-    )
+    sizes = options.hidden_units, options.input_size, options.output_size
+    spec = Spec(cell, *sizes, options.loss)
     compile_kernels(spec, options.batches, options.trials)
-    there = {"batches": options.batches, "trials": options.trials}
-    storage.write_text(json.dumps(vars(spec) | there, indent=1) + "\n", options.output)
+    there = {
+        "kernel": spec.name,
+        "cell": cell.model_dump(),
+        "batches": options.batches,
+        "trials": options.trials,
+    }
+    storage.write_text(json.dumps(there, indent=1) + "\n", options.output)

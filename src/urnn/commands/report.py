@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from urnn.config import AccuracyFigure, R2Figure, StatisticsFigure, load
-from urnn.settings.base import ConfigError
+from urnn.config import Config, load
+from urnn.errors import ConfigError
+from urnn.figures.base import labelled
+from urnn.settings.base import values_of
+from urnn.theorems import POINT as THEOREMS
 
-_THEOREMS = {
-    "theorem1": "the same map with at most 2n states",
-    "theorem2": "2n states to be equal, fewer to come near",
-    "theorem3": "near, never equal, with sigmoid and tanh",
-}
+if TYPE_CHECKING:
+    from urnn.report import FigureEntry
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +26,48 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--figures", type=Path, default=Path("reports/figures"), help="folder of figures"
     )
-    parser.add_argument(
-        "--captions", type=Path, default=Path("workflow/report"), help="folder of captions"
-    )
     parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    values = values_of(options.config, "--config")
+    if not isinstance(values, dict):
+        raise ConfigError("--config: expected a mapping of keys to values")
+    config = load(values)
+    from urnn import report, storage
+
+    labels = {name: model.label for name, model in config.models.items()}
+    scores = {
+        name: labelled(storage.read(options.results / name / "scores.nc", ("diverged",)), labels)
+        for name in config.experiments
+    }
+    figures = _figures(config, options.figures)
+    shown_by = {
+        name: [figure for figure in config.figures.values() if name in figure.sources]
+        for name in config.experiments
+    }
+    drawn = [figure["name"] for figure in figures]
+    benchmarks = _benchmarks(config.experiments, drawn, options.results / "benchmarks")
+    page = report.render(scores, figures, values, benchmarks, shown_by)
+    storage.write_text(page, options.output)
+
+
+def _figures(config: Config, folder: Path) -> list[FigureEntry]:
+    """The figures of the configuration, then those of the theorems."""
+    entries: list[FigureEntry] = [
+        {
+            "name": name,
+            "path": folder / f"{name}.svg",
+            "caption": figure.caption,
+            "title": f"{_title(name)}: {', '.join(figure.sources)}",
+        }
+        for name, figure in config.figures.items()
+    ]
+    for name in THEOREMS if config.theory else ():
+        plug = THEOREMS.plug(name)
+        path = folder / f"{name}.svg"
+        entries.append({"name": name, "path": path, "caption": plug.caption, "title": plug.title})
+    return entries
 
 
 def _title(name: str) -> str:
@@ -37,68 +76,18 @@ def _title(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _values(text: str) -> dict[str, Any]:
-    import yaml  # JSON is YAML
-
-    try:
-        values = yaml.safe_load(Path(text[1:]).read_text() if text.startswith("@") else text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--config: neither JSON nor YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError("--config: expected a mapping of keys to values")
-    return values
-
-
-def run(options: argparse.Namespace) -> None:
-    values = _values(options.config)
-    config = load(values)
-    from urnn import report, storage
-
-    scores = {}
-    for name in config.experiments:
-        dataset = storage.read(options.results / name / "scores.nc", ("diverged",))
-        labels = [config.models[str(model)].label for model in dataset["model"].values]
-        scores[name] = dataset.assign_coords(model_label=("model", labels))
-    figures: list[report.FigureEntry] = [
-        {
-            "name": name,
-            "path": options.figures / f"{name}.svg",
-            "caption": (options.captions / f"{figure.kind}.rst").read_text(encoding="utf-8"),
-            "title": f"{_title(name)}: {', '.join(figure.sources)}",
-        }
-        for name, figure in config.figures.items()
-    ]
-    theorems = ["theorem1", "theorem2", "theorem3"] if config.theory else []
-    for name in theorems:
-        text = (options.captions / f"{name}.rst").read_text(encoding="utf-8")
-        title = f"{name.replace('theorem', 'Theorem ')}: {_THEOREMS[name]}"
-        path = options.figures / f"{name}.svg"
-        figures.append({"name": name, "path": path, "caption": text, "title": title})
-    folder = options.results / "benchmarks"
-    benchmarks = {
+def _benchmarks(
+    experiments: Iterable[str], figures: Iterable[str], folder: Path
+) -> dict[str, list[Path]]:
+    """By stage, the benchmark files of the jobs that made what is on the page."""
+    files = {
         stage: sorted(
-            path
-            for name in config.experiments
-            for path in (folder / stage).glob(f"{name}/**/*.tsv")
+            path for name in experiments for path in (folder / stage).glob(f"{name}/**/*.tsv")
         )
         for stage in ("data", "train", "score")
     }
-    benchmarks["theory"] = [folder / "theory" / f"{name}.tsv" for name in theorems]
-    benchmarks["figure"] = [
-        path
-        for path in sorted((folder / "figure").glob("*.tsv"))
-        if path.stem in config.figures or path.stem in theorems
-    ]
-    page = report.render(
-        scores,
-        figures,
-        values,
-        {stage: files for stage, files in benchmarks.items() if files},
-        {
-            f.experiment: f.published
-            for f in config.figures.values()
-            if isinstance(f, R2Figure | AccuracyFigure) and f.published
-        },
-        {f.experiment: f for f in config.figures.values() if isinstance(f, StatisticsFigure)},
-    )
-    storage.write_text(page, options.output)
+    for stage in ("theory", "figure"):
+        files[stage] = [
+            path for path in sorted((folder / stage).glob("*.tsv")) if path.stem in figures
+        ]
+    return {stage: paths for stage, paths in files.items() if paths}

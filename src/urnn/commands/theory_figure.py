@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 
 from urnn.settings.base import parse
-from urnn.settings.figures import Style
+from urnn.settings.style import Style
+from urnn.theorems import POINT
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("theorem", choices=["theorem1", "theorem2", "theorem3"], help="which one")
+    parser.add_argument("theorem", choices=list(POINT), help="which theorem")
     parser.add_argument("numbers", type=Path, help="NetCDF file of `python -m urnn theory`")
     parser.add_argument("--style", default="{}", help="style settings, JSON or @FILE (YAML)")
     parser.add_argument(
@@ -19,13 +20,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    settings = parse(Style, options.style, "--style")
+    look = parse(Style, options.style, "--style")
     from urnn import storage
-    from urnn.figures import style, theorem1, theorem2, theorem3
+    from urnn.figures import style
 
-    drawing = {"theorem1": theorem1, "theorem2": theorem2, "theorem3": theorem3}[options.theorem]
-    dataset = storage.read(options.numbers, drawing.VARIABLES)
-    look = style.Style(**settings.model_dump())
-    figure = drawing.plot(dataset, look)
+    theorem = POINT.part_module(options.theorem, "plot")
+    figure = theorem.plot(storage.read(options.numbers, theorem.VARIABLES), look)
     for path in options.output:
         style.save(figure, path, look)

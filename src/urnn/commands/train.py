@@ -6,16 +6,15 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from urnn.settings.base import ConfigError, parse
-from urnn.settings.model import ModelSettings
+from urnn.settings.base import parse
+from urnn.settings.model import AnyModel, code_of
 from urnn.settings.training import Recipe
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from urnn.training import Progress
+    from urnn.trials import Trials
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,204 +37,65 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="NetCDF file to write")
 
 
-class Block(NamedTuple):
-    """The trials of a block of realizations."""
-
-    #: (S, N, time, input) float32, validation trials last
-    x: NDArray
-    #: (S, N, time, output) float32, or labels (S, N) int64
-    y: NDArray
-    #: size of the readout
-    outputs: int
-    #: numbers of the realizations
-    realizations: list[int]
-    validation_trials: int
-    #: attributes that the output takes over
-    attributes: dict[str, Any]
-
-
 def run(options: argparse.Namespace) -> None:
-    model = parse(ModelSettings, options.model, "--model")
+    model = parse(AnyModel, options.model, "--model")
     recipe = parse(Recipe, options.recipe, "--recipe")
-    import numpy as np
-    import xarray as xr
-
-    from urnn import checkpoints, models, storage, training
-    from urnn.recurrence import backend, unpack
+    from urnn import checkpoints, closure, models, results, storage, training, trials
+    from urnn.recurrence import backend
     from urnn.seeds import generator
 
     storage.check_writable(options.output)
-    block = _read(options.data, recipe)
-    spec = models.specification(
-        model,
-        options.hidden_units,
-        block.x.shape[-1],
-        block.outputs,
-        "cross_entropy" if block.y.ndim == 2 else "squared",
-    )
-    realizations = block.realizations
-    replicas = [(s, i) for s in range(len(realizations)) for i in range(recipe.restarts)]
+    block = trials.to_train(options.data, recipe)
+    sizes = options.hidden_units, block.x.shape[-1], block.output_size
+    spec = models.specification(model, *sizes, block.loss.name)
     identity = (options.experiment, options.name, options.hidden_units)
-    config = {"model": model.model_dump(), "recipe": recipe.model_dump()}
-    defines = {**config, "seed": options.seed, "device": options.device}
-    defines |= {"identity": identity, "realizations": realizations}
-    key = checkpoints.digest(defines, (block.x, block.y))
+    config = {"model": model.definition(), "recipe": recipe.model_dump()}
+    key = checkpoints.digest(
+        {
+            **config,
+            "seed": options.seed,
+            "device": options.device,
+            "identity": identity,
+            "realizations": block.realizations.tolist(),
+            "code": closure.digest("urnn.commands.train", *code_of(model)),
+        },
+        (block.x, block.y),
+    )
+    replicas = [(s, i) for s in range(len(block.realizations)) for i in range(recipe.restarts)]
+    numbers = [int(block.realizations[s]) for s, _ in replicas]
     checkpoint = checkpoints.FileCheckpoint(options.output, key, options.checkpoint_seconds)
     with checkpoint.listening():
-        trained = training.train(
+        result = training.train(
             spec,
-            models.transition(model),
+            model.transition_plug,
             recipe,
             block.x,
             block.y,
             [s for s, _ in replicas],
-            [partial(generator, options.seed, *identity, realizations[s], i) for s, i in replicas],
+            [
+                partial(generator, options.seed, *identity, number, i)
+                for number, (_, i) in zip(numbers, replicas, strict=True)
+            ],
             backend(options.device),
             block.validation_trials,
             _bar if sys.stderr.isatty() else _line,
             checkpoint,
         )
-    shape = (len(realizations), recipe.restarts)
-    kept = trained.kept_epoch.reshape(shape)
-    loss = trained.loss.reshape(*shape, -1)
-    validation_loss = trained.validation_loss.reshape(*shape, -1)
-    diverged = trained.diverged.reshape(shape)
-    at_kept = [
-        np.take_along_axis(values, kept[..., None], 2)[..., 0] for values in (loss, validation_loss)
-    ]
-    W = unpack(spec, trained.parameters)["W"]
-
-    both = ("realization", "restart")
-    every = (*both, "epoch")
-    kind = "cross-entropy" if spec.loss == "cross_entropy" else "mean squared error"
-    dataset = xr.Dataset(
-        {
-            **models.to_variables(spec, trained.parameters, shape),
-            **models.transition_variables(trained.transition_parameters, shape),
-            "loss": (every, loss, {"long_name": f"{kind} of the training trials", "units": "1"}),
-            "validation_loss": (
-                every,
-                validation_loss,
-                {"long_name": f"{kind} of the validation trials", "units": "1"},
-            ),
-            "validation_accuracy": (
-                every,
-                trained.validation_accuracy.reshape(*shape, -1),
-                {"long_name": "share of the validation trials recognised", "units": "1"},
-            ),
-            "violation": (
-                every,
-                trained.violation.reshape(*shape, -1),
-                {"long_name": "distance of W from its set after each epoch", "units": "1"},
-            ),
-            "kept_epoch": (
-                both,
-                (kept + 1).astype(np.int32),
-                {"long_name": "epoch whose parameters are kept, 0 for none"},
-            ),
-            "ended": (
-                both,
-                trained.ended.reshape(shape),
-                {
-                    "long_name": "why the training ended",
-                    "flag_values": np.array(
-                        [training.ALL_EPOCHS, training.EARLY, training.OVERFLOW], np.int8
-                    ),
-                    "flag_meanings": "all_epochs early_termination overflow",
-                },
-            ),
-            "diverged": (
-                both,
-                diverged.astype(np.int8),
-                {
-                    "long_name": "whether the loss or a gradient became NaN or Inf",
-                    "flag_values": np.array([0, 1], np.int8),
-                    "flag_meanings": "finite diverged",
-                },
-            ),
-            "best_restart": (
-                ("realization",),
-                training.best_restart(at_kept[0], at_kept[1], diverged),
-                {"long_name": "restart to report, chosen without the test trials"},
-            ),
-            "steps": (
-                both,
-                trained.steps.reshape(shape),
-                {"long_name": "optimizer steps taken", "units": "1"},
-            ),
-            "transition_violation": (
-                both,
-                np.asarray(models.transition(model).violation(W, np)).reshape(shape),
-                {"long_name": "distance of W from the set it is kept in", "units": "1"},
-            ),
-            "wall_seconds": (
-                (),
-                trained.wall_seconds,
-                {"long_name": "time of the training, all replicas together", "units": "s"},
-            ),
-        },
-        coords={
-            "realization": np.array(realizations, np.int32),
-            "restart": np.arange(recipe.restarts, dtype=np.int32),
-            "epoch": np.arange(1, recipe.epochs + 1, dtype=np.int32),
-        },
-        attrs=storage.provenance(
-            config,
-            options.seed,
-            title=f"{options.name} with {options.hidden_units} hidden units, trained",
-            experiment=options.experiment,
-            model=options.name,
-            hidden_units=options.hidden_units,
-            device=options.device,
-            **block.attributes,
-        ),
-    )
+    attributes = storage.provenance(config, options.seed, **_attributes(options, block))
+    dataset = results.trained(spec, model, recipe, result, block, attributes)
     storage.write(dataset, options.output)
     checkpoint.remove()
 
 
-def _read(paths: list[Path], recipe: Recipe) -> Block:
-    """Training and validation trials of all files, which must be of one task.
-
-    A file with validation trials has them for validation; of others the recipe's share is taken.
-    """
-    import numpy as np
-
-    from urnn import storage
-    from urnn.tasks.split import SPLIT
-
-    x: list[np.ndarray] = []
-    y: list[np.ndarray] = []
-    realizations: list[int] = []
-    validation = 0
-    for path in paths:
-        data = storage.read(path, ("x", "split"))
-        target = "label" if "label" in data else "y"
-        if target not in data:
-            raise storage.DataError(f"{path} lacks y or label: it is another kind of file")
-        storage.check_finite(data, path, ("x", target))
-        parts = [np.flatnonzero(data["split"].values == SPLIT[n]) for n in ("train", "validation")]
-        chosen = np.concatenate(parts)
-        values, wanted = data["x"].values[chosen], data[target].values[chosen]
-        if x and (values.shape, wanted.shape) != (x[0].shape, y[0].shape):
-            raise storage.DataError(
-                f"{path}: x of the training trials has the shape {values.shape}, but "
-                f"{paths[0]} has {x[0].shape}. All files of a block must be of one task: "
-                "delete the one that is not and run again."
-            )
-        x.append(values)
-        y.append(wanted)
-        realizations.append(int(data.attrs["realization"]))
-        validation = len(parts[1])
-    if not validation:
-        validation = round(len(x[0]) * recipe.validation_ratio)
-    elif recipe.validation_ratio:
-        raise ConfigError("--recipe.validation_ratio: the data has validation trials; leave it out")
-    if recipe.patience is not None and not validation:
-        raise ConfigError("--recipe.patience: needs validation trials; set validation_ratio")
-    outputs = int(data.attrs["classes"]) if target == "label" else y[0].shape[-1]
-    known = {key: data.attrs[key] for key in ("task", "snr_db") if key in data.attrs}
-    return Block(np.stack(x), np.stack(y), outputs, realizations, validation, known)
+def _attributes(options: argparse.Namespace, block: Trials) -> dict[str, Any]:
+    return {
+        "title": f"{options.name} with {options.hidden_units} hidden units, trained",
+        "experiment": options.experiment,
+        "model": options.name,
+        "hidden_units": options.hidden_units,
+        "device": options.device,
+        **block.attributes,
+    }
 
 
 def _line(progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""The three theorems of the paper as programs: constructions, certificates and what they need.
+"""The three theorems of the paper as programs: constructions, certificates and their parts.
 
 Theorem 1  `to_unitary`, `network_around`, `best_scaling`, `fewest_states_scaling`,
            `to_unitary_torch`
@@ -8,9 +8,9 @@ Theorem 2  `bounded_witness`, `scaled_identity_witness`, bounds (A) `two_step_bo
 Theorem 3  `scalar_witness`, `saturated_pair`, `exact_errors_against_bias`, `centred_chain`,
            `delay_chain`, `saturated_unitary`
 
-Invariances of the map are in `urnn.equivalence.invariance`; the numbers behind the figures in
-`urnn.equivalence.experiments`. Each docstring gives the status of its statement: proved,
-conditional, measured or open.
+Changes of the parameters that keep the map are in `urnn.equivalence.invariance`. The statements and
+their proofs are in docs/theorems.md. Each docstring gives the status of its statement: proved,
+conditional, measured or open. The numbers behind the figures are in `urnn.theorems`.
 """
 
 from urnn.equivalence.cascade import (
@@ -28,7 +28,6 @@ from urnn.equivalence.dilation import (
     completion_around,
     defect_rank,
     nonnegative_factor,
-    unitarity_error,
 )
 from urnn.equivalence.fewest_states import fewest_states_scaling, generic_defect
 from urnn.equivalence.invariance import (
@@ -48,7 +47,6 @@ from urnn.equivalence.minimality import (
     activation_patterns,
     bounded_witness,
     eigenvalue_bound,
-    paper_like_transition,
     realization_bound,
     scaled_identity_witness,
     two_step_bound,
@@ -67,6 +65,7 @@ from urnn.equivalence.sigmoid import (
 )
 from urnn.equivalence.state_bounds import entrywise_state_bound, state_norm_bound
 from urnn.equivalence.torch_rnn import UnitaryTorchRNN, from_torch, to_torch, to_unitary_torch
+from urnn.matrices import slowly_varying_transition, unitarity_error
 
 __all__ = [
     "ERROR_SLOPE",
@@ -100,7 +99,6 @@ __all__ = [
     "logarithmic_slope",
     "network_around",
     "nonnegative_factor",
-    "paper_like_transition",
     "permutation",
     "positive_scaling",
     "realization_bound",
@@ -112,6 +110,7 @@ __all__ = [
     "scaled_identity_witness",
     "sign_flips",
     "similarity",
+    "slowly_varying_transition",
     "state_norm_bound",
     "state_splitting",
     "to_torch",

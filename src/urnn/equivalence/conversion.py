@@ -1,6 +1,6 @@
 """Theorem 1 as a program: the unitary RNN with the same input-output map as a contractive one.
 
-Source: the paper, Theorem 1; the project's theory notes 1, 3.2 and 5.
+Source: the paper, Theorem 1; docs/theorems.md, Theorem 1 and Saturation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from urnn.equivalence.dilation import completion, completion_around, nonnegative_factor
 from urnn.equivalence.fewest_states import attained_tolerance, fewest_states_scaling
 from urnn.equivalence.invariance import positive_scaling
-from urnn.equivalence.saturation import saturated_unitary
+from urnn.equivalence.saturation import SATURATING, saturated_unitary
 from urnn.equivalence.scaling import best_scaling
 from urnn.equivalence.state_bounds import (
     HOMOGENEOUS,
@@ -22,9 +22,10 @@ from urnn.equivalence.state_bounds import (
     norm_tolerance,
     spectral_norm,
 )
+from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
-#: What ||D W D^-1|| a rescue aims at: a bound 1 / (1 - 0.999) is still a modest bias.
+#: The ||D W D^-1|| that a rescue aims at: with 1 / (1 - 0.999) the biases are still modest.
 _RESCUE_TARGET = 0.999
 _STATES = ("minimal", "2n", "fewest")
 
@@ -39,7 +40,7 @@ def _rescue(rnn: RNN) -> NDArray:
         else f"the best one found reaches {scaling.norm:.6g}, and none goes below "
         f"{scaling.lower_bound:.6g}"
     )
-    raise ValueError(
+    raise ArgumentError(
         f"W cannot be rescued: ||W||_2 = {spectral_norm(rnn.W):.6g} and no positive diagonal D "
         f"with ||D W D^-1||_2 < 1 was found; {reason}"
     )
@@ -58,7 +59,7 @@ def _scale_for(
     if norm <= 1 + tolerance and not (rescale and norm > 1 - tolerance and horizon is None):
         return np.ones(rnn.hidden_units)
     if not rescale:
-        raise ValueError(
+        raise ArgumentError(
             f"W is expansive: ||W||_2 = {norm:.6g} > 1, and Theorem 1 needs a contraction. "
             "rescale=True looks for a positive diagonal D with ||D W D^-1||_2 < 1, which leaves "
             "the map of a ReLU network unchanged (best_scaling(W) shows how far that goes)"
@@ -67,6 +68,31 @@ def _scale_for(
         return _rescue(rnn)
     scaling = best_scaling(rnn.W, target=_RESCUE_TARGET)  # ||W|| = 1: a scaling may help, or not
     return scaling.scale if scaling.norm < 1 - tolerance else np.ones(rnn.hidden_units)
+
+
+def _without_extra_states(rnn: RNN) -> RNN:
+    """The network itself, if it is unitary, where the extra states could not be switched off."""
+    if len(completion(rnn.W)) == rnn.hidden_units:
+        return rnn
+    remedy = (
+        "saturation=20 returns an orthogonal network that agrees to about roundoff"
+        if rnn.activation in SATURATING
+        else "a linear unit cannot be switched off by its bias"
+    )
+    raise ArgumentError(
+        f"a contractive {rnn.activation} network has no exact equivalent by this construction "
+        f"(Theorem 3 for the sigmoid and tanh): {remedy}; delay_chain(rnn, length) is exact "
+        "for a finite number of steps"
+    )
+
+
+def _check_options(states: str, horizon: int | None, initial_bound: float) -> None:
+    if states not in _STATES:
+        raise ArgumentError(f"states must be one of {', '.join(_STATES)}, but it is {states!r}")
+    if horizon is not None and horizon < 1:
+        raise ArgumentError(f"horizon must be at least 1 step, but it is {horizon}")
+    if not (np.isfinite(initial_bound) and initial_bound >= 0):
+        raise ArgumentError(f"initial_bound must be finite and not negative, not {initial_bound!r}")
 
 
 def _limits(
@@ -79,7 +105,7 @@ def _limits(
     horizon: int | None,
     initial_bound: float,
 ) -> NDArray:
-    """sup over k >= -1 of rows D h(k): the least bound of the original and scaled coordinates."""
+    """sup over k >= -1 of rows D h(k): the smaller bound of the original and scaled coordinates."""
     original_rows = rows * scale
     at_start = initial_limits(original_rows, rnn, initial_bound)
     later = later_limits(original_rows, rnn, input_bound, norm, horizon, initial_bound)
@@ -95,7 +121,7 @@ def _with_extra_states(rnn: RNN, W: NDArray, limits: NDArray) -> RNN:
     extra = len(W) - rnn.hidden_units
     off = 0.0 - limits * (1 + MARGIN)  # 0.0 - 0.0 is 0.0, where -0.0 would be a bias of minus zero
     if rnn.activation != "modrelu" and np.iscomplexobj(rnn.W):
-        off = off[:extra] + 1j * off[extra:]
+        off = off[::2] + 1j * off[1::2]
     return RNN(
         W,
         np.vstack([rnn.F, np.zeros((extra, rnn.input_size))]),
@@ -106,14 +132,14 @@ def _with_extra_states(rnn: RNN, W: NDArray, limits: NDArray) -> RNN:
     )
 
 
-def _refusal(rnn: RNN, input_bound: float | None) -> ValueError:
+def _refusal(rnn: RNN, input_bound: float | None) -> ArgumentError:
     if input_bound is None:
-        return ValueError(
+        return ArgumentError(
             "the extra states need a bound on the inputs: give input_bound=... with norm=2 or "
-            "numpy.inf. (None is needed where I - W^H W = K^H K with K >= 0 entrywise, or where W "
-            "is unitary; neither was found here)"
+            "numpy.inf. (It is not needed where I - W^H W = K^H K with K >= 0 entrywise, or where "
+            "W is unitary; neither was found here)"
         )
-    return ValueError(
+    return ArgumentError(
         f"||W||_2 = {spectral_norm(rnn.W):.15g} is not below 1, so no bound on the states is "
         "known: give a finite horizon=..., or rescale=True to look for a positive diagonal D with "
         "||D W D^-1||_2 < 1. In general the states of such a network are not bounded"
@@ -130,24 +156,26 @@ def network_around(
 ) -> RNN:
     """The network of Theorem 1 around any W_u (N, N) whose leading n x n block is rnn.W.
 
-    What `to_unitary` does with the completion of its choice; here the completion is the caller's,
-    for example diag(I, Q1) W_u diag(I, Q2) with any unitary Q1, Q2 of the extra states, which
-    leaves the map unchanged. The arguments are those of `to_unitary`. The map is the same whether
-    or not W_u is unitary.
+    `to_unitary` chooses the completion itself; here it is the caller's, for example
+    diag(I, Q1) W_u diag(I, Q2) with any unitary Q1, Q2 of the extra states, which leaves the map
+    unchanged. The other arguments are those of `to_unitary`. The map is the same whether or not W_u
+    is unitary.
 
     Raises:
-        ValueError: the leading block of W_u is not rnn.W, no bound on the states is known, or the
-            activation is neither ReLU nor modReLU.
+        ArgumentError: the leading block of W_u is not rnn.W, no bound on the states is known, or
+            the activation is neither ReLU nor modReLU.
 
-    Status: PROVED (theory notes 1.2).
+    Status: PROVED (docs/theorems.md, The bias of the extra states).
     """
     matrix = np.asarray(W)
     size = rnn.hidden_units
     square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > size
     if not square or not np.array_equal(matrix[:size, :size], rnn.W):
-        raise ValueError(f"W must be square, with rnn.W as its leading {size} x {size} block")
+        raise ArgumentError(f"W must be square, with rnn.W as its leading {size} x {size} block")
     if rnn.activation not in HOMOGENEOUS:
-        raise ValueError(f"the extra states of a {rnn.activation} network cannot be switched off")
+        raise ArgumentError(
+            f"the extra states of a {rnn.activation} network cannot be switched off"
+        )
     scale = np.ones(size)
     rows = matrix[size:, :size]
     limits = _limits(rows, rnn, rnn, scale, input_bound, norm, horizon, initial_bound)
@@ -178,68 +206,57 @@ def to_unitary(
 
     Args:
         rnn: ReLU or modReLU, real or complex (a complex ReLU is CReLU), ||W||_2 <= 1. Any
-            activation when W is unitary already. tanh and sigmoid only with ``saturation``.
+            activation if W is already unitary. tanh and sigmoid only with ``saturation``.
         input_bound: M with ||x(k)|| <= M for every k. Not needed where W is unitary, or where
             I - W^H W = K^H K with K >= 0 entrywise is found (`nonnegative_factor`).
         norm: of that bound, 2 or numpy.inf.
-        states: "minimal", n + rank(I - W^H W); "2n", the paper's; "fewest", n + d with the scaling
-            of `fewest_states_scaling` (real W).
+        states: "minimal", n + rank(I - W^H W); "2n", as in the paper; "fewest", n + d with the
+            scaling of `fewest_states_scaling` (real W).
         horizon: the number of steps T for which the maps must agree, k = 0 to T - 1. Needed for
             ||W||_2 = 1, unless the entrywise bound or a scaling applies.
         rescale: look for a positive diagonal D with ||D W D^-1||_2 < 1 where ||W||_2 < 1 fails.
-        scale: that D, positive (n,), when it is known. The first n states of the result are D h.
+        scale: that D, positive (n,), if it is known. The first n states of the result are D h.
         initial_bound: the result may be started at [D h; 0] for any h with ||h||_2 up to this.
-        saturation: beta >= 0: for tanh and sigmoid, return the near-exact `saturated_unitary`.
+        saturation: beta >= 0: for tanh and sigmoid, return the nearly equal `saturated_unitary`.
 
     Returns:
         A new network, N = n + extra states, float64 or complex128. ||W_u^H W_u - I||_2 and the
         relative difference of the outputs are below 1e-13 (measured, n up to 64).
 
     Raises:
-        ValueError: the network is expansive (and not rescued), no bound on its states is known, no
-            input bound was given where one is needed, or the activation does not allow an exact
-            equivalent. The message names the remedy.
+        ArgumentError: W is expansive (and not rescued), no bound on the states is known, the input
+            bound is missing, or no exact equivalent is known. The message names the remedy.
 
-    Status: PROVED for ReLU, CReLU and modReLU (theory notes 1.1 to 1.5; 1.3, 1.4 and the scalings
-    go beyond the paper). With ``saturation`` the result is close, not equal (Theorem 3). modReLU
-    with a positive threshold is covered, but is discontinuous at 0, where rounding can show.
+    Status: PROVED for ReLU, CReLU and modReLU (docs/theorems.md, Theorem 1; more than the paper
+    has). With ``saturation`` near, not equal. modReLU with a positive threshold is covered, but is
+    discontinuous at 0, so that rounding can become visible.
     """
     check_input_set(input_bound, norm)
-    if states not in _STATES:
-        raise ValueError(f"states must be one of {', '.join(_STATES)}, but it is {states!r}")
-    if horizon is not None and horizon < 1:
-        raise ValueError(f"horizon must be at least 1 step, but it is {horizon}")
-    if not (np.isfinite(initial_bound) and initial_bound >= 0):
-        raise ValueError(f"initial_bound must be finite and not negative, not {initial_bound!r}")
+    _check_options(states, horizon, initial_bound)
     if saturation is not None:
         if rescale or scale is not None or states == "fewest":
-            raise ValueError("tanh and sigmoid allow no scaling of the states: drop that option")
+            raise ArgumentError("tanh and sigmoid allow no scaling of the states: drop that option")
         return saturated_unitary(rnn, saturation, states, initial_bound)
     if rnn.activation not in HOMOGENEOUS:
-        if len(completion(rnn.W)) == rnn.hidden_units:
-            return rnn
-        remedy = (
-            "saturation=20 returns an orthogonal network that agrees to about roundoff"
-            if rnn.activation in ("tanh", "sigmoid")
-            else "a linear unit cannot be switched off by its bias"
-        )
-        raise ValueError(
-            f"a contractive {rnn.activation} network has no exact equivalent by this construction "
-            f"(Theorem 3 for the sigmoid and tanh): {remedy}; delay_chain(rnn, length) is exact "
-            "for a finite number of steps"
-        )
+        return _without_extra_states(rnn)
     factors = _scale_for(rnn, states, horizon, rescale, scale)
+    return _converted(rnn, factors, states, (input_bound, norm, horizon, initial_bound))
+
+
+def _converted(
+    rnn: RNN, factors: NDArray, states: str, bounds: tuple[float | None, float, int | None, float]
+) -> RNN:
+    """The network in the coordinates D h, with its extra states; ``bounds`` as for `_limits`."""
     scaled = rnn if np.all(factors == 1) else positive_scaling(rnn, factors)
-    block = "2n" if states == "2n" else "minimal"
-    tolerance = attained_tolerance(rnn.hidden_units) if states == "fewest" else None
-    bounds = (rnn, scaled, factors, input_bound, norm, horizon, initial_bound)
-    candidate = completion(scaled.W, block, tolerance)
-    limits = _limits(candidate[rnn.hidden_units :, : rnn.hidden_units], *bounds)
+    size, block = rnn.hidden_units, "2n" if states == "2n" else "minimal"
+    tolerance = attained_tolerance(size) if states == "fewest" else None
+    matrix = completion(scaled.W, block, tolerance)
+    limits = _limits(matrix[size:, :size], rnn, scaled, factors, *bounds)
     if not np.isfinite(limits).all():
         factor = nonnegative_factor(scaled.W, block)
         if factor is not None:
-            candidate = completion_around(scaled.W, factor)
-            limits = _limits(-factor, *bounds)
+            matrix = completion_around(scaled.W, factor)
+            limits = _limits(-factor, rnn, scaled, factors, *bounds)
     if not np.isfinite(limits).all():
-        raise _refusal(scaled, input_bound)
-    return _with_extra_states(scaled, candidate, limits)
+        raise _refusal(scaled, bounds[0])
+    return _with_extra_states(scaled, matrix, limits)

@@ -1,9 +1,9 @@
-"""An orthogonal network for any activation whatever, exact for a finite number of steps.
+"""An orthogonal network for any activation, exact for a finite number of steps.
 
-The defect of W leaves through G V_d^T h, wanders down a chain of L units for each of its d
-dimensions, and comes back only after L steps (Egervary's dilation).
+What W loses leaves through G V_d^T h, passes down a chain of L units for each of its d dimensions,
+and comes back only after L steps (Egervary's dilation).
 
-Source: the project's theory notes 1.7 (PROVED, beyond the paper) and 3.2 for the centred chain.
+Source: docs/theorems.md, The delay chain (PROVED, beyond the paper).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from urnn.equivalence.state_bounds import norm_tolerance
+from urnn.errors import ArgumentError
 from urnn.rnn import ACTIVATIONS, RNN
 
 
@@ -23,30 +24,30 @@ def delay_chain(
 
     with d = rank(I - W^H W) units in each of the L links.
 
-    Every chain unit rests at c = phi(centre), by its bias and its initial state; the perturbation
-    that enters at the head reaches the output after L steps. It needs no bound on the inputs.
+    Every chain unit rests at c = phi(centre), by its bias and its initial state; what disturbs the
+    first link reaches the output after L steps. No bound on the inputs is needed.
 
     Args:
         rnn: any activation but modReLU (whose b is a threshold), ||W||_2 <= 1, real or complex.
         length: L >= 1.
         centre: the pre-activation at which the chain rests. The later error shrinks with the slope
             of phi there: a factor 1/4 per unit of a sigmoid chain centred at 0 (measured).
-        expected_state: a value (or (n,)) around which h moves; it centres the head of the chain.
+        expected_state: a value (or (n,)) around which h moves; it centres the first link.
 
     Raises:
-        ValueError: an expansive W, length < 1, or modReLU.
+        ArgumentError: an expansive W, length < 1, or modReLU.
 
-    Status: PROVED that k < L is exact, in exact arithmetic; measured to roundoff.
+    Status: PROVED equal for k < L (docs/theorems.md, The delay chain); measured to roundoff.
     """
     if length < 1:
-        raise ValueError(f"length must be at least 1, but it is {length}")
+        raise ArgumentError(f"length must be at least 1, but it is {length}")
     if rnn.activation == "modrelu":
-        raise ValueError("the chain needs an additive bias, which modReLU does not have")
+        raise ArgumentError("the chain needs an additive bias, which modReLU does not have")
     size = rnn.hidden_units
     tolerance = norm_tolerance(size)
     left, singular, right = np.linalg.svd(rnn.W)
     if singular[0] > 1 + tolerance:
-        raise ValueError(f"W is expansive: ||W||_2 = {singular[0]:.6g} > 1")
+        raise ArgumentError(f"W is expansive: ||W||_2 = {singular[0]:.6g} > 1")
     used = np.flatnonzero(1 - singular > tolerance)
     extra = len(used)
     if extra == 0:

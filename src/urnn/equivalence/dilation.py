@@ -1,10 +1,10 @@
-"""The orthogonal (unitary) matrix that holds a given contraction in its corner.
+"""The orthogonal (unitary) matrix that has a given contraction as its leading block.
 
 W is the leading n x n block of an N x N unitary matrix if and only if ||W||_2 <= 1 and
 rank(I - W^H W) <= N - n. Two completions are built here: from the singular value decomposition
 (Halmos), and around a given factor of I - W^H W.
 
-Source: the paper, Theorem 1 (2n states); the project's theory notes 1.1 and 1.3 (PROVED).
+Source: the paper, Theorem 1 (2n states); docs/theorems.md, Completion (PROVED).
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urnn.equivalence.state_bounds import norm_tolerance, spectral_norm
+from urnn.errors import ArgumentError
+from urnn.matrices import unitarity_error
 
 
 def defect_rank(W: NDArray, tolerance: float | None = None) -> int:
     """d = rank(I - W^H W), the number of singular values of W below 1 - tolerance (4 n eps)."""
     tolerance = norm_tolerance(len(W)) if tolerance is None else tolerance
     return int((1 - np.linalg.svd(W, compute_uv=False) > tolerance).sum())
-
-
-def unitarity_error(matrix: NDArray) -> float:
-    """||matrix^H matrix - I||_2."""
-    return spectral_norm(matrix.conj().T @ matrix - np.eye(matrix.shape[1]))
 
 
 def completion(W: NDArray, states: str = "minimal", tolerance: float | None = None) -> NDArray:
@@ -33,29 +30,31 @@ def completion(W: NDArray, states: str = "minimal", tolerance: float | None = No
               [ E G V_d^H   -E S_d  ],     G = sqrt((1 - S_d)(1 + S_d)),  E = diag(+-1)
 
     over the d indices with s_i < 1 ("minimal", (n + d, n + d)) or over all n of them ("2n").
-    The signs E (real W only) are those that leave a row of the lower left block the shorter
-    positive part: a smaller bias then switches that state off. Singular values within ``tolerance``
-    (default 4 n eps) of 1 count as 1, which costs at most 2 tolerance of unitarity.
+    The signs E (real W only) are chosen such that the positive part of each row of the lower left
+    block is the shorter one: a smaller bias then switches that state off. Singular values within
+    ``tolerance`` (default 4 n eps) of 1 count as 1, which adds at most 2 tolerance to the unitarity
+    error.
 
     Returns:
         float64, or complex128 for a complex W. ||W_u^H W_u - I||_2 is below 1e-13 (measured, n up
         to 128, singular values clustered at 1 included).
 
     Raises:
-        ValueError: W is not a square matrix, is expansive, or ``states`` is unknown.
+        ArgumentError: W is not a square matrix, is expansive, or ``states`` is unknown.
 
-    Status: PROVED; d is the fewest extra states of any such embedding (theory notes 1.1).
+    Status: PROVED; d is the fewest extra states of any such completion (docs/theorems.md,
+    Completion).
     """
     if W.ndim != 2 or W.shape[0] != W.shape[1]:
-        raise ValueError(f"W must be a square matrix, but its shape is {W.shape}")
+        raise ArgumentError(f"W must be a square matrix, but its shape is {W.shape}")
     if states not in ("minimal", "2n"):
-        raise ValueError(f'states must be "minimal" or "2n", but it is {states!r}')
+        raise ArgumentError(f'states must be "minimal" or "2n", but it is {states!r}')
     size = len(W)
     tolerance = norm_tolerance(size) if tolerance is None else tolerance
     left, singular, right = np.linalg.svd(W)
     if singular[0] > 1 + tolerance:
-        raise ValueError(
-            f"W is expansive: ||W||_2 = {singular[0]:.6g} > 1, and no block of a unitary matrix is"
+        raise ArgumentError(
+            f"W is expansive: ||W||_2 = {singular[0]:.6g} > 1, but no block of a unitary matrix is"
         )
     singular = np.minimum(singular, 1.0)
     used = np.arange(size) if states == "2n" else np.flatnonzero(1 - singular > tolerance)
@@ -77,14 +76,14 @@ def completion_around(W: NDArray, factor: NDArray) -> NDArray:
     W (n, n), factor (r, n) -> (n + r, n + r); the other columns come from a full QR.
 
     Raises:
-        ValueError: [W; -factor] has no orthonormal columns (to 1e-12).
+        ArgumentError: the columns of [W; -factor] are not orthonormal (to 1e-12).
 
-    Status: PROVED (theory notes 1.3).
+    Status: PROVED (docs/theorems.md, Completion).
     """
     size = len(W)
     first = np.vstack([W, -factor])
     if unitarity_error(first) > 1e-12:
-        raise ValueError("factor^H factor is not I - W^H W: the columns are not orthonormal")
+        raise ArgumentError("factor^H factor is not I - W^H W: the columns are not orthonormal")
     basis = np.linalg.qr(first, mode="complete")[0]
     return np.hstack([first, basis[:, size:]])
 
@@ -113,13 +112,12 @@ def nonnegative_factor(W: NDArray, states: str = "minimal") -> NDArray | None:
     With -K below W the extra pre-activations -K h are never positive, whatever the inputs are: no
     input bound is needed. r is d = rank(I - W^H W), padded with zero rows to n for states "2n".
 
-    The search is sufficient, not necessary (to decide whether a matrix is completely positive is
-    NP-hard): Cholesky factors in three orders of the pivots, and the symmetric square root. It
-    finds every W with W^H W diagonal, and every one with a defect of rank 1 whose vector has one
-    sign.
+    The search can miss a factor (to decide whether a matrix is completely positive is NP-hard). It
+    tries Cholesky factors in three orders of the pivots, and the symmetric square root. That is
+    enough for every W with W^H W diagonal, and where I - W^H W = v v^T with v of one sign.
 
-    Status: PROVED that a factor suffices (theory notes 1.3); None proves nothing, unless
-    I - W^H W has a negative entry.
+    Status: PROVED that a factor suffices (docs/theorems.md, Without a bound on the inputs); None
+    proves nothing, unless I - W^H W has a negative entry.
     """
     size = len(W)
     tolerance = 4 * norm_tolerance(size)

@@ -1,12 +1,12 @@
 """Fewer than n + rank(I - W^T W) states: a diagonal scaling that makes the defect singular.
 
 d_diag = min { rank(G - W^T G W) : G > 0 diagonal, G - W^T G W >= 0 }. With D = G^(1/2) the network
-(D W D^-1, D F, D b, C D^-1) has the same map and n + d_diag states are enough.
+(D W D^-1, D F, D b, C D^-1) has the same map, and n + d_diag states suffice.
 
-Source: the project's theory notes 2.4 and 5.2 (beyond the paper). Status: every scaling returned is
-an upper bound that is attained; that it is the minimum is measured, not proved. The lower bound
-N >= n + d_diag is PROVED for URNNs each of whose units is off or a non-negative multiple of one
-state, and OPEN for the others.
+Source: docs/theorems.md, Fewer extra states (beyond the paper). Status: the number of states that a
+returned scaling gives is enough (PROVED); that no scaling gives fewer is measured. The lower bound
+N >= n + d_diag is PROVED for URNNs each of whose units is off or a copy of one state, and open for
+the others.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 
 from urnn.equivalence.dilation import defect_rank
 from urnn.equivalence.scaling import best_scaling
+from urnn.errors import ArgumentError
 
-#: How near 1, per state, a singular value must come to count as 1: it costs twice as much of the
-#: unitarity of the result.
+#: How near 1, per state, a singular value must be to count as 1; it adds at most twice as much to
+#: the unitarity error of the result.
 _ATTAINED = 2e-15
 _SMALLEST_WEIGHT = 1e-6
 
 
 def generic_defect(hidden_units: int) -> int:
-    """n - r with r the largest integer such that r (r + 1) / 2 <= n - 1: what to expect.
+    """n - r with the largest r such that r (r + 1) / 2 <= n - 1: the defect to expect.
 
-    n - 1 free ratios of a diagonal G against r (r + 1) / 2 equations. A count, not a proof.
+    A diagonal G has n - 1 free ratios, for r (r + 1) / 2 equations. A count, not a proof.
     """
     corank = 0
     while (corank + 1) * (corank + 2) // 2 <= hidden_units - 1:
@@ -106,7 +107,7 @@ def attained_tolerance(size: int) -> float:
 
 
 def attained_defect(W: NDArray, scale: NDArray) -> int | None:
-    """rank(I - M^T M) of M = D W D^-1 when ||M|| is 1 to rounding or less, else None."""
+    """rank(I - M^T M) of M = D W D^-1 if ||M|| is at most 1 up to rounding, else None."""
     tolerance = attained_tolerance(len(W))
     singular = np.linalg.svd(scale[:, None] * W / scale, compute_uv=False)
     if singular[0] > 1 + tolerance:
@@ -117,36 +118,27 @@ def attained_defect(W: NDArray, scale: NDArray) -> int | None:
 def fewest_states_scaling(W: NDArray, attempts: int = 40, seed: int = 0) -> tuple[NDArray, int]:
     """(D, d): a positive diagonal with ||D W D^-1|| = 1 (to 2e-15 n) and defect d, d small.
 
-    Random linear objectives over the spectrahedron {G diagonal, tr G = n, G - W^T G W >= 0} lead to
-    its corners; Newton's method sharpens them. W (n, n) real, contractive or made so by a
-    diagonal. Cost: attempts times some n^3 products; meant for n up to about 20.
+    Minimising random linear functions over {G diagonal, tr G = n, G - W^T G W >= 0} leads to the
+    corners of that set; Newton's method makes them exact. W (n, n) real, contractive or made so by
+    a diagonal. Each attempt costs some products of n^3 operations; meant for n up to about 20.
 
     Returns:
-        D (n,) with geometric mean 1, and d = rank(I - M^T M), M = D W D^-1. Without gain, or where
-        ||W|| = 1 and no diagonal makes it smaller, the D that is known and its d.
+        D (n,) with geometric mean 1, and d = rank(I - M^T M), M = D W D^-1. If nothing better is
+        found, or ||W|| = 1 and no diagonal makes it smaller, the D of the start and its d.
 
     Raises:
-        ValueError: W is complex, or no positive diagonal makes it a strict contraction.
+        ArgumentError: W is complex, or no positive diagonal makes it a strict contraction.
 
     Status: an upper bound on d_diag (module docstring). Measured: the count of `generic_defect` is
     reached for most Gaussian W with n <= 5, less often for the paper's W_g, and missed by 1 or 2
     for n = 7 to 11.
     """
     if np.iscomplexobj(W):
-        raise ValueError("the search for the fewest states takes a real W")
+        raise ArgumentError("the search for the fewest states takes a real W")
     size = len(W)
-    start = np.ones(size)
-    if not _interior(W, start):
-        scaling = best_scaling(W, target=0.999)
-        start = scaling.scale**2
-        start = start / start.mean()
-        if not _interior(W, start) and attained_defect(W, np.ones(size)) is not None:
-            return np.ones(size), defect_rank(W)  # ||W|| = 1: no interior to search in
-        if not _interior(W, start):
-            raise ValueError(
-                "no positive diagonal makes W a strict contraction: the smallest norm lies between "
-                f"{scaling.lower_bound:.6g} and {scaling.norm:.6g}"
-            )
+    start = _start(W)
+    if start is None:
+        return np.ones(size), defect_rank(W)  # ||W|| = 1: no interior to search in
     best_weights = start
     best = attained_defect(W, np.sqrt(start))
     best_defect = size if best is None else best
@@ -157,18 +149,44 @@ def fewest_states_scaling(W: NDArray, attempts: int = 40, seed: int = 0) -> tupl
         objective = generator.standard_normal(size)
         try:
             weights = _extreme_point(W, objective / np.linalg.norm(objective), start)
-            smallest = np.linalg.eigvalsh(_slack(W, weights))
-            for corank in range(size, size - best_defect, -1):
-                if smallest[corank - 1] > 1e-3:
-                    continue
-                candidate = _polished(W, weights, corank)
-                if candidate.min() <= 0:
-                    continue
-                defect = attained_defect(W, np.sqrt(candidate))
-                if defect is not None and defect < best_defect:
-                    best_weights, best_defect = candidate, defect
-                    break
+            better = _better_corner(W, weights, best_defect)
         except np.linalg.LinAlgError:  # a corner that the barrier could not resolve
             continue
+        if better is not None:
+            best_weights, best_defect = better
     scale = np.sqrt(best_weights)
     return scale / np.exp(np.log(scale).mean()), best_defect
+
+
+def _start(W: NDArray) -> NDArray | None:
+    """Weights where G - W^T G W > 0, or None if there are none because ||W|| = 1."""
+    start = np.ones(len(W))
+    if _interior(W, start):
+        return start
+    scaling = best_scaling(W, target=0.999)
+    start = scaling.scale**2
+    start = start / start.mean()
+    if _interior(W, start):
+        return start
+    if attained_defect(W, np.ones(len(W))) is not None:
+        return None
+    raise ArgumentError(
+        "no positive diagonal makes W a strict contraction: the smallest norm lies between "
+        f"{scaling.lower_bound:.6g} and {scaling.norm:.6g}"
+    )
+
+
+def _better_corner(W: NDArray, weights: NDArray, defect: int) -> tuple[NDArray, int] | None:
+    """Exact weights near these with a smaller defect, and that defect, if there are any."""
+    size = len(W)
+    smallest = np.linalg.eigvalsh(_slack(W, weights))
+    for corank in range(size, size - defect, -1):
+        if smallest[corank - 1] > 1e-3:
+            continue
+        candidate = _polished(W, weights, corank)
+        if candidate.min() <= 0:
+            continue
+        found = attained_defect(W, np.sqrt(candidate))
+        if found is not None and found < defect:
+            return candidate, found
+    return None

@@ -1,11 +1,10 @@
-"""The best URNN with N states that an optimiser finds: upper bounds on the smallest error.
+"""The best URNN with N states that an optimizer finds: upper bounds on the smallest error.
 
-Two problems, both by L-BFGS with exact gradients and restarts. The transition is kept orthogonal by
-Cayley's transform, W = Q (I - A)^-1 (I + A) with A skew and Q a random orthogonal matrix, of
-determinant 1 and -1 in turn.
+Two problems, both solved by L-BFGS with exact gradients and restarts. The transition is kept
+orthogonal by Cayley's transform, W = Q (I - A)^-1 (I + A) with A skew and Q a random orthogonal
+matrix, of determinant 1 and -1 in turn.
 
-Source: the project's theory notes 2.5 and 3.2. Status: measured. The best of the restarts is an
-upper bound on the optimum, no more.
+Status: measured. The best of the restarts is an upper bound on the optimum, no more.
 """
 
 from __future__ import annotations
@@ -16,20 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from urnn.errors import ArgumentError
+from urnn.matrices import orthonormal_columns
 from urnn.rnn import RNN
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The best network found, and its error (its meaning is that of the function that fits)."""
+    """The best network found, and its error, in the norm of the function that fits."""
 
     network: RNN
     error: float
 
 
 def _random_orthogonal(generator: np.random.Generator, size: int, sign: float) -> NDArray:
-    Q, R = np.linalg.qr(generator.standard_normal((size, size)))
-    Q = Q * np.sign(np.diag(R))
+    Q = orthonormal_columns(generator, size, size)
     if np.linalg.det(Q) * sign < 0:
         Q[:, 0] *= -1
     return Q
@@ -105,7 +105,7 @@ def _impulse_loss(
 
 
 def fit_scaled_identity(
-    n: int,
+    hidden_units: int,
     states: int,
     rho: float,
     budget: float,
@@ -114,23 +114,24 @@ def fit_scaled_identity(
     iterations: int = 400,
     seed: int = 0,
 ) -> Fit:
-    """The URNN with N = ``states`` nearest to rho I in its linear regime, ||F_u|| ||C_u|| <= R.
+    """The URNN with N = ``states`` nearest to rho I (n, n) in its linear regime, R = ``budget``.
 
-        error = sqrt( sum_(j < steps) ||C_a W_a^j F_a - rho^j I||_F^2 ),   R = ``budget``
+        error = sqrt( sum_(j < steps) ||C_a W_a^j F_a - rho^j I||_F^2 ),   ||F_u|| ||C_u|| <= R,
 
     over orthogonal W_u and over how many units a are on (the others are off). ||F_u|| and ||C_u||
-    are at most sqrt(R) each, which a common scaling makes no restriction.
+    are at most sqrt(R) each, which is no restriction, since a common scaling balances them.
 
     Returns:
         Fit: the network (bias 0, units that are off have no F and no C) and the error.
 
     Raises:
-        ValueError: states < n, or a budget that is not positive.
+        ArgumentError: states < n, or a budget that is not positive.
 
     Status: measured, an upper bound on the least error. (D) bounds it from below for N < 2n.
     """
+    n = hidden_units
     if states < n or budget <= 0:
-        raise ValueError("states must be at least n, and the budget must be positive")
+        raise ArgumentError("states must be at least n, and the budget must be positive")
     cap = float(np.sqrt(budget))
     best: tuple[float, RNN] | None = None
     for active in range(max(1, states // 2), min(states, n + 1) + 1):
@@ -214,13 +215,13 @@ def fit_sigmoid(
         Fit: the network and its root mean square error on x.
 
     Raises:
-        ValueError: a witness that is not scalar or not a sigmoid network.
+        ArgumentError: a witness that is not scalar or not a sigmoid network.
 
-    Status: measured, an upper bound on the least error; from about 5 states on it is the optimiser
-    that limits it.
+    Status: measured, an upper bound on the least error; from about 5 states on the optimizer limits
+    it.
     """
     if witness.activation != "sigmoid" or witness.hidden_units != 1:
-        raise ValueError("the witness must be a scalar sigmoid network")
+        raise ArgumentError("the witness must be a scalar sigmoid network")
     inputs, target = x[..., 0].T, witness(x)[..., 0].T
     best: tuple[float, NDArray, _Cayley] | None = None
     for restart in range(restarts):

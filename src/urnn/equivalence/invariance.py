@@ -1,10 +1,9 @@
 """Changes of Theta that leave the map y = G(x, Theta) as it is (or scale it by a known factor).
 
-Each function takes a network and returns a network; the docstring says for which activation the
-identity holds, and a network with another activation is refused. All are PROVED (a line each) and
-held as property tests.
-
-Source: the project's theory notes, section 4; positive scaling is the one the converter uses.
+Each function takes a network and returns a network. The docstring says for which activations the
+map stays the same; a network with another activation is refused. All are PROVED, a line each, in
+docs/theorems.md, Changes of the parameters that keep the map. `positive_scaling` is the one that
+`to_unitary` uses.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import block_diag
 
+from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
 #: phi(a z; a b) = a phi(z; b) for every a > 0.
@@ -21,7 +21,7 @@ POSITIVELY_HOMOGENEOUS = ("relu", "modrelu", "identity")
 
 def _require(rnn: RNN, allowed: tuple[str, ...], identity: str) -> None:
     if rnn.activation not in allowed:
-        raise ValueError(
+        raise ArgumentError(
             f"{identity} leaves the map unchanged for {' and '.join(allowed)}, "
             f"not for {rnn.activation}"
         )
@@ -45,7 +45,7 @@ def similarity(rnn: RNN, transform: ArrayLike) -> RNN:
     transform (n, n), invertible. The relative rounding error is about 1e-15 cond(T).
 
     Raises:
-        ValueError: another activation (ReLU keeps only permutations and positive scalings).
+        ArgumentError: another activation (ReLU keeps only permutations and positive scalings).
     """
     _require(rnn, ("identity",), "a similarity")
     into = np.asarray(transform)
@@ -56,11 +56,11 @@ def permutation(rnn: RNN, order: ArrayLike) -> RNN:
     """State i of the result is state order[i]: the same map for every activation.
 
     Raises:
-        ValueError: ``order`` is not a permutation of 0 to n - 1.
+        ArgumentError: ``order`` is not a permutation of 0 to n - 1.
     """
     order = np.asarray(order)
     if sorted(order.tolist()) != list(range(rnn.hidden_units)):
-        raise ValueError(f"order must be a permutation of 0 to {rnn.hidden_units - 1}")
+        raise ArgumentError(f"order must be a permutation of 0 to {rnn.hidden_units - 1}")
     return RNN(
         rnn.W[np.ix_(order, order)],
         rnn.F[order],
@@ -85,32 +85,32 @@ def _row_scaling(rnn: RNN, scale: NDArray) -> RNN:
 def positive_scaling(rnn: RNN, scale: ArrayLike) -> RNN:
     """(D W D^-1, D F, D b, C D^-1, D h), D = diag(scale) > 0: the same map for ReLU.
 
-    Also for CReLU, modReLU and the identity. Bitwise the same outputs when the scales are powers of
-    two and nothing over- or underflows.
+    Also for CReLU, modReLU and the identity. The outputs are the same bits if the scales are powers
+    of two and nothing over- or underflows.
 
     Raises:
-        ValueError: tanh or sigmoid, or a scale that is not a positive finite number.
+        ArgumentError: tanh or sigmoid, or a scale that is not a positive finite number.
     """
     _require(rnn, POSITIVELY_HOMOGENEOUS, "a positive scaling of the states")
     scale = np.asarray(scale, dtype=float)
     if scale.shape != (rnn.hidden_units,) or not np.all(np.isfinite(scale) & (scale > 0)):
-        raise ValueError(f"scale must be {rnn.hidden_units} positive finite numbers")
+        raise ArgumentError(f"scale must be {rnn.hidden_units} positive finite numbers")
     return _row_scaling(rnn, scale)
 
 
 def sign_flips(rnn: RNN, signs: ArrayLike) -> RNN:
-    """(S W S, S F, S b, C S, S h), S = diag(+-1): bitwise the same map for tanh.
+    """(S W S, S F, S b, C S, S h), S = diag(+-1): the same map for tanh, bit for bit.
 
     Also for the identity. Not for ReLU, and not for the sigmoid, where h -> 1 - h needs a constant
     in the output.
 
     Raises:
-        ValueError: another activation, or a sign other than 1 and -1.
+        ArgumentError: another activation, or a sign other than 1 and -1.
     """
     _require(rnn, ("tanh", "identity"), "a sign flip of states")
     signs = np.asarray(signs, dtype=float)
     if signs.shape != (rnn.hidden_units,) or not np.all(np.abs(signs) == 1):
-        raise ValueError(f"signs must be {rnn.hidden_units} numbers 1 or -1")
+        raise ArgumentError(f"signs must be {rnn.hidden_units} numbers 1 or -1")
     return _row_scaling(rnn, signs)
 
 
@@ -118,11 +118,11 @@ def homogeneity(rnn: RNN, factor: float) -> RNN:
     """Theta' = (W, F, a b, C, a h), for which G(a x, Theta') = a G(x, Theta), a = factor > 0.
 
     Raises:
-        ValueError: tanh or sigmoid, or a factor that is not positive and finite.
+        ArgumentError: tanh or sigmoid, or a factor that is not positive and finite.
     """
     _require(rnn, POSITIVELY_HOMOGENEOUS, "homogeneity")
     if not (np.isfinite(factor) and factor > 0):
-        raise ValueError(f"factor must be positive and finite, but it is {factor!r}")
+        raise ArgumentError(f"factor must be positive and finite, but it is {factor!r}")
     return RNN(rnn.W, rnn.F, factor * rnn.b, rnn.C, factor * rnn.h_init, rnn.activation)
 
 
@@ -130,16 +130,16 @@ def state_splitting(rnn: RNN, unit: int, angle: float) -> RNN:
     """h_i -> (cos(a) h_i, sin(a) h_i) with 0 < a < pi/2: n + 1 states and the same map.
 
     (L W L^T, L F, L b, C L^T, L h) with L^T L = I, for the positively homogeneous activations. The
-    new state is the last one. An isometry L keeps ||W|| but not orthogonality: L W L^T has rank n.
+    new state is the last one. L W L^T has the norm of W, but it is not orthogonal: its rank is n.
 
     Raises:
-        ValueError: another activation, a unit that does not exist, or an angle outside (0, pi/2).
+        ArgumentError: another activation, no such unit, or an angle outside (0, pi/2).
     """
     _require(rnn, POSITIVELY_HOMOGENEOUS, "splitting a state")
     if not 0 <= unit < rnn.hidden_units:
-        raise ValueError(f"unit must be 0 to {rnn.hidden_units - 1}, but it is {unit}")
+        raise ArgumentError(f"unit must be 0 to {rnn.hidden_units - 1}, but it is {unit}")
     if not 0 < angle < np.pi / 2:
-        raise ValueError(f"angle must lie between 0 and pi/2, but it is {angle}")
+        raise ArgumentError(f"angle must lie between 0 and pi/2, but it is {angle}")
     split = np.vstack([np.eye(rnn.hidden_units), np.zeros(rnn.hidden_units)])
     split[unit, unit], split[-1, unit] = np.cos(angle), np.sin(angle)
     return _transformed(rnn, split, split.T)
@@ -151,11 +151,11 @@ def direct_sum(first: RNN, second: RNN) -> RNN:
     Any activation, the same one for both; the networks share their inputs.
 
     Raises:
-        ValueError: the activations, input sizes or output sizes differ.
+        ArgumentError: the activations, input sizes or output sizes differ.
     """
     for name in ("activation", "input_size", "output_size"):
         if getattr(first, name) != getattr(second, name):
-            raise ValueError(f"both networks must have the same {name}")
+            raise ArgumentError(f"both networks must have the same {name}")
     return RNN(
         block_diag(first.W, second.W),
         np.vstack([first.F, second.F]),
@@ -167,5 +167,5 @@ def direct_sum(first: RNN, second: RNN) -> RNN:
 
 
 def restart(rnn: RNN, h_init: ArrayLike) -> RNN:
-    """The same network started at another h(-1): carrying a state on is the map continued."""
+    """The same network with another h(-1): from a state that was reached, the map goes on."""
     return RNN(rnn.W, rnn.F, rnn.b, rnn.C, h_init, rnn.activation)

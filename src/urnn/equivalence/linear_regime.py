@@ -1,9 +1,9 @@
-"""As long as no ReLU switches, n_min + mu states are enough: the certificate (C) is sharp.
+"""As long as no ReLU switches, n_min + mu states suffice: the certificate (C) is attained.
 
-Where every reachable state stays positive the network is affine, and any similarity T keeps its map
-as long as T h stays positive too. T is chosen so that T W T^-1 is a contraction of defect mu.
+Where every state that is reached stays positive, the network is affine, and a similarity T keeps
+its map if T h stays positive too. T is chosen so that T W T^-1 is a contraction with defect mu.
 
-Source: the project's theory notes 2.3 (PROVED, beyond the paper).
+Source: docs/theorems.md, The linear regime (PROVED, beyond the paper).
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from scipy.linalg import solve_discrete_lyapunov
 
 from urnn.equivalence.dilation import completion
 from urnn.equivalence.state_bounds import spectral_radius
+from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
 
 def _sum_of_gains(rows: NDArray, W: NDArray, F: NDArray) -> NDArray:
-    """sup over ||x||_inf <= 1 of rows (h - hbar): sum_j |rows W^j F| 1."""
+    """sup over ||x||_inf <= 1 of rows (h - hbar), entry by entry: sum_j |rows W^j F| 1."""
     total, power = np.zeros(len(rows)), rows
     for _ in range(100_000):
         term = np.abs(power @ F).sum(axis=1)
@@ -30,7 +31,7 @@ def _sum_of_gains(rows: NDArray, W: NDArray, F: NDArray) -> NDArray:
 
 
 def _aligned(root: NDArray) -> NDArray:
-    """A rotation of ``root`` (L^T L = G) that sends 1 = (1, ..., 1) to a positive multiple of 1."""
+    """L = ``root`` (L^T L = G), reflected so that L 1 is a positive multiple of 1 = (1, ..., 1)."""
     size = len(root)
     reached = root @ np.ones(size)
     normal = reached / np.linalg.norm(reached) - np.ones(size) / np.sqrt(size)
@@ -42,27 +43,27 @@ def _aligned(root: NDArray) -> NDArray:
 def linear_unitary(
     W: NDArray, F: NDArray, C: NDArray, extra_states: int = 1, attempts: int = 100, seed: int = 0
 ) -> tuple[RNN, RNN]:
-    """(rnn, urnn) with W, F, C, always-on ReLUs for ||x||_inf <= 1, and n + mu states in the URNN.
+    """(rnn, urnn): W, F, C with ReLUs that stay on for ||x||_inf <= 1, and n + mu unitary states.
 
     mu = ``extra_states`` is at least the largest geometric multiplicity of an eigenvalue of W. With
     Q (mu, n) random, G = sum_j (W^T)^j Q^T Q W^j = L^T L (Stein's equation G - W^T G W = Q^T Q),
-    the block L W L^-1 has defect mu; L is rotated so that L 1 is a multiple of 1, which keeps the
-    new states positive, and the mu extra states are switched off by their biases. The bias of the
-    network, b = (I - W) hbar with h(-1) = hbar = s 1, is chosen large enough for both to stay on.
+    the block L W L^-1 has defect mu. L is reflected so that L 1 is a multiple of 1 = (1, ..., 1),
+    which keeps the new states positive; the mu extra states are switched off by their biases. The
+    bias b = (I - W) hbar with h(-1) = hbar = s 1 is so large that both networks stay on.
 
     Args:
         W, F, C: real, W of spectral radius below 1; the pair (W, Q) must be observable.
         attempts: how many Q are tried; the one with the best conditioned G is kept.
 
     Raises:
-        ValueError: spectral radius 1 or more, or no Q with a positive definite G and defect mu.
+        ArgumentError: spectral radius 1 or more, or no Q with a positive definite G and defect mu.
 
-    Status: PROVED; measured to 4e-12 (the condition of G, about 70, and the distance of the kept
-    singular values from 1 enter the rounding).
+    Status: PROVED (docs/theorems.md, The linear regime); measured to 4e-12 (the condition of G,
+    about 70, and the distance of the singular values from 1 enter the rounding).
     """
     size = len(W)
     if spectral_radius(W) >= 1:
-        raise ValueError("the linear regime needs a spectral radius below 1")
+        raise ArgumentError("the linear regime needs a spectral radius below 1")
     generator = np.random.default_rng(seed)
     gramian, condition = None, np.inf
     for _ in range(attempts):
@@ -72,15 +73,15 @@ def linear_unitary(
         if values[0] > 1e-12 * values[-1] and values[-1] / values[0] < condition:
             gramian, condition = candidate, float(values[-1] / values[0])
     if gramian is None:
-        raise ValueError(
-            "no observable pair (W, Q) was found: extra_states is below the multiplicity"
+        raise ArgumentError(
+            "no observable pair (W, Q) was found: extra_states is less than the multiplicity"
         )
     into = _aligned(np.linalg.cholesky((gramian + gramian.T) / 2).T)
     back = np.linalg.inv(into)
     unitary = completion(into @ W @ back, "minimal", tolerance=1e-9)
     extra = len(unitary) - size
     if extra > extra_states:
-        raise ValueError(
+        raise ArgumentError(
             f"the defect is {extra}, not {extra_states}: the problem is ill conditioned"
         )
     here = _sum_of_gains(np.eye(size), W, F)

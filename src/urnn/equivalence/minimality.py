@@ -2,15 +2,15 @@
 
 J0(k) = dy(k)/dx(k) and J1(k) = dy(k+1)/dx(k) are what a map shows of itself near one sequence of
 inputs. A URNN with N states, activation patterns D_k and the same map has J0(k) = C_u D_k F_u and
-J1(k) = C_u D_(k+1) W_u D_k F_u, with W_u unitary. Three lower bounds on N follow:
+J1(k) = C_u D_(k+1) W_u D_k F_u, with W_u real and orthogonal. Three lower bounds on N follow:
 
 (A)  N >= rank J0(k) + rank J0(k+1) - rank J1(k)               always
 (B)  N >= 2 rank J0 - rank(J1 - lambda J0), |lambda| != 1      where D_(k+1) F_u = D_k F_u
 (C)  N >= n_min + max dim ker(W_min - lambda I), |lambda| != 1 where both networks are linear
 
-Source: the paper, Theorem 2; the project's theory notes 2.1 to 2.4. The ranks are decided in
-float64 against a tolerance, so a bound is evidence on float data, not a proof in exact arithmetic.
-The tolerances err towards a smaller bound.
+Source: the paper, Theorem 2; docs/theorems.md, Theorem 2. The ranks are decided in float64 against
+a tolerance, so on float data a bound is evidence, not a proof in exact arithmetic. The tolerances
+err towards a smaller bound.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
 #: Relative tolerance of a rank decision.
 RANK_TOLERANCE = 1e-9
-#: A rank that adds to a bound is decided with the first, one that is subtracted with the second.
+#: Tolerance for a rank that adds to a bound, and for one that is subtracted from it.
 _ADDED, _SUBTRACTED = 1e-8, 1e-12
 #: |lambda| this near 1 counts as 1, where W_u - lambda I may be singular.
 _UNIT_CIRCLE = 1e-7
@@ -59,9 +60,9 @@ def rank(matrix: NDArray, scale: float | None = None, tolerance: float = RANK_TO
 def bounded_witness(hidden_units: int, input_bound: float = 1.0) -> RNN:
     """Witness A: W = 0, F = C = I, b = M: for sup-norm inputs up to M, (A) gives N >= 2n.
 
-    y(k) = x(k) + M on the whole bounded input set, so J0 = I and J1 = 0. Theorem 1 attains 2n.
-    The statement uses nothing of W_u but that it is invertible. PROVED, for any bounded open input
-    set and any URNN (theory notes 2.1).
+    y(k) = x(k) + M for all of these inputs, so J0 = I and J1 = 0. Theorem 1 attains 2n. The bound
+    uses no more of W_u than that it is invertible. PROVED, for every open set of such inputs and
+    every real URNN (docs/theorems.md, Bound (A)).
     """
     eye = np.eye(hidden_units)
     return RNN(0 * eye, eye, np.full(hidden_units, float(input_bound)), eye)
@@ -70,28 +71,17 @@ def bounded_witness(hidden_units: int, input_bound: float = 1.0) -> RNN:
 def scaled_identity_witness(hidden_units: int, rho: float, bias: ArrayLike = 0.0) -> RNN:
     """Witness B: W = rho I, F = C = I, 0 <= rho < 1: (B) and (C) give N >= 2n.
 
-    Status: PROVED for inputs from all of R^n, where 2n is also enough without an input bound; for
-    bounded inputs PROVED for n <= 2 and where the URNN's state converges under a constant input;
-    OPEN for bounded inputs, n >= 3, rho > 0, and patterns that alternate for ever (notes 2.2).
+    Status: PROVED for inputs from all of R^n, where 2n states suffice even without an input bound.
+    For bounded inputs PROVED if the state of the URNN converges under some constant input x with
+    x + b > 0, and otherwise open in docs/theorems.md, Bound (B).
 
     Raises:
-        ValueError: rho outside [0, 1).
+        ArgumentError: rho outside [0, 1).
     """
     if not 0 <= rho < 1:
-        raise ValueError(f"rho must lie in [0, 1), but it is {rho}")
+        raise ArgumentError(f"rho must lie in [0, 1), but it is {rho}")
     eye = np.eye(hidden_units)
     return RNN(rho * eye, eye, np.broadcast_to(bias, hidden_units), eye)
-
-
-def paper_like_transition(
-    hidden_units: int, generator: np.random.Generator, epsilon: float = 0.5
-) -> NDArray:
-    """W_g = I - epsilon A^T A / ||A||_2^2, A standard normal: the true systems of the paper.
-
-    (n, n), symmetric, eigenvalues in [1 - epsilon, 1). Source: the paper, section 5.
-    """
-    A = generator.standard_normal((hidden_units, hidden_units))
-    return np.eye(hidden_units) - epsilon * A.T @ A / np.linalg.norm(A, 2) ** 2
 
 
 # ----------------------------------------------------------------------- Jacobians and the bounds
@@ -110,27 +100,27 @@ def activation_patterns(rnn: RNN, x: ArrayLike) -> NDArray:
     """The diagonals of D_0, D_1, ...: which units are on, (time, hidden), for inputs (time, input).
 
     Raises:
-        ValueError: the network is not a real ReLU network, or x is not (time, input).
+        ArgumentError: the network is not a real ReLU network, or x is not (time, input).
     """
     inputs = np.asarray(x)
     if rnn.activation != "relu" or np.iscomplexobj(rnn.W):
-        raise ValueError("activation patterns are defined for real ReLU networks")
+        raise ArgumentError("activation patterns are defined for real ReLU networks")
     if inputs.ndim != 2:
-        raise ValueError(f"x must have the shape (time, input), but it has {inputs.shape}")
+        raise ArgumentError(f"x must have the shape (time, input), but it has {inputs.shape}")
     return rnn.states(inputs) > 0
 
 
 def two_step_jacobians(rnn: RNN, x: ArrayLike, step: int) -> TwoStepJacobians:
     """C D_k F, C D_(k+1) F and C D_(k+1) W D_k F at k = step along the inputs x (time, input).
 
-    They are the derivatives of the map where no pre-activation is 0, for almost every x.
+    They are the derivatives of the map if no pre-activation is 0, so for almost every x.
 
     Raises:
-        ValueError: as `activation_patterns`, or step + 1 lies beyond the inputs.
+        ArgumentError: as `activation_patterns`, or step + 1 lies beyond the inputs.
     """
     patterns = activation_patterns(rnn, x)
     if not 0 <= step < len(patterns) - 1:
-        raise ValueError(f"step must lie in 0 to {len(patterns) - 2}, but it is {step}")
+        raise ArgumentError(f"step must lie in 0 to {len(patterns) - 2}, but it is {step}")
     now, then = patterns[step], patterns[step + 1]
     driven = now[:, None] * rnn.F
     read = rnn.C * then
@@ -138,12 +128,12 @@ def two_step_jacobians(rnn: RNN, x: ArrayLike, step: int) -> TwoStepJacobians:
 
 
 def two_step_bound(rnn: RNN, x: ArrayLike) -> LowerBound:
-    """(A): N >= rank J0(k) + rank J0(k+1) - rank J1(k), the best over all k of the inputs x.
+    """(A): N >= rank J0(k) + rank J0(k+1) - rank J1(k), the largest over all k of the inputs x.
 
-    Valid for every URNN that has the map on a neighbourhood of x, whatever its patterns are: it
-    uses Sylvester's inequality and the invertibility of W_u alone. x (time, input), generic.
+    It holds for every real URNN that has the map on a neighbourhood of x, whatever its patterns
+    are. x (time, input), generic.
 
-    Status: PROVED (theory notes 2.1), up to float64 ranks.
+    Status: PROVED (docs/theorems.md, Bound (A)), up to float64 ranks.
     """
     best = 0
     scale = float(np.linalg.norm(rnn.C, 2) * np.linalg.norm(rnn.F, 2))
@@ -159,15 +149,15 @@ def two_step_bound(rnn: RNN, x: ArrayLike) -> LowerBound:
 def eigenvalue_bound(
     rnn: RNN, x: ArrayLike, step: int, eigenvalues: ArrayLike | None = None
 ) -> LowerBound:
-    """(B): N >= 2 rank J0 - rank(J1 - lambda J0), the best over lambda off the unit circle.
+    """(B): N >= 2 rank J0 - rank(J1 - lambda J0), the largest over lambda off the unit circle.
 
     At k = step of the inputs x (time, input). The candidates lambda are 0 and the eigenvalues of W,
     or ``eigenvalues``. Where J0(k) and J0(k+1) differ the condition cannot hold, and only N >= 0 is
     returned.
 
-    Status: conditional. PROVED where D_(k+1) F_u = D_k F_u for the URNN; that holds for the inputs
-    t eta, t s eta with generic eta and large t, s (so over X = R^n), and near the limit state of a
-    URNN that converges under a constant input (theory notes 2.2).
+    Status: conditional. PROVED where D_(k+1) F_u = D_k F_u for the URNN. That holds for the inputs
+    t eta, t s eta with generic eta and large t, s (if all inputs are allowed), and near the limit
+    state of a URNN that converges under a constant input (docs/theorems.md, Bound (B)).
     """
     condition = (
         "the URNN switches no unit that the input reaches between the two steps "
@@ -212,7 +202,7 @@ def _reachable_basis(W: NDArray, F: NDArray, tolerance: float) -> NDArray:
 def minimal_realization(
     W: NDArray, F: NDArray, C: NDArray, tolerance: float = RANK_TOLERANCE
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """(W, F, C) of the fewest states with the same Markov parameters C W^j F.
+    """(W, F, C) with the fewest states and the same Markov parameters C W^j F.
 
     The reachable and then the observable part, by orthogonal projections; possibly 0 states.
     """
@@ -237,16 +227,16 @@ def realization_bound(
 ) -> RealizationBound:
     """(C): N >= n_min + mu, mu = max over |lambda| != 1 of dim ker(W_min - lambda I).
 
-    (W_min, F_min, C_min) is the minimal realisation of (D W D, D F, C D), D = diag(``pattern``)
-    (default: all units on). Over regions, the bound on a map is the largest of them.
+    (W_min, F_min, C_min) is a minimal realization of (D W D, D F, C D), D = diag(``pattern``)
+    (default: all units on). The bound on a map is the largest over its patterns.
 
     Status: conditional: PROVED where the activation patterns of the network and of the URNN are
-    constant over the window (theory notes 2.3); sharp in that linear regime (`linear_unitary`). A
-    lower bound on ReLU URNNs as a whole only through such a window. Ranks decided in float64:
+    constant over a window (docs/theorems.md, Bound (C)), and attained there (`linear_unitary`). It
+    says something about ReLU URNNs only through such a window. The ranks are decided in float64:
     evidence, not an exact proof.
     """
     on = np.ones(rnn.hidden_units) if pattern is None else np.asarray(pattern, dtype=float)
-    condition = "both networks keep their activation patterns over a window of n_min + 1 steps"
+    condition = "both networks keep their activation patterns over a window of 2 n_min steps"
     W, _, _ = minimal_realization(on[:, None] * rnn.W * on, on[:, None] * rnn.F, rnn.C * on)
     multiplicity = 0
     for value in np.linalg.eigvals(W) if len(W) else []:

@@ -1,28 +1,47 @@
-"""Near-exact unitary equivalents of contractive tanh and sigmoid networks.
+"""Nearly equal unitary networks for contractive tanh and sigmoid networks.
 
-Theorem 3 forbids an exact one. But an extra unit with the bias -beta saturates, at
--1 + 2 e^(-2 beta) (tanh) or e^(-beta) (sigmoid), and what remains of it fades exponentially with
-beta: with 2n states the infimum of the error is 0, and in float64 the error is at roundoff from
-beta = 20 or 40 on.
+Theorem 3 excludes equality. But an extra unit with the bias -beta saturates, at about
+-1 + 2 e^(-2 beta) (tanh) or e^(-beta) (sigmoid), and its distance from -1 or 0 falls exponentially
+with beta. So with 2n states the infimum of the error is 0; in float64 the error is at roundoff from
+beta = 20 (tanh) or 40 (sigmoid) on.
 
-Source: the project's theory notes 3.2. The error bound is PROVED here; the rates are measured.
+Source: docs/theorems.md, Saturation. The error bound is PROVED; the rates are measured.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from urnn.equivalence.dilation import completion
 from urnn.equivalence.state_bounds import spectral_norm
+from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
-#: activation -> (resting value, decay rate of the residue with beta, residue at beta 0, Lipschitz)
-_RESTING = {"tanh": (-1.0, 2.0, 2.0, 1.0), "sigmoid": (0.0, 1.0, 1.0, 0.25)}
+
+class Saturation(NamedTuple):
+    """A unit with the pre-activation -beta is at most residue e^(-rate beta) from resting."""
+
+    resting: float
+    rate: float
+    residue: float
+    lipschitz: float
 
 
-def _require_saturating(rnn: RNN) -> None:
-    if rnn.activation not in _RESTING:
-        raise ValueError(f"saturation is for tanh and sigmoid networks, not for {rnn.activation}")
+#: the activations that saturate
+SATURATING = {
+    "sigmoid": Saturation(0.0, 1.0, 1.0, 0.25),
+    "tanh": Saturation(-1.0, 2.0, 2.0, 1.0),
+}
+
+
+def _facts(rnn: RNN) -> Saturation:
+    if rnn.activation not in SATURATING:
+        raise ArgumentError(
+            f"saturation is for tanh and sigmoid networks, not for {rnn.activation}"
+        )
+    return SATURATING[rnn.activation]
 
 
 def saturated_unitary(
@@ -30,8 +49,9 @@ def saturated_unitary(
 ) -> RNN:
     """An orthogonal network whose map differs by at most `saturation_error_bound`.
 
-    W_u is the completion of W. Every extra unit has a pre-activation of at most -beta, -saturation,
-    as all states are bounded (by 1, and by |h(-1)| at the start), so no input bound is needed:
+    W_u is the completion of W. Every extra unit has a pre-activation of at most -beta, with beta =
+    ``saturation``, because all states are bounded (by 1, and by |h(-1)| at the start). So no input
+    bound is needed:
 
         tanh     b_x = -beta - sum_j |[W_21 W_22]_ij| s_j,   b_1 += W_12 1,   h_x(-1) = -1
         sigmoid  b_x = -beta - sum_j |[W_21 W_22]_ij| s_j,                    h_x(-1) =  0
@@ -44,16 +64,14 @@ def saturated_unitary(
         A network with n + rank(I - W^T W) ("minimal") or 2n states, W_u orthogonal, float64.
 
     Raises:
-        ValueError: an activation other than tanh and sigmoid, an expansive W, saturation < 0. A
-            positive diagonal scaling cannot help here: tanh keeps its map only under signed
-            permutations.
+        ArgumentError: an activation other than tanh and sigmoid, an expansive W, saturation < 0. A
+            positive diagonal scaling cannot help here: it does not leave the map unchanged.
 
-    Status: not an equality (Theorem 3 says there is none); error bound PROVED, theory notes 3.2.
+    Status: near, not equal (Theorem 3); the error bound is PROVED (docs/theorems.md, Saturation).
     """
-    _require_saturating(rnn)
+    resting = _facts(rnn).resting
     if not (np.isfinite(saturation) and saturation >= 0):
-        raise ValueError(f"saturation must be finite and not negative, but it is {saturation!r}")
-    resting = _RESTING[rnn.activation][0]
+        raise ArgumentError(f"saturation must be finite and not negative, but it is {saturation!r}")
     size = rnn.hidden_units
     W = completion(rnn.W, states)
     extra = len(W) - size
@@ -74,21 +92,19 @@ def saturated_unitary(
 
 
 def saturation_error_bound(rnn: RNN, saturation: float) -> float:
-    """sup over all inputs and all k of ||h(k) - h_u(k)||_2 for `saturated_unitary`, at most this.
+    """A bound on ||h(k) - h_u(k)||_2 for `saturated_unitary`, for all inputs and all k:
 
         l ||W_12|| sqrt(d) r / (1 - l rho)
 
     r = 2 e^(-2 beta), l = 1 (tanh) or r = e^(-beta), l = 1/4 (sigmoid); inf for tanh at rho = 1.
-    Multiply by ||C||_2 for the outputs. In exact arithmetic: rounding comes on top.
+    Multiply by ||C||_2 for the outputs. It holds in exact arithmetic; rounding adds to it.
 
     Raises:
-        ValueError: an activation other than tanh and sigmoid, or an expansive W.
+        ArgumentError: an activation other than tanh and sigmoid, or an expansive W.
 
-    Status: PROVED: e(k) <= l (rho e(k-1) + ||W_12|| ||residue||), since the bound on the residue
-    needs only that states are bounded by 1.
+    Status: PROVED: e(k) <= l (rho e(k-1) + ||W_12|| sqrt(d) r) (docs/theorems.md, Saturation).
     """
-    _require_saturating(rnn)
-    _, rate, residue, lipschitz = _RESTING[rnn.activation]
+    _, rate, residue, lipschitz = _facts(rnn)
     W = completion(rnn.W)
     size = rnn.hidden_units
     extra = len(W) - size

@@ -4,10 +4,10 @@ A ReLU network keeps its map under h -> D h, D > 0 diagonal, so an expansive W c
 
     tau* = inf over positive diagonal D of ||D W D^-1||_2  < 1.
 
-log ||e^T W e^-T|| is convex in T = log D, so tau* can be computed; and any X >= 0 with a positive
-diagonal proves a lower bound (a dual certificate), so a refusal comes with a proof.
+log ||e^T W e^-T|| is convex in T = log D, so tau* can be computed; and every X >= 0 with a positive
+diagonal proves a lower bound (a dual certificate), so that a refusal can come with a proof.
 
-Source: the project's theory notes 5.1 (PROVED, beyond the paper).
+Source: docs/theorems.md, Expansive networks (beyond the paper; the lower bound is PROVED).
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from urnn.equivalence.state_bounds import spectral_norm, spectral_radius
+from urnn.errors import ArgumentError
 
 #: Schatten exponents 2p on the way to the operator norm (p = 1 is Osborne's balancing).
 _EXPONENTS = (1, 4, 16, 64, *(2**k for k in range(7, 15)))
-#: |log D| beyond this is where an infimum is not attained (triangular W): stop before overflow.
+#: Largest |log D|: where the infimum is not attained (triangular W), D would grow without bound.
 _LARGEST_LOGARITHM = 300.0
 
 
 @dataclass(frozen=True)
 class DiagonalScaling:
-    """The best positive diagonal found, and the proof of how good any could be.
+    """The best positive diagonal found, and a proof of how good one can be.
 
     scale        D, positive, (n,), with geometric mean 1
     norm         ||D W D^-1||_2, an upper bound on tau*
@@ -60,16 +61,18 @@ def _schatten(logarithm: NDArray, W: NDArray, exponent: int) -> tuple[float, NDA
 def dual_lower_bound(W: NDArray, certificate: NDArray) -> float:
     """sqrt(min_i (W X W^H)_ii / X_ii): no positive diagonal D has a smaller ||D W D^-1||_2.
 
-    For any X = certificate >= 0 with a positive diagonal. Proof: W^H G W <= tau^2 G with G = D^2
-    and tr(X .) give sum_i G_i (W X W^H)_ii <= tau^2 sum_i G_i X_ii. PROVED (theory notes 5.1).
+    For every X = certificate >= 0 with a positive diagonal. PROVED: W^H G W <= tau^2 G with
+    G = D^2 gives sum_i G_i (W X W^H)_ii <= tau^2 sum_i G_i X_ii, as the trace against X.
 
     Raises:
-        ValueError: X is not positive semidefinite (to rounding) or has a zero on its diagonal.
+        ArgumentError: X is not positive semidefinite (to rounding) or has a zero on its diagonal.
     """
     diagonal = np.diag(certificate).real
     unit = certificate / np.sqrt(np.outer(diagonal, diagonal)) if diagonal.min() > 0 else None
     if unit is None or np.linalg.eigvalsh((unit + unit.conj().T) / 2)[0] < -1e-10 * len(W):
-        raise ValueError("the certificate must be positive semidefinite with a positive diagonal")
+        raise ArgumentError(
+            "the certificate must be positive semidefinite with a positive diagonal"
+        )
     reached = np.einsum("ij,jk,ik->i", W, certificate, W.conj()).real
     return float(np.sqrt(max(0.0, (reached / diagonal).min())))
 
@@ -87,15 +90,16 @@ def best_scaling(W: NDArray, target: float | None = None) -> DiagonalScaling:
     """The positive diagonal D with the smallest ||D W D^-1||_2, with its dual certificate.
 
     Minimises (1/2p) log tr (M^H M)^p, M = e^T W e^-T, smooth and convex in T, by BFGS for
-    p = 1, 4, ..., 2^14, each from the last. Stops as soon as the norm is at most ``target``
-    (default: only when primal and dual agree to 1e-10). W (n, n), real or complex.
+    p = 1, 4, ..., 2^14, each started from the one before. Stops as soon as the norm is at most
+    ``target`` (default: only when norm and lower bound agree to 1e-10). W (n, n), real or complex.
 
     Returns:
         DiagonalScaling; norm >= tau* >= lower_bound always holds, also after an early stop.
 
-    Status: the certificate is PROVED up to rounding; that the two meet is measured (six digits on
-    Gaussian, non-negative and hidden contractions up to n = 32). For triangular W the infimum is
-    the spectral radius and is not attained; the search then stops at a large, finite D.
+    Status: the lower bound is PROVED up to rounding; that norm and bound meet is measured (to about
+    six digits for Gaussian W, non-negative W and scaled contractions up to n = 32). For triangular
+    W the infimum is the spectral radius and is not attained; the search then stops at a large,
+    finite D.
     """
     size = len(W)
     logarithm = np.zeros(size)
@@ -107,7 +111,7 @@ def best_scaling(W: NDArray, target: float | None = None) -> DiagonalScaling:
 
     def stop_at_the_target(current: NDArray) -> None:
         if spectral_norm(_scaled(W, current)) <= goal:
-            raise StopIteration  # on the way to an infimum that is not attained, D grows for ever
+            raise StopIteration  # towards an infimum that is not attained D grows without bound
 
     for exponent in _EXPONENTS:
         if best_norm <= goal or best_norm - lower <= 1e-10 * best_norm:
@@ -129,7 +133,7 @@ def best_scaling(W: NDArray, target: float | None = None) -> DiagonalScaling:
         X = _certificate(W, logarithm, exponent)
         try:
             bound = dual_lower_bound(W, X)
-        except ValueError:  # underflow at extreme scales: no certificate from this step
+        except ArgumentError:  # underflow at extreme scales: no certificate from this step
             continue
         if bound > lower:
             lower, certificate = bound, X

@@ -1,11 +1,10 @@
-"""Theorem 3: no finite URNN equals a contractive sigmoid RNN, though 2n states come ever nearer.
+"""Theorem 3: no finite URNN equals a contractive sigmoid RNN, but 2n states come ever nearer.
 
 The witness is scalar: h(k) = sig(w h(k-1) + f x(k) + b), y = h, with f != 0 and |w| != 1. Float64
-cannot exhibit the theorem, since the error of a saturated pair falls below the last bit; its slope
-against the bias can, and arithmetic of many digits can.
+cannot show the theorem, since the error of a saturated pair falls below the last bit. The slope of
+the error against the bias can, and so can arithmetic with many digits.
 
-Source: the paper, Theorem 3; the project's theory notes 3.1 (the proof; its lemma on independence
-is at sketch level) and 3.2 (the infimum, measured, with an easy estimate).
+Source: the paper, Theorem 3; docs/theorems.md, No unitary equivalent and Saturation.
 """
 
 from __future__ import annotations
@@ -18,16 +17,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from urnn.equivalence.delay_chain import delay_chain
+from urnn.equivalence.saturation import SATURATING
+from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
 #: d log(error) / d beta of a saturated pair: the residue is e^-beta, or 2 e^(-2 beta).
-ERROR_SLOPE = {"sigmoid": -1.0, "tanh": -2.0}
-_RESTING = {"sigmoid": 0.0, "tanh": -1.0}
+ERROR_SLOPE = {activation: -facts.rate for activation, facts in SATURATING.items()}
 
 
 def _require_known(activation: str) -> None:
-    if activation not in _RESTING:
-        raise ValueError(f'activation must be "sigmoid" or "tanh", but it is {activation!r}')
+    if activation not in SATURATING:
+        raise ArgumentError(f'activation must be "sigmoid" or "tanh", but it is {activation!r}')
 
 
 def scalar_witness(
@@ -35,17 +35,17 @@ def scalar_witness(
 ) -> RNN:
     """h(k) = phi(w h(k-1) + f x(k) + b), y = h, h(-1) = 0: no finite real URNN has this map.
 
-    On no non-empty open set of inputs, for all k. activation "sigmoid" or "tanh".
+    Not even on some non-empty open set of inputs, for all k. activation "sigmoid" or "tanh".
 
     Raises:
-        ValueError: |weight| = 1 or gain = 0, where the theorem does not hold; another activation.
+        ArgumentError: another activation, or |weight| = 1 or gain = 0, which the theorem excludes.
 
-    Status: PROVED for |w| != 1, f != 0, by analyticity, a lemma on the independence of the units'
-    functions (written at sketch level), and the norm of W_u (theory notes 3.1).
+    Status: PROVED up to a lemma on the independence of the units, whose proof is given as a sketch
+    (docs/theorems.md, No unitary equivalent).
     """
     _require_known(activation)
     if abs(weight) == 1 or gain == 0:
-        raise ValueError("Theorem 3 needs |weight| != 1 and gain != 0")
+        raise ArgumentError("Theorem 3 needs |weight| != 1 and gain != 0")
     return RNN([[weight]], [[gain]], [bias], [[1.0]], [0.0], activation)
 
 
@@ -57,15 +57,16 @@ def saturated_pair(witness: RNN, bias: float) -> RNN:
     with the resting value c = 0 (sigmoid) or -1 (tanh).
 
     Raises:
-        ValueError: the witness is not scalar, not contractive, or neither sigmoid nor tanh.
+        ArgumentError: the witness is not scalar, not contractive, or neither sigmoid nor tanh.
 
-    Status: near, never equal: PROVED (Theorem 3). Error e^(-bias) or e^(-2 bias) to a constant.
+    Status: near, never equal (Theorem 3, see `scalar_witness`). The error is e^(-bias) or
+    e^(-2 bias) up to a constant factor (measured).
     """
     _require_known(witness.activation)
     weight = float(witness.W[0, 0])
     if witness.hidden_units != 1 or abs(weight) >= 1:
-        raise ValueError("the witness must be scalar with |w| < 1")
-    resting = _RESTING[witness.activation]
+        raise ArgumentError("the witness must be scalar with |w| < 1")
+    resting = SATURATING[witness.activation].resting
     leak = np.sqrt((1 - weight) * (1 + weight))
     return RNN(
         [[weight, leak], [leak, -weight]],
@@ -80,14 +81,14 @@ def saturated_pair(witness: RNN, bias: float) -> RNN:
 def centred_chain(witness: RNN, states: int, expected_state: float = 0.6) -> RNN:
     """The scalar witness with N = ``states`` >= 2 and bounded biases: `delay_chain` centred at 0.
 
-    Each sigmoid unit of the chain has the slope 1/4, so the error falls by 1/4 per state (measured:
-    0.243 to 0.255); a tanh chain has the slope 1 and gains almost nothing.
+    Each sigmoid unit of the chain has the slope 1/4, so each state multiplies the error by about
+    1/4 (measured: 0.243 to 0.255); a tanh chain has the slope 1 and gains almost nothing.
 
     Raises:
-        ValueError: fewer than 2 states, or a witness that is expansive.
+        ArgumentError: fewer than 2 states, or a witness that is expansive.
     """
     if states < 2:
-        raise ValueError(f"states must be at least 2, but it is {states}")
+        raise ArgumentError(f"states must be at least 2, but it is {states}")
     expected = expected_state if witness.activation == "sigmoid" else 0.0
     return delay_chain(witness, states - 1, centre=0.0, expected_state=expected)
 
@@ -113,9 +114,9 @@ def exact_errors_against_bias(
     so W_u is orthogonal to that precision.
 
     Raises:
-        ValueError: as `saturated_pair`.
+        ArgumentError: as `saturated_pair`.
     """
-    saturated_pair(witness, 0.0)  # the refusals
+    saturated_pair(witness, 0.0)  # raises where there is no such pair
     inputs = np.ravel(np.asarray(x, dtype=float))
     results = []
     with mpmath.workdps(digits):
@@ -124,7 +125,7 @@ def exact_errors_against_bias(
             for value in (witness.W[0, 0], witness.F[0, 0], witness.b[0], witness.h_init[0])
         )
         leak = mpmath.sqrt(1 - weight**2)
-        resting = mpmath.mpf(_RESTING[witness.activation])
+        resting = mpmath.mpf(SATURATING[witness.activation].resting)
         readout = abs(mpmath.mpf(float(witness.C[0, 0])))
 
         def phi(z: mpmath.mpf) -> mpmath.mpf:
@@ -145,12 +146,12 @@ def exact_errors_against_bias(
 
 
 def logarithmic_slope(biases: ArrayLike, errors: Sequence[Any] | NDArray) -> float:
-    """The least-squares slope of log(error) against the bias; `ERROR_SLOPE` is what theory says.
+    """The least-squares slope of log(error) against the bias; `ERROR_SLOPE` is the expected one.
 
     Raises:
-        ValueError: an error that is not positive.
+        ArgumentError: an error that is not positive.
     """
     values = [float(mpmath.log(error)) if error > 0 else np.nan for error in errors]
     if not np.isfinite(values).all():
-        raise ValueError("every error must be positive to have a logarithm")
+        raise ArgumentError("every error must be positive to have a logarithm")
     return float(np.polyfit(np.asarray(biases, dtype=float), values, 1)[0])

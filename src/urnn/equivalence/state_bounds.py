@@ -1,19 +1,19 @@
-"""How large can the states of a contractive RNN become? The bounds that switch extra states off.
+"""How large can the states of a contractive RNN become? Bounds that switch extra states off.
 
 The construction of Theorem 1 adds states whose pre-activation is (K h)_i - beta_i. They stay at
-exactly 0 if and only if beta_i >= sup_k (K h(k))_i, so all that is needed is a computable bound on
-that supremum. Two are offered, and the smaller one is taken in each entry:
+exactly 0 if and only if beta_i >= sup_k (K h(k))_i, so all that is needed is a bound on that
+supremum which can be computed. There are two, and the smaller one is taken in each entry:
 
 norm bound       ||h(k)||_2 <= rho ||h(k-1)||_2 + B, rho = ||W||_2, which gives R with
                  sup (K h)_i <= ||(K_i)_+||_2 R (ReLU states are not negative);
 entrywise bound  h(k) <= u with u >= (W_+ u + c)_+, c_i = sup_x (F x + b)_i, which gives
                  sup (K h)_i <= (K_i)_+ u. It needs a spectral radius of W_+ below 1, not a norm.
 
-A complex network with CReLU is bounded in its real form [[A, -B], [B, A]]; for modReLU the moduli
-take the place of the positive parts.
+A complex network with CReLU is bounded in its real form (`urnn.matrices.real_form`); for modReLU
+moduli take the place of positive parts.
 
-Source: the project's theory notes 1.2 (PROVED); the norm bound is the one behind Theorem 1 of the
-paper, the entrywise bound goes beyond it.
+Source: docs/theorems.md, The bias of the extra states (PROVED). The norm bound is the one behind
+Theorem 1 of the paper, the entrywise bound goes beyond it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from urnn.errors import ArgumentError
+from urnn.matrices import real_form
 from urnn.rnn import RNN
 
 #: Relative margin by which every bound is rounded up. Rounding in a product of up to 4,000 terms
@@ -49,13 +51,13 @@ def spectral_radius(matrix: NDArray) -> float:
     return float(np.abs(np.linalg.eigvals(matrix)).max())
 
 
-def real_form(array: NDArray) -> NDArray:
-    """A + iB as the real [[A, -B], [B, A]] (a matrix), or [a; b] (a vector); real arrays as is."""
+def in_reals(array: NDArray) -> NDArray:
+    """A complex matrix in its real form, a vector as (Re z_0, Im z_0, ...); real arrays as is."""
     if not np.iscomplexobj(array):
         return array
     if array.ndim == 1:
-        return np.concatenate([array.real, array.imag])
-    return np.block([[array.real, -array.imag], [array.imag, array.real]])
+        return np.stack([array.real, array.imag], -1).ravel()
+    return real_form(array.real[None], array.imag[None], np)[0]
 
 
 def _positive(array: NDArray) -> NDArray:
@@ -64,43 +66,45 @@ def _positive(array: NDArray) -> NDArray:
 
 def _thresholds(rnn: RNN) -> NDArray:
     """b in the form that the bounds use: real thresholds (modReLU) or the real form (ReLU)."""
-    return rnn.b.real if rnn.activation == "modrelu" else real_form(rnn.b)
+    return rnn.b.real if rnn.activation == "modrelu" else in_reals(rnn.b)
 
 
 def off_gain(rows: NDArray, activation: str) -> NDArray:
-    """What multiplies the bound on the states: (K)_+ in real form, or |K| for modReLU.
+    """What multiplies the bound on the states: K_+, or |K| for modReLU.
 
-    rows (d, n) -> (d, n); for complex rows and CReLU (2d, 2n), real parts first.
+    rows (d, n) -> (d, n); for complex rows and CReLU (2d, 2n), in real form.
     """
-    return np.abs(rows) if activation == "modrelu" else _positive(real_form(rows))
+    return np.abs(rows) if activation == "modrelu" else _positive(in_reals(rows))
 
 
 def check_input_set(input_bound: float | None, norm: float) -> None:
-    """ValueError unless norm is 2 or inf and input_bound is None or a finite number >= 0."""
+    """ArgumentError unless norm is 2 or inf and input_bound is None or a finite number >= 0."""
     if norm not in (2, np.inf):
-        raise ValueError(f"norm must be 2 or numpy.inf, but it is {norm!r}")
+        raise ArgumentError(f"norm must be 2 or numpy.inf, but it is {norm!r}")
     if input_bound is not None and not (np.isfinite(input_bound) and input_bound >= 0):
-        raise ValueError(f"input_bound must be finite and not negative, but it is {input_bound!r}")
+        raise ArgumentError(
+            f"input_bound must be finite and not negative, but it is {input_bound!r}"
+        )
 
 
 def drive_entries(rnn: RNN, input_bound: float, norm: float = 2) -> NDArray:
     """c_i = sup (F x + b)_i over ||x|| <= input_bound: M ||F_i||_2 + b_i or M ||F_i||_1 + b_i.
 
-    Real, (n,); (2n,) for CReLU, where each part is bounded by the modulus. PROVED, attained entry
-    by entry.
+    Real, (n,); (2n,) in real form for CReLU, where the modulus bounds each part. PROVED; each entry
+    is attained by some x.
     """
     row_norms = np.linalg.norm(rnn.F, axis=1) if norm == 2 else np.abs(rnn.F).sum(axis=1)
     thresholds = _thresholds(rnn)
-    return input_bound * np.resize(row_norms, thresholds.shape) + thresholds
+    return input_bound * np.repeat(row_norms, len(thresholds) // len(row_norms)) + thresholds
 
 
 def drive_norm(rnn: RNN, input_bound: float, norm: float = 2) -> float:
-    """B >= sup ||(F x + b)_+||_2 over ||x|| <= input_bound, the least of the bounds available.
+    """B >= sup ||(F x + b)_+||_2 over ||x|| <= input_bound, the least of several bounds.
 
     M ||F||_2 + ||b_+|| (times sqrt(m) for the sup norm), ||c_+|| with c of `drive_entries`,
     M || |F| 1 || + ||b_+|| for the sup norm, and for a real ReLU network with at most
     `MAX_ENUMERATED_INPUTS` inputs the exact maximum over the vertices of the sup-norm ball (the
-    function is convex in x). PROVED.
+    function is convex in x). PROVED (docs/theorems.md, The bias of the extra states).
     """
     switched_on = float(np.linalg.norm(_positive(_thresholds(rnn))))
     candidates = [float(np.linalg.norm(_positive(drive_entries(rnn, input_bound, norm))))]
@@ -139,8 +143,8 @@ def state_norm_bound(
         R, or inf where this bound gives nothing: no input bound, an expansive W, or ||W|| = 1
         without a horizon.
 
-    Status: PROVED (theory notes 1.2, 1.4); the bound is attained by the scalar network
-    w = 0.9, f = 1, b = 0.5 at the constant input 1.
+    Status: PROVED (docs/theorems.md, The bias of the extra states, Norm 1); the bound is attained
+    by the scalar network w = 0.9, f = 1, b = 0.5 at the constant input 1.
     """
     check_input_set(input_bound, norm)
     if horizon == 1:
@@ -181,7 +185,7 @@ def entrywise_state_bound(
         u, real (n,), in real form (2n,) for CReLU; None without an input bound, for an activation
         other than ReLU and modReLU, or for a spectral radius of 1 or more.
 
-    Status: PROVED (theory notes 1.2).
+    Status: PROVED (docs/theorems.md, The bias of the extra states).
     """
     check_input_set(input_bound, norm)
     if input_bound is None or rnn.activation not in HOMOGENEOUS:
@@ -192,10 +196,11 @@ def entrywise_state_bound(
         return None
     entries = drive_entries(rnn, input_bound, norm)
     if rnn.activation == "modrelu":
-        first = np.abs(rnn.W @ rnn.h_init)
+        first, rows = np.abs(rnn.W @ rnn.h_init), rnn.W
     else:
-        first = real_form(rnn.W) @ real_form(rnn.h_init)
-    elsewhere = initial_bound * np.linalg.norm(real_form(rnn.W), axis=1)[:size]
+        rows = in_reals(rnn.W)
+        first = rows @ in_reals(rnn.h_init)
+    elsewhere = initial_bound * np.linalg.norm(rows, axis=1)
     start = _positive(np.maximum(first, elsewhere) + entries)
     missing = _positive(dominating @ start + entries - start)
     bound = start + _positive(np.linalg.solve(np.eye(size) - dominating, missing))
@@ -204,7 +209,7 @@ def entrywise_state_bound(
 
 
 def _product(gain: NDArray, bound: float | NDArray) -> NDArray:
-    """gain times a scalar or vector bound, where 0 times inf is 0: an input that is not used."""
+    """gain times a scalar or vector bound, where 0 times inf is 0: a state that is not used."""
     if np.ndim(bound) == 1:
         return gain @ np.asarray(bound)
     lengths = np.linalg.norm(gain, axis=1)
@@ -222,7 +227,8 @@ def later_limits(
     """sup over k >= 0 of (rows h(k))_i: the least of the norm and the entrywise bound.
 
     Rows without a positive entry need no bound at all: their limit is 0 whatever the inputs are.
-    rows (d, n) -> (d,), (2d,) in real form for CReLU; inf where no bound is known. PROVED.
+    rows (d, n) -> (d,), (2d,) in real form for CReLU; inf where no bound is known. PROVED
+    (docs/theorems.md, The bias of the extra states).
     """
     gain = off_gain(rows, rnn.activation)
     limits = _product(gain, state_norm_bound(rnn, input_bound, norm, horizon, initial_bound))
@@ -231,15 +237,15 @@ def later_limits(
 
 
 def initial_limits(rows: NDArray, rnn: RNN, initial_bound: float = 0.0) -> NDArray:
-    """max(0, (rows h(-1))_i), and over ||h(-1)||_2 <= initial_bound as well; rounding added.
+    """sup of (rows h)_i and 0, over h = h(-1) and ||h||_2 <= initial_bound; rounded up.
 
-    rows (d, n) -> (d,), (2d,) in real form for CReLU. PROVED.
+    rows (d, n) -> (d,), (2d,) in real form for CReLU. PROVED by the Cauchy-Schwarz inequality.
     """
     if rnn.activation == "modrelu":
         values, lengths = np.abs(rows @ rnn.h_init), np.linalg.norm(rows, axis=1)
         rounding = np.abs(rows) @ np.abs(rnn.h_init)
     else:
-        real_rows, start = real_form(rows), real_form(rnn.h_init)
+        real_rows, start = in_reals(rows), in_reals(rnn.h_init)
         values, lengths = real_rows @ start, np.linalg.norm(real_rows, axis=1)
         rounding = np.abs(real_rows) @ np.abs(start)
     values = values + norm_tolerance(rnn.hidden_units) * rounding

@@ -1,10 +1,10 @@
 """A trained torch.nn.RNN in, an orthogonal torch.nn.RNN with the same outputs out.
 
-relu converts exactly (Theorem 1, diagonal scaling where W is expansive); tanh converts to roundoff
-by saturated extra units, never exactly (Theorem 3). torch is imported only when a function is
-called.
+relu converts exactly (Theorem 1, with a diagonal scaling where W is expansive); tanh converts up to
+roundoff by saturated extra units, never exactly (Theorem 3). torch is imported only when a function
+is called.
 
-Source: the project's theory notes 5.3 and 3.2.
+Source: docs/theorems.md, Networks of torch and Saturation.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from urnn.equivalence.conversion import to_unitary
 from urnn.equivalence.state_bounds import state_norm_bound
+from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class UnitaryTorchRNN(NamedTuple):
-    """An orthogonal torch.nn.RNN, how to read it out and how to start it.
+    """An orthogonal torch.nn.RNN, how to read its outputs and how to start it.
 
     rnn      torch.nn.RNN with as many layers, every weight_hh orthogonal, float64
     readout  torch.nn.Linear without bias: readout(rnn(x, h0)[0]) are the original outputs
-    layers   the converted layers as `urnn.RNN`, before padding to a common size
+    layers   the converted layers as `urnn.RNN`, before they are padded to a common size
     scales   (layers, n): the diagonal D of each layer; the first n states are D h
     rest     (layers, N - n): the extra initial states, 0 for relu and -1 for tanh
     """
@@ -55,12 +56,14 @@ def from_torch(module: torch.nn.RNN) -> list[RNN]:
     W = weight_hh, F = weight_ih, b = bias_ih + bias_hh; each layer reads the one before it.
 
     Raises:
-        ValueError: a bidirectional module or one that applies dropout between layers in training.
+        ArgumentError: a bidirectional module, or one that applies dropout between its layers.
     """
     if module.bidirectional:
-        raise ValueError("a bidirectional RNN is not a causal map y = G(x): convert one direction")
+        raise ArgumentError(
+            "a bidirectional RNN is not a causal map y = G(x): convert one direction"
+        )
     if module.dropout and module.training and module.num_layers > 1:
-        raise ValueError("the module drops out between layers: call module.eval() first")
+        raise ArgumentError("the module drops out between layers: call module.eval() first")
     layers = []
     for layer in range(module.num_layers):
         W, F = (
@@ -78,21 +81,23 @@ def from_torch(module: torch.nn.RNN) -> list[RNN]:
 def to_torch(layers: RNN | list[RNN], batch_first: bool = False) -> torch.nn.RNN:
     """A torch.nn.RNN (float64) whose hidden states are those of the stacked networks.
 
-    Layer l + 1 reads C h of layer l, which is folded into its weight_ih: F_(l+1) C_l. The last C is
-    not part of the module (torch puts out h), nor are the initial states.
+    Layer l + 1 reads C h of layer l, so its weight_ih is F_(l+1) C_l. The last C is not part of the
+    module (torch returns h), and neither are the initial states.
 
     Raises:
-        ValueError: layers of different sizes or activations, complex ones, or an activation other
-            than relu and tanh.
+        ArgumentError: layers of different sizes or activations, complex ones, or an activation
+            other than relu and tanh.
     """
     import torch
 
     stack = [layers] if isinstance(layers, RNN) else list(layers)
     first = stack[0]
     if first.activation not in ("relu", "tanh") or np.iscomplexobj(first.W):
-        raise ValueError("torch.nn.RNN knows real networks with relu or tanh only")
+        raise ArgumentError("torch.nn.RNN has only real networks with relu or tanh")
     if any((a.hidden_units, a.activation) != (first.hidden_units, first.activation) for a in stack):
-        raise ValueError("every layer must have the same number of states and the same activation")
+        raise ArgumentError(
+            "every layer must have the same number of states and the same activation"
+        )
     module = torch.nn.RNN(
         first.input_size,
         first.hidden_units,
@@ -112,7 +117,7 @@ def to_torch(layers: RNN | list[RNN], batch_first: bool = False) -> torch.nn.RNN
 
 
 def _padded(layer: RNN, states: int) -> RNN:
-    """The layer with further states that feed only themselves: W + I, started and kept at rest."""
+    """The layer with further states that stay at 0: diag(W, I), no input and no output."""
     more = states - layer.hidden_units
     size = layer.hidden_units
     W = np.eye(states)
@@ -142,31 +147,28 @@ def to_unitary_torch(
 ) -> UnitaryTorchRNN:
     """The orthogonal torch.nn.RNN with the outputs of a trained ``module``, layer by layer.
 
-    relu: `to_unitary` per layer, the input bound of layer l + 1 being the bound on the states of
-    layer l (2-norm). tanh: ``saturation`` is required; no input bound is, because |h| <= 1.
+    relu: `to_unitary` for each layer; the input bound of layer l + 1 is the bound on the states of
+    layer l (2-norm). tanh: ``saturation`` is needed; an input bound is not, because |h| <= 1.
 
     Args:
-        module: one direction, relu or tanh, any number of layers; computed with in float64.
+        module: one direction, relu or tanh, any number of layers; converted in float64.
         input_bound, norm, states, horizon, rescale: as in `to_unitary`.
         initial_bound: initial states h0 of any layer may have ||h0||_2 (tanh: entries) up to this;
             `UnitaryTorchRNN.lift` turns them into initial states of the result.
         saturation: beta for tanh, 20 for roundoff.
 
     Raises:
-        ValueError: what `from_torch` and `to_unitary` refuse, with the number of the layer.
+        ArgumentError: what `from_torch` and `to_unitary` refuse, with the number of the layer.
 
     Status: relu PROVED equal (measured 3e-15 over 300 steps of two expansive layers of 16); tanh
-    near-exact (Theorem 3), an error bound is `saturation_error_bound`.
+    near, not equal (Theorem 3), with the error bound `saturation_error_bound`.
     """
-    import torch
-
     originals = from_torch(module)
     converted: list[RNN] = []
-    scales: list[NDArray] = []
     bound = input_bound
     for index, layer in enumerate(originals):
         layer_norm = norm if index == 0 else 2
-        may_rescale = rescale and layer.activation == "relu"
+        is_relu = layer.activation == "relu"
         try:
             result = to_unitary(
                 layer,
@@ -174,32 +176,53 @@ def to_unitary_torch(
                 layer_norm,
                 states,
                 horizon,
-                rescale=may_rescale,
+                rescale=rescale and is_relu,
                 initial_bound=initial_bound,
-                saturation=saturation if layer.activation == "tanh" else None,
+                saturation=None if is_relu else saturation,
             )
-        except ValueError as error:
-            raise ValueError(f"layer {index}: {error}") from error
-        size = layer.hidden_units
-        scale = 1 / np.diag(result.C[:, :size])  # C was I, so it is D^-1 now
+        except ArgumentError as error:
+            raise ArgumentError(f"layer {index}: {error}") from error
         converted.append(result)
-        scales.append(scale)
-        if index + 1 < len(originals) and layer.activation == "relu":
-            # the states of the original layer, from the coordinates that bound them best; the
-            # states that leave a layer go one step further than those that are fed back
-            steps = None if horizon is None else horizon + 1
-            scaled = RNN(result.W[:size, :size], result.F[:size], result.b[:size], np.eye(size))
-            options = (bound, layer_norm, steps)
-            here = state_norm_bound(layer, *options, initial_bound)
-            there = state_norm_bound(scaled, *options, initial_bound * float(scale.max()))
-            reach = min(here, there / float(scale.min()))
-            bound = reach if np.isfinite(reach) else None
+        if is_relu:
+            bound = _reach(layer, result, bound, layer_norm, horizon, initial_bound)
+    return _assembled(converted, originals[0].hidden_units, module.batch_first)
+
+
+def _scale(converted: RNN, hidden_units: int) -> NDArray:
+    """D of a converted layer: its C was I, so now it is [D^-1 0]."""
+    return 1 / np.diag(converted.C[:, :hidden_units])
+
+
+def _reach(
+    layer: RNN,
+    converted: RNN,
+    bound: float | None,
+    norm: float,
+    horizon: int | None,
+    initial_bound: float,
+) -> float | None:
+    """A bound on the states of a layer, from the coordinates that give the smaller one."""
+    size = layer.hidden_units
+    scale = _scale(converted, size)
+    # the states that leave a layer go one step further than those that are fed back
+    steps = None if horizon is None else horizon + 1
+    scaled = RNN(converted.W[:size, :size], converted.F[:size], converted.b[:size], np.eye(size))
+    here = state_norm_bound(layer, bound, norm, steps, initial_bound)
+    there = state_norm_bound(scaled, bound, norm, steps, initial_bound * float(scale.max()))
+    reach = min(here, there / float(scale.min()))
+    return reach if np.isfinite(reach) else None
+
+
+def _assembled(converted: list[RNN], hidden_units: int, batch_first: bool) -> UnitaryTorchRNN:
+    """One torch module of the converted layers, padded to the size of the largest."""
+    import torch
+
     total = max(layer.hidden_units for layer in converted)
     padded = [_padded(layer, total) for layer in converted]
-    size = originals[0].hidden_units
-    result_module = to_torch(padded, batch_first=module.batch_first)
-    readout = torch.nn.Linear(total, size, bias=False, dtype=torch.float64)
+    module = to_torch(padded, batch_first=batch_first)
+    readout = torch.nn.Linear(total, hidden_units, bias=False, dtype=torch.float64)
     with torch.no_grad():
         readout.weight.copy_(torch.tensor(padded[-1].C))
-    rest = np.array([layer.h_init[size:] for layer in padded])
-    return UnitaryTorchRNN(result_module, readout, converted, np.array(scales), rest)
+    scales = np.array([_scale(layer, hidden_units) for layer in converted])
+    rest = np.array([layer.h_init[hidden_units:] for layer in padded])
+    return UnitaryTorchRNN(module, readout, converted, scales, rest)

@@ -1,1 +1,12 @@
-"""One module per figure, each with a ``plot`` that returns a matplotlib Figure, and one style."""
+"""The kinds of figure: a folder each, with its settings and its ``plot``; and the style of all."""
+
+from urnn.figures.base import FigureSettings
+from urnn.plugs import Point
+
+POINT = Point(
+    "urnn.figures",
+    FigureSettings,
+    "kind",
+    ("r2", "gap", "statistics", "accuracy", "history"),
+    default=True,
+)

@@ -1,13 +1,7 @@
 """The recurrence: outputs, loss and gradients of a stack of replicas; one contract, two backends.
 
-    rnn:   h_t = phi(W h_{t-1} + F x_t + b)
-    lstm:  i, f, g, o = gates of W h_{t-1} + F x_t + b (sigmoid, sigmoid, tanh, sigmoid)
-           c_t = f c_{t-1} + i g,  h_t = o tanh(c_t)
-    both:  y_t = C h_t + d,  h_{-1} = h_init,  c_{-1} = c_init
-
-phi is elementwise, or modrelu: units 2k and 2k + 1 are the real and imaginary part of a complex
-state, and each pair of z = W h_{t-1} + F x_t becomes max(|z| + b_k, 0) z / |z|; b has a value for
-each pair and is not added to z (Arjovsky, Shah, Bengio 2016, equation 8).
+    h_t = cell(h_{t-1}, x_t), as the files in `cells` say: the plain recurrence, an LSTM, ...
+    y_t = C h_t + d,  h_{-1} = h_init, and c_{-1} = c_init of a cell that has a cell state
 
 The loss is the mean squared error of all y_t ("squared"), or the cross-entropy of softmax(y_T) at
 the last time step T with a label ("cross_entropy").
@@ -27,58 +21,56 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
 
-CELLS = ("rnn", "lstm")
-ACTIVATIONS = ("relu", "tanh", "sigmoid", "identity", "modrelu")
+from urnn.errors import ArgumentError
+from urnn.recurrence.cells import POINT
+from urnn.recurrence.cells.base import Cell
+
 LOSSES = ("squared", "cross_entropy")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What is computed: the cell ("rnn" or "lstm"), its sizes, an rnn's activation, and the loss.
+    """What is computed: the cell with its options, the sizes, and the loss.
+
+    The name of a cell stands for the cell with its default options.
 
     Raises:
-        ValueError: an unknown cell, activation or loss, a size below 1, or an odd number of hidden
-            units with modrelu.
+        ConfigError: an unknown cell.
+        ArgumentError: an unknown loss, a size below 1, or a number of hidden units that the cell
+            cannot have. Both are ValueErrors.
     """
 
-    cell: str
-    hidden: int
-    input: int
-    output: int
-    activation: str = "relu"
+    cell: Cell
+    hidden_units: int
+    input_size: int
+    output_size: int
     loss: str = "squared"
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
-            raise ValueError(f"cell must be one of {', '.join(CELLS)}, but it is {self.cell!r}")
-        if self.activation not in ACTIVATIONS:
-            known = ", ".join(ACTIVATIONS)
-            raise ValueError(f"activation must be one of {known}, but it is {self.activation!r}")
+        if not isinstance(self.cell, Cell):
+            object.__setattr__(self, "cell", POINT.make(self.cell))
         if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, but it is {self.loss!r}")
-        for name in ("hidden", "input", "output"):
+            raise ArgumentError(f"loss must be one of {', '.join(LOSSES)}, but it is {self.loss!r}")
+        for name in ("hidden_units", "input_size", "output_size"):
             size = getattr(self, name)
             if not hasattr(size, "__index__") or size < 1:
-                raise ValueError(f"{name} must be an integer and at least 1, but it is {size!r}")
+                raise ArgumentError(f"{name} must be an integer and at least 1, but it is {size!r}")
             # a kernel is compiled for Python's integers, not for numpy's
             object.__setattr__(self, name, operator.index(size))
-        if self.activation == "modrelu" and (self.cell == "lstm" or self.hidden % 2):
-            raise ValueError("modrelu is for an rnn with an even number of hidden units")
+        problem = self.cell.size_problem(self.hidden_units)
+        if problem:
+            raise ArgumentError(f"hidden_units: {problem}")
+
+    @property
+    def name(self) -> str:
+        """All of it as a part of a file's name, such as rnn-relu-squared-4-2-2."""
+        sizes = (self.hidden_units, self.input_size, self.output_size)
+        return "-".join((self.cell.tag, self.loss, *map(str, sizes)))
 
 
 def parameter_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
-    """Shapes by name, in the order of theta; an LSTM's rows are gates i, f, g, o as in torch."""
-    n, m, p = spec.hidden, spec.input, spec.output
-    rows = 4 * n if spec.cell == "lstm" else n
-    shapes: dict[str, tuple[int, ...]] = {
-        "W": (rows, n),
-        "F": (rows, m),
-        "b": (n // 2 if spec.activation == "modrelu" else rows,),
-        "C": (p, n),
-        "d": (p,),
-        "h_init": (n,),
-    }
-    return shapes | {"c_init": (n,)} if spec.cell == "lstm" else shapes
+    """Shapes by name, in the order of theta; rows of gates are in the order of the cell's."""
+    return spec.cell.parameter_shapes(spec.hidden_units, spec.input_size, spec.output_size)
 
 
 def parameter_count(spec: Spec) -> int:
@@ -90,15 +82,15 @@ def pack(spec: Spec, parameters: Mapping[str, Any]) -> Any:
     """theta (R, K) from arrays or tensors (R, ...) by name; they are copied.
 
     Raises:
-        ValueError: a parameter is missing or has another shape.
+        ArgumentError: a parameter is missing or has another shape.
     """
     parts = []
     for name, shape in parameter_shapes(spec).items():
         if name not in parameters:
-            raise ValueError(f"parameters lack {name}")
+            raise ArgumentError(f"parameters lack {name}")
         value = parameters[name]
         if tuple(value.shape[1:]) != shape:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name} must have the shape (replicas, {', '.join(map(str, shape))}), "
                 f"but it has {tuple(value.shape)}"
             )
@@ -124,7 +116,11 @@ def unpack(spec: Spec, theta: Any) -> dict[str, Any]:
 
 
 class Backend(Protocol):
-    """Where a stack is computed. Arrays are numpy's or torch's, by ``xp``."""
+    """Where a stack is computed. Arrays are numpy's or torch's, by ``xp``.
+
+    A backend may also have a method ``epoch``, which takes all steps of an epoch at once; the
+    trainer asks for it with getattr, and calls `step` where there is none.
+    """
 
     name: str
     xp: ModuleType
@@ -144,12 +140,12 @@ class Backend(Protocol):
         dataset (R,) int64: which one a replica learns from; trials (R, B) int64: its minibatch.
         loss (R,) float64 is the mean of (C h + d - y)^2 over batch, time and outputs; or, with
         labels y (S, N) int64, the mean of -log softmax(C h + d)[y] over the batch, of the last
-        state. gradient (R, K) is its gradient with respect to all parameters, h_init and c_init
+        state. gradient (R, K) is its gradient with respect to all parameters, the initial states
         included. Both may be buffers that the next call writes to. Each row is the same bits
         whatever the other rows are, and a NaN or Inf in one replica touches no other.
 
         Raises:
-            ValueError: shapes that do not fit or indices out of range; the message names which.
+            ArgumentError: shapes that do not fit or indices out of range; the message names which.
         """
         ...
 
@@ -165,7 +161,7 @@ def backend(device: str) -> Backend:
     """The backend for a device: "cpu", "reference" (torch, float64), "cuda" or "cuda:N" (torch).
 
     Raises:
-        ValueError: an unknown device, or one that this machine does not have.
+        ArgumentError: an unknown device, or one that this machine does not have.
     """
     if device == "cpu":
         from urnn.recurrence.cpu import CpuBackend
@@ -180,31 +176,31 @@ def check_step(spec: Spec, theta: Any, x: Any, y: Any, dataset: Any, trials: Any
     """Refuse what a kernel would read out of bounds; y and trials are None for outputs alone.
 
     Raises:
-        ValueError: names the argument, the shape or range it must have, and what it has.
+        ArgumentError: names the argument, the shape or range it must have, and what it has.
     """
     named = {"theta": theta, "x": x, "y": y, "dataset": dataset, "trials": trials}
     for name, array in named.items():
         if array is not None and not hasattr(array, "dtype"):
-            raise ValueError(f"{name} must be an array, but it is {type(array).__name__}")
+            raise ArgumentError(f"{name} must be an array, but it is {type(array).__name__}")
     replicas = theta.shape[0] if theta.ndim == 2 else -1
     sets, number = x.shape[:2] if x.ndim == 4 else (-1, -1)
     length = x.shape[2] if x.ndim == 4 else -1
     check_shape("theta", theta, ("replicas", parameter_count(spec)))
-    check_shape("x", x, ("datasets", "trials", "time", spec.input))
+    check_shape("x", x, ("datasets", "trials", "time", spec.input_size))
     check_indices("dataset", dataset, (replicas,), sets)
     if trials is not None:
         check_indices("trials", trials, (replicas, "batch"), number)
     if y is not None and spec.loss == "cross_entropy":
-        check_indices("y", y, (sets, number), spec.output)
+        check_indices("y", y, (sets, number), spec.output_size)
     elif y is not None:
-        check_shape("y", y, (sets, number, length, spec.output))
+        check_shape("y", y, (sets, number, length, spec.output_size))
 
 
 def check_shape(name: str, array: Any, wanted: tuple[Any, ...]) -> None:
     """Refuse an array of another shape; a word stands for any size but 0.
 
     Raises:
-        ValueError: names the argument, the shape it must have, and what it has.
+        ArgumentError: names the argument, the shape it must have, and what it has.
     """
     shape = tuple(array.shape)
     fits = len(shape) == len(wanted) and all(
@@ -212,7 +208,7 @@ def check_shape(name: str, array: Any, wanted: tuple[Any, ...]) -> None:
         for size, dim in zip(shape, wanted, strict=True)
     )
     if not fits:
-        raise ValueError(
+        raise ArgumentError(
             f"{name} must have the shape ({', '.join(map(str, wanted))}), but it has {shape}"
         )
 
@@ -221,21 +217,22 @@ def check_indices(name: str, array: Any, wanted: tuple[Any, ...], limit: int) ->
     """Refuse indices of another shape or type, or out of range.
 
     Raises:
-        ValueError: names the argument, what it must be, and what it is.
+        ArgumentError: names the argument, what it must be, and what it is.
     """
     check_shape(name, array, wanted)
     if str(array.dtype).rpartition(".")[2] != "int64":
-        raise ValueError(f"{name} must be int64, but it is {array.dtype}")
+        raise ArgumentError(f"{name} must be int64, but it is {array.dtype}")
     if array.min() < 0 or array.max() >= limit:
-        raise ValueError(
+        raise ArgumentError(
             f"{name} must be at least 0 and below {limit}, "
             f"but it goes from {int(array.min())} to {int(array.max())}"
         )
 
 
 def __getattr__(name: str) -> Any:
-    """`recurrence` and `lstm` of `urnn.recurrence.function`, imported when they are asked for."""
-    if name in ("recurrence", "lstm"):
+    """The functions of `urnn.recurrence.function`, imported when they are asked for."""
+    # they are named after their cells, but for that of the plain recurrence
+    if name in {"recurrence", "cell_states", *POINT} - {POINT.default}:
         from urnn.recurrence import function
 
         return getattr(function, name)

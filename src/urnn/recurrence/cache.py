@@ -2,13 +2,15 @@
 
 Numba's own cache (cache=True) does not do, for three reasons that were all seen to happen:
 
-- its key is the file that holds the function, which an edit of the emitters in vector.py leaves as
-  it is, and the old kernel runs;
+- its key is the file that holds the function, which an edit of the emitters in another file leaves
+  as it is, and the old kernel runs;
 - the sizes of a kernel share one index, which two processes that compile at the same time overwrite
   for each other, and a third one gets the kernel of another size without a word;
 - where its folder cannot be written, it takes __pycache__ instead, with the first fault.
 
-Here a file's name is a hash of all that its content follows from, there is no index, and a file
+Here a file's name is a hash of all that its content follows from: the code of the function and of
+what it calls (`urnn.closure`), the sizes, types, versions and the processor. So an edit of a cell
+compiles that cell's kernels again, and an edit of a comment none. There is no index, and a file
 appears under its name only when it is complete: processes that compile the same kernel write the
 same file, and those that compile different ones meet nowhere.
 """
@@ -34,27 +36,54 @@ from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from urnn import closure
+from urnn.recurrence.vector import LANES
+
 #: for all kernels; no bounds are checked in them, so their callers must
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "nogil": True}
 
 
 @cache
 def folder() -> Path:
-    """Where kernels are kept: another folder after any edit, update or change of processor.
+    """Where kernels are kept: another folder after any update or change of processor.
 
     Below $URNN_CACHE_DIR, or urnn in $XDG_CACHE_HOME or ~/.cache.
     """
-    key = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        key.update(source.read_bytes())
     processor = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
     versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
-    for part in (*versions, processor):
-        key.update(part.encode())
+    key = hashlib.sha256(" ".join((*versions, processor, str(LANES))).encode())
     base = os.environ.get("URNN_CACHE_DIR") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "urnn"
     )
     return Path(base) / key.hexdigest()[:16]
+
+
+def _content(function: Callable) -> tuple[tuple[Any, ...], set[str]]:
+    """What a kernel is, besides code, and the modules of the code.
+
+    Its closure holds integers, micro-kernels and other kernels, and nothing else.
+    """
+    parts: list[Any] = [function.__module__, function.__qualname__]
+    modules = {function.__module__}
+    for variable in function.__closure__ or ():
+        value: Any = variable.cell_contents
+        if isinstance(value, int):
+            parts.append(value)
+        elif hasattr(value, "py_func"):
+            part, of_part = _content(value.py_func)
+            parts.append(part)
+            modules |= of_part
+        else:
+            parts.append(value.key)
+            modules |= value.modules
+    return tuple(parts), modules
+
+
+@cache
+def _code(modules: frozenset[str]) -> str:
+    """A digest of the code behind modules; of this package alone, which tests go beyond."""
+    ours = {name for name in modules if name.split(".")[0] == closure.ROOT.name}
+    return closure.digest(__name__, *ours)
 
 
 class KernelCache(_Cache):
@@ -74,11 +103,10 @@ class KernelCache(_Cache):
     def flush(self) -> None: ...
 
     def path(self, signature: Any, codegen: Any) -> Path:
-        """The file of a compiled function; its closure holds nothing but integers."""
-        closure = tuple(cell.cell_contents for cell in self.function.__closure__ or ())
-        assert all(isinstance(value, int) for value in closure), self.function
-        key = (self.function.__module__, self.function.__qualname__, closure, signature)
-        digest = hashlib.sha256(repr((*key, codegen.magic_tuple())).encode()).hexdigest()
+        """The file of a compiled function."""
+        content, modules = _content(self.function)
+        key = (content, _code(frozenset(modules)), signature, codegen.magic_tuple())
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()
         return folder() / f"{self.function.__name__}-{digest[:32]}"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -110,7 +138,24 @@ class KernelCache(_Cache):
 
 
 def kept_kernel(function: Callable) -> Any:
-    """`function` compiled by Numba and kept; the functions it calls are compiled into it."""
+    """`function` compiled by Numba and kept; the functions it calls are compiled into it.
+
+    Numba tells functions of one name apart by a number, which starts again in every process: of two
+    kernels of different sizes, kept by two processes, a third one would link one into the callers
+    of both. So what tells them apart becomes a part of the name.
+    """
+    if function.__closure__:
+        content = repr(_content(function)[0])
+        function.__qualname__ += f"-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     dispatcher = numba.njit(**OPTIONS)(function)
     dispatcher._cache = KernelCache(function)
     return dispatcher
+
+
+def part_of_kernel(function: Callable) -> Any:
+    """`function` as a part of the kernels that call it, compiled as if its lines were theirs.
+
+    Compiled by itself, as the small functions are that many kernels share, a part that belongs to
+    one kernel would be compiled twice.
+    """
+    return numba.njit(inline="always", **OPTIONS)(function)

@@ -3,11 +3,14 @@
     recurrence:  h_t = phi(W h_{t-1} + F x_t + b),  h_{-1} = h_init
     lstm:        i, f, g, o = sigmoid, sigmoid, tanh, sigmoid of the parts of W h_{t-1} + F x_t + b
                  c_t = f c_{t-1} + i g,  h_t = o tanh(c_t),  h_{-1} = h_init,  c_{-1} = c_init
+    gru:         r, z = sigmoid of the first two parts of W h_{t-1} + b_h + F x_t + b
+                 n = tanh(F_n x_t + b_n + r (W_n h_{t-1} + b_hn)),  h_t = (1 - z) n + z h_{t-1}
 
-R replicas of one shape, each with its own parameters and its own trials. float32 tensors on the CPU
-take the compiled kernels of `urnn.recurrence.states`, whose backward pass is back-propagation
-through time (Werbos 1990, doi:10.1109/5.58337); their first call for a shape compiles for a few
-seconds. All other types and devices take a loop in torch under autograd.
+`cell_states` is the function of any cell. R replicas of one shape, each with its own parameters and
+its own trials. float32 tensors on the CPU take the compiled kernels of `urnn.recurrence.states`,
+whose backward pass is back-propagation through time (Werbos 1990, doi:10.1109/5.58337); their first
+call for a shape compiles for a few seconds. All other types and devices take a loop in torch under
+autograd.
 
 A replica reads no other: a NaN or Inf in one stays there, and a replica's states are the same bits
 whatever the others are.
@@ -15,13 +18,18 @@ whatever the others are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from urnn.recurrence import Spec
-from urnn.recurrence.reference import next_lstm_states, next_states
+from urnn.errors import ArgumentError
+from urnn.recurrence import Spec, reference
+from urnn.recurrence.cells import POINT
+from urnn.recurrence.cells.base import Cell
 
 
 def recurrence(
@@ -37,17 +45,20 @@ def recurrence(
         F: (R, n, m).
         b: (R, n); with modrelu (R, n / 2).
         h_init: (R, n), or (R, batch, n) for a state of each trial.
-        activation: phi, "relu", "tanh", "sigmoid" or "identity"; or "modrelu", where units 2k and
-            2k + 1 are the real and imaginary part of a complex state, as `urnn.recurrence` says.
+        activation: phi, by its name in `urnn.recurrence.activations`; modrelu takes units 2k and
+            2k + 1 as the real and imaginary part of a complex state.
 
     Returns:
         The states, of the type and on the device of x.
 
     Raises:
-        ValueError: an unknown activation; a tensor's shape, type or device does not fit.
+        ArgumentError: a tensor's shape, type or device does not fit.
+        ConfigError: an unknown activation; both are ValueErrors.
         RuntimeError: from autograd, when a gradient of the kernels is differentiated again.
     """
-    return _states("rnn", activation, x, W, F, b, h_init, None)[0]
+    assert POINT.default is not None
+    cell = _cell(POINT.default, activation=activation)
+    return cell_states(cell, x, {"W": W, "F": F, "b": b}, h_init)[0]
 
 
 def lstm(
@@ -71,74 +82,98 @@ def lstm(
         The states and the last cell state, of the type and on the device of x.
 
     Raises:
-        ValueError: a tensor's shape, type or device does not fit.
+        ArgumentError: a tensor's shape, type or device does not fit.
         RuntimeError: from autograd, when a gradient of the kernels is differentiated again.
     """
-    return _states("lstm", "tanh", x, W, F, b, h_init, c_init)
+    # a function is named after its cell
+    parameters = {"W": W, "F": F, "b": b}
+    return cell_states(_cell(lstm.__name__), x, parameters, h_init, c_init)
 
 
-def _states(
-    cell: str,
-    activation: str,
-    x: Tensor,
-    W: Tensor,
-    F: Tensor,
-    b: Tensor,
-    h_init: Tensor,
-    c_init: Tensor | None,
+def gru(x: Tensor, W: Tensor, F: Tensor, b: Tensor, b_h: Tensor, h_init: Tensor) -> Tensor:
+    """All states (R, batch, time, n) of a GRU.
+
+    Cho et al. (2014, arXiv:1406.1078), with the reset gate behind W_n as in torch.nn.GRU.
+    Differentiable, once on the kernels, with respect to every tensor.
+
+    Args:
+        x: (R, batch, time, m); an expanded one serves all replicas the same trials.
+        W: (R, 3 n, n), rows in the order r, z, n as torch's weight_hh_l0.
+        F: (R, 3 n, m).
+        b: (R, 3 n), the bias of the input's side, torch's bias_ih_l0.
+        b_h: (R, 3 n), the bias of the recurrent side, torch's bias_hh_l0.
+        h_init: (R, n), or (R, batch, n) for a state of each trial.
+
+    Returns:
+        The states, of the type and on the device of x.
+
+    Raises:
+        ArgumentError: a tensor's shape, type or device does not fit.
+        RuntimeError: from autograd, when a gradient of the kernels is differentiated again.
+    """
+    parameters = {"W": W, "F": F, "b": b, "b_h": b_h}
+    return cell_states(_cell(gru.__name__), x, parameters, h_init)[0]
+
+
+@cache
+def _cell(name: str, **options: Any) -> Cell:
+    return POINT.make(name, **options)
+
+
+def cell_states(
+    cell: Cell, x: Tensor, parameters: Mapping[str, Tensor], *initial: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(states, c_last) where their arguments say; c_last of an rnn is empty."""
-    pairs = activation == "modrelu"
-    hidden = _check(4 if cell == "lstm" else 1, pairs, x, W, F, b, h_init, c_init)
-    spec = Spec(cell, hidden, x.shape[3], hidden, activation)  # read out are the states themselves
+    """All states (R, batch, time, n) of any cell, and its last cell state (R, batch, n).
+
+    Differentiable, once on the kernels, with respect to every tensor.
+
+    Args:
+        cell: with its options.
+        x: (R, batch, time, m).
+        parameters: (R, ...) by name, with the shapes of the cell, but for the readout's C and d.
+        initial: the initial states that the cell has, each (R, n) or (R, batch, n).
+
+    Returns:
+        The states and the last cell state, of the type and on the device of x; the latter is empty
+        for a cell that has none.
+
+    Raises:
+        ArgumentError: a tensor's shape, type or device does not fit.
+        RuntimeError: from autograd, when a gradient of the kernels is differentiated again.
+    """
+    names = [name for name in cell.dimensions if name in parameters]
+    n = _check(cell, x, dict(parameters), dict(zip(cell.initial_states, initial, strict=True)))
+    spec = Spec(cell, n, x.shape[3], n)  # what is read out are the states themselves
     batch = x.shape[1]
-    h = h_init if h_init.ndim == 3 else h_init[:, None].expand(-1, batch, -1)
-    c = c_init
-    if c is not None and c.ndim == 2:
-        c = c[:, None].expand(-1, batch, -1)
+    starts = [s if s.ndim == 3 else s[:, None].expand(-1, batch, -1) for s in initial]
     if x.dtype != torch.float32 or x.device.type != "cpu" or batch == 0:
-        return _loop(spec, x, W, F, b, h, c)
-    differentiable = [x, W, F, b, h] if c is None else [x, W, F, b, h, c]
-    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in differentiable)
-    return _Kernels.apply(spec, keep, x, W, F, b, h, c)
-
-
-def _loop(
-    spec: Spec, x: Tensor, W: Tensor, F: Tensor, b: Tensor, h: Tensor, c: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """The loop over time in torch, differentiable as often as one likes."""
-    if c is not None:
-        return next_lstm_states(x, W, F, b, h, c)
-    return next_states(spec.activation, x, W, F, b, h), x.new_empty(0)
+        states, last = reference.states(cell, parameters, x, starts)
+        return states, last[1] if len(last) > 1 else x.new_empty(0)
+    tensors = [*(parameters[name] for name in names), *starts]
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *tensors))
+    return _Kernels.apply(spec, keep, x, *tensors)
 
 
 class _Kernels(torch.autograd.Function):
-    """(states, c_last) by the compiled kernels; see `urnn.recurrence.states`."""
+    """(states, c_last) by the compiled kernels; see `urnn.recurrence.states`.
+
+    The tensors are the parameters in the order of theta, then the initial states (R, batch, n).
+    """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        spec: Spec,
-        keep: bool,
-        x: Tensor,
-        W: Tensor,
-        F: Tensor,
-        b: Tensor,
-        h_init: Tensor,
-        c_init: Tensor | None,
+        ctx: Any, spec: Spec, keep: bool, x: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, Tensor]:
         from urnn.recurrence import states
 
-        x, W, F = x.contiguous(), W.contiguous(), F.contiguous()
-        c = None if c_init is None else _array(c_init[:, :, None])
-        results = states.forward(
-            spec, _array(x), _array(W), _array(F), _array(b), _array(h_init[:, :, None]), c, keep
-        )
+        x = x.contiguous()
+        theta, initial = _stacked(spec, tensors)
+        results = states.forward(spec, theta, _array(x), initial, keep)
         h, c_last, H, A = map(torch.from_numpy, results)
         if keep:
-            ctx.save_for_backward(x, W, F, b, h_init, c_init, H, A)
+            ctx.save_for_backward(x, *tensors, H, A)
             ctx.spec = spec
-        if c_init is None:
+        if len(initial) == 1:
             ctx.mark_non_differentiable(c_last)
             return h, c_last
         return h, c_last[:, :, 0]
@@ -146,11 +181,8 @@ class _Kernels(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_states: Tensor, dc_last: Tensor) -> tuple[Tensor | None, ...]:
         wanted = ctx.needs_input_grad[2]
-        *gradients, dc_init, dx = _Gradients.apply(
-            ctx.spec, wanted, d_states, dc_last, *ctx.saved_tensors
-        )
-        lstm = ctx.spec.cell == "lstm"
-        return None, None, dx if wanted else None, *gradients, dc_init if lstm else None
+        dx, *gradients = _Gradients.apply(ctx.spec, wanted, d_states, dc_last, *ctx.saved_tensors)
+        return None, None, dx if wanted else None, *gradients
 
 
 class _Gradients(torch.autograd.Function):
@@ -168,32 +200,26 @@ class _Gradients(torch.autograd.Function):
         d_states: Tensor,
         dc_last: Tensor,
         x: Tensor,
-        W: Tensor,
-        F: Tensor,
-        b: Tensor,
-        h_init: Tensor,
-        c_init: Tensor | None,
-        H: Tensor,
-        A: Tensor,
+        *saved: Tensor,
     ) -> tuple[Tensor, ...]:
         from urnn.recurrence import states
 
-        dW, dF, db, dh_init, dc_init, dx = map(
+        *tensors, H, A = saved
+        theta, initial = _stacked(spec, tensors)
+        of_cell = _array(dc_last[:, :, None]) if len(initial) > 1 else None
+        gradient, *of_states, dx = map(
             torch.from_numpy,
             states.backward(
-                spec,
-                _array(x),
-                _array(W),
-                _array(F),
-                _array(b),
-                _array(H),
-                _array(A),
-                _array(d_states),
-                None if c_init is None else _array(dc_last[:, :, None]),
-                wanted,
+                spec, theta, _array(x), _array(H), _array(A), _array(d_states), of_cell, wanted
             ),
         )
-        return dW, dF, db, dh_init[:, :, 0], dc_init[:, :, 0] if c_init is not None else dc_init, dx
+        sizes = [tensor[0].numel() for tensor in tensors[: -len(initial)]]
+        parts = zip(gradient.split(sizes, dim=1), tensors, strict=False)
+        return (
+            dx,
+            *(part.reshape(tensor.shape) for part, tensor in parts),
+            *(state[:, :, 0] for state in of_states[: len(initial)]),
+        )
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
@@ -203,58 +229,52 @@ class _Gradients(torch.autograd.Function):
         )
 
 
+def _stacked(spec: Spec, tensors: Any) -> tuple[Any, tuple[Any, ...]]:
+    """The parameters as theta (R, K) and the initial states (R, batch, 1, n), numpy's."""
+    states = len(spec.cell.initial_states)
+    rows = [_array(tensor).reshape(len(tensor), -1) for tensor in tensors[:-states]]
+    return np.concatenate(rows, axis=1), tuple(_array(s[:, :, None]) for s in tensors[-states:])
+
+
 def _array(tensor: Tensor) -> Any:
     """The tensor as numpy's array in C order, its own memory where it is so already."""
     return tensor.detach().resolve_neg().contiguous().numpy()
 
 
-def _check(
-    gates: int,
-    pairs: bool,
-    x: Tensor,
-    W: Tensor,
-    F: Tensor,
-    b: Tensor,
-    h_init: Tensor,
-    c_init: Tensor | None,
-) -> int:
+def _check(cell: Cell, x: Tensor, parameters: dict[str, Tensor], initial: dict[str, Tensor]) -> int:
     """Refuse what does not fit; returns the number of hidden units.
 
     Raises:
-        ValueError: names the argument, what it must be, and what it is.
+        ArgumentError: names the argument, what it must be, and what it is.
     """
-    tensors = {"x": x, "W": W, "F": F, "b": b, "h_init": h_init}
-    if gates > 1:
-        tensors["c_init"] = c_init  # type: ignore[assignment]
+    tensors = {"x": x, **parameters, **initial}
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
-            raise ValueError(f"{name} must be a tensor, but it is {type(tensor).__name__}")
+            raise ArgumentError(f"{name} must be a tensor, but it is {type(tensor).__name__}")
     if not x.dtype.is_floating_point:
-        raise ValueError(f"x must be of a floating point type, but it is {x.dtype}")
+        raise ArgumentError(f"x must be of a floating point type, but it is {x.dtype}")
     if x.ndim != 4 or 0 in (x.shape[0], *x.shape[2:]):
         wanted = "(replicas, batch, time, input), of replicas, steps and inputs at least one"
-        raise ValueError(f"x must have the shape {wanted}, but it has {tuple(x.shape)}")
+        raise ArgumentError(f"x must have the shape {wanted}, but it has {tuple(x.shape)}")
     replicas, batch, _, inputs = x.shape
+    W = parameters["W"]
     hidden = W.shape[-1] if W.ndim == 3 else 0
-    if hidden == 0 or tuple(W.shape) != (replicas, gates * hidden, hidden):
-        wanted = f"({replicas}, {'4 n' if gates > 1 else 'n'}, n)"
-        raise ValueError(f"W must have the shape {wanted}, but it has {tuple(W.shape)}")
-    rows = gates * hidden
-    states: list[tuple[int, ...]] = [(replicas, hidden), (replicas, batch, hidden)]
-    shapes: dict[str, list[tuple[int, ...]]] = {
-        "F": [(replicas, rows, inputs)],
-        "b": [(replicas, rows // 2 if pairs else rows)],
-    }
-    shapes |= {name: states for name in ("h_init", "c_init") if name in tensors}
-    for name, shapes_of_it in shapes.items():
+    if hidden == 0 or tuple(W.shape) != (replicas, cell.gates * hidden, hidden):
+        rows = f"{cell.gates} n" if cell.gates > 1 else "n"
+        wanted = f"({replicas}, {rows}, n)"
+        raise ArgumentError(f"W must have the shape {wanted}, but it has {tuple(W.shape)}")
+    shapes = cell.parameter_shapes(hidden, inputs, 1)
+    allowed = {name: [(replicas, *shapes[name])] for name in parameters}
+    allowed |= {name: [(replicas, hidden), (replicas, batch, hidden)] for name in initial}
+    for name, shapes_of_it in allowed.items():
         if tuple(tensors[name].shape) not in shapes_of_it:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name} must have the shape {' or '.join(map(str, shapes_of_it))}, "
                 f"but it has {tuple(tensors[name].shape)}"
             )
     for name, tensor in tensors.items():
         if (tensor.dtype, tensor.device) != (x.dtype, x.device):
-            raise ValueError(
+            raise ArgumentError(
                 f"{name} must be {x.dtype} on {x.device} as x is, "
                 f"but it is {tensor.dtype} on {tensor.device}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -9,78 +10,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from urnn.errors import ArgumentError
 from urnn.recurrence import Spec, check_step, unpack
-
-_ACTIVATIONS: dict[str, Any] = {
-    "relu": torch.relu,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "identity": lambda z: z,
-}
+from urnn.recurrence.cells.base import Cell
 
 
-def modrelu(z: Tensor, bias: Tensor) -> Tensor:
-    """max(|z_k| + bias_k, 0) z_k / |z_k| of pairs z (..., 2 n) and bias (..., n); 0 where z_k is 0.
+def states(
+    cell: Cell, parameters: Mapping[str, Tensor], x: Tensor, initial: Sequence[Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """All states (R, B, time, n), and the last ones of all kinds (R, B, n).
 
-    Source: Arjovsky, Shah, Bengio 2016, equation 8.
+    x (R, B, time, m); the initial states (R, B, n) are those that the cell has, h first.
     """
-    pairs = z.unflatten(-1, (-1, 2))
-    square = pairs.square().sum(-1)
-    zero = square == 0
-    modulus = torch.where(zero, torch.ones_like(square), square).sqrt()
-    scale = torch.where(zero, torch.zeros_like(square), torch.relu(modulus + bias) / modulus)
-    return (scale.unsqueeze(-1) * pairs).flatten(-2)
-
-
-def next_states(activation: str, x: Tensor, W: Tensor, F: Tensor, b: Tensor, h: Tensor) -> Tensor:
-    """All states (R, B, time, n) of an rnn from h (R, B, n) on; x (R, B, time, m)."""
-    states = []
-    # every time step's F x + b in one product
-    drive = x @ F.mT[:, None]
-    if activation == "modrelu":
-        for t in range(x.shape[2]):
-            h = modrelu(drive[:, :, t] + h @ W.mT, b[:, None])
-            states.append(h)
-    else:
-        drive = drive + b[:, None, None]
-        phi = _ACTIVATIONS[activation]
-        for t in range(x.shape[2]):
-            h = phi(drive[:, :, t] + h @ W.mT)
-            states.append(h)
-    return torch.stack(states, dim=2)
-
-
-def next_lstm_states(
-    x: Tensor, W: Tensor, F: Tensor, b: Tensor, h: Tensor, c: Tensor
-) -> tuple[Tensor, Tensor]:
-    """All states (R, B, time, n) of an lstm from h and c (R, B, n) on, and the last cell state."""
-    states = []
-    drive = x @ F.mT[:, None] + b[:, None, None]
+    found = []
+    # every time step's F x in one product
+    drive = cell.drive(parameters, x)
+    now = tuple(initial)
     for t in range(x.shape[2]):
-        i, f, g, o = (drive[:, :, t] + h @ W.mT).chunk(4, dim=-1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
-        states.append(h)
-    return torch.stack(states, dim=2), c
+        now = cell.step(parameters, drive[:, :, t], now)
+        found.append(now[0])
+    return torch.stack(found, dim=2), now
 
 
 def forward(spec: Spec, theta: Tensor, x: Tensor) -> Tensor:
     """y (R, B, time, output) of replicas theta (R, K), each on its own x (R, B, time, input).
 
     For the loss "cross_entropy" of the last state alone: (R, B, output). The equations are those of
-    `urnn.recurrence`; differentiable in theta and x.
+    the cell; differentiable in theta and x.
     """
     parameters = unpack(spec, theta)
-    W, F, b = parameters["W"], parameters["F"], parameters["b"]
-    h = parameters["h_init"][:, None].expand(-1, x.shape[1], -1)
-    if spec.cell == "lstm":
-        c = parameters["c_init"][:, None].expand_as(h)
-        states, _ = next_lstm_states(x, W, F, b, h, c)
-    else:
-        states = next_states(spec.activation, x, W, F, b, h)
+    initial = [
+        parameters[name][:, None].expand(-1, x.shape[1], -1) for name in spec.cell.initial_states
+    ]
+    h, _ = states(spec.cell, parameters, x, initial)
     if spec.loss == "cross_entropy":
-        return states[:, :, -1] @ parameters["C"].mT + parameters["d"][:, None]
-    return states @ parameters["C"].mT[:, None] + parameters["d"][:, None, None]
+        return h[:, :, -1] @ parameters["C"].mT + parameters["d"][:, None]
+    return h @ parameters["C"].mT[:, None] + parameters["d"][:, None, None]
 
 
 def losses(spec: Spec, outputs: Tensor, y: Tensor) -> Tensor:
@@ -95,7 +60,7 @@ class TorchBackend:
     """The torch loop on a device: float64 for "reference", float32 for a GPU.
 
     Raises:
-        ValueError: torch does not know the device, or this machine does not have it.
+        ArgumentError: torch does not know the device, or this machine does not have it.
     """
 
     xp: ModuleType = torch
@@ -110,7 +75,7 @@ class TorchBackend:
             there = ["cpu", "reference"]
             there += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
             reason = str(error).splitlines()[0]
-            raise ValueError(
+            raise ArgumentError(
                 f"device {device!r} is not available here ({reason}); one of {', '.join(there)}"
             ) from None
 

@@ -23,6 +23,8 @@ from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
+from urnn.errors import ArgumentError
+
 
 def _vectors() -> tuple[int, int]:
     """Lanes of a vector, and how many vectors the registers of this processor hold.
@@ -31,7 +33,7 @@ def _vectors() -> tuple[int, int]:
     """
     chosen = os.environ.get("URNN_LANES")
     if chosen not in (None, "8", "16"):
-        raise ValueError(f"URNN_LANES must be 8 or 16, but it is {chosen!r}")
+        raise ArgumentError(f"URNN_LANES must be 8 or 16, but it is {chosen!r}")
     wide = binding.get_host_cpu_features().get("avx512f", False)
     lanes = int(chosen or (16 if wide else 8))
     return lanes, 32 if wide else 16
@@ -42,16 +44,12 @@ _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _FLOAT, _INT32, _INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 
-#: activations of the plain recurrence, by the number that a kernel is compiled for
-ACTIVATIONS = {"relu": 0, "tanh": 1, "sigmoid": 2, "identity": 3, "modrelu": 4}
 #: columns up to which a loop over them is unrolled
 _UNROLLED = 4
 #: time steps ahead of which the backward pass fetches the states that it walks down
 _PREFETCHED = 2
 #: vectors ahead of which a trial's values are fetched, which may lie far out in memory
 _GATHERED = 4
-#: vectors that an LSTM's forward pass holds at once: 4 gates each, the state, and a weight
-_LSTM_VECTORS = (REGISTERS - 1) // 5
 #: accumulators of an outer product's tile; more of them compile slowly and gain nothing
 _LARGEST_TILE = 25
 #: floats of a cache line
@@ -72,6 +70,9 @@ Offset = Any  # a Python int or an LLVM value: offsets that are known stay const
 
 class Emitter:
     """Emits the body of one micro-kernel. Its arguments are attributes: pointers, values, ints."""
+
+    #: of the processor; cells are light, and reach them through the emitter alone
+    LANES, REGISTERS = LANES, REGISTERS
 
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any, names: Any):
         self.builder = builder
@@ -184,25 +185,6 @@ class Emitter:
         """1 / (1 + exp(-x)) = 1/2 + tanh(x / 2) / 2."""
         return self.builder.fadd(self.tanh(x, half=True), self.constant(0.5))
 
-    def activate(self, z: Any) -> Any:
-        """phi(z) of the elementwise activations; NaN stays NaN."""
-        if self.phi == "relu":
-            return self.where("<", z, self.constant(0), self.constant(0), z)
-        if self.phi == "tanh":
-            return self.tanh(z)
-        return self.sigmoid(z) if self.phi == "sigmoid" else z
-
-    def through_activation(self, gradient: Any, h: Any) -> Any:
-        """gradient * phi'(z), from h = phi(z)."""
-        b, one = self.builder, self.constant(1)
-        if self.phi == "relu":
-            return self.where(">", h, self.constant(0), gradient, self.constant(0))
-        if self.phi == "tanh":
-            return b.fmul(gradient, self.fma(b.fneg(h), h, one))
-        if self.phi == "sigmoid":
-            return b.fmul(gradient, b.fmul(h, b.fsub(one, h)))
-        return gradient
-
     def modulus(self, re: Any, im: Any) -> Any:
         """|re + i im|, at least 1e-30, so that it can be divided by."""
         b, least = self.builder, self.constant(1e-30)
@@ -211,36 +193,6 @@ class Emitter:
         function = cgutils.get_or_insert_function(b.module, kind, f"llvm.sqrt.v{LANES}f32")
         modulus = b.call(function, [square])
         return self.where("<", modulus, least, least, modulus)
-
-    def modrelu(self, re: Any, im: Any, bias: Any) -> tuple[Any, Any]:
-        """max(|z| + bias, 0) z / |z| of z = re + i im (Arjovsky et al. 2016, equation 8)."""
-        b, zero = self.builder, self.constant(0)
-        modulus = self.modulus(re, im)
-        open_by = b.fadd(modulus, bias)
-        scale = b.fdiv(self.where("<", open_by, zero, zero, open_by), modulus)
-        return b.fmul(scale, re), b.fmul(scale, im)
-
-    def through_modrelu(self, gradient: tuple[Any, Any], h: tuple[Any, Any], bias: Any) -> Any:
-        """The gradient of z from that of h = modrelu(z): s g + (1 - s) u <u, g>, 0 where h is 0.
-
-        u = h / |h|, s = |h| / |z| and |z| = |h| - bias.
-        """
-        b, zero = self.builder, self.constant(0)
-        size = self.modulus(*h)
-        scale = b.fdiv(size, b.fsub(size, bias))
-        u = [b.fdiv(part, size) for part in h]
-        along = self.fma(u[0], gradient[0], b.fmul(u[1], gradient[1]))
-        along = b.fmul(along, b.fsub(self.constant(1), scale))
-        parts = (
-            self.fma(along, u_part, b.fmul(scale, g)) for u_part, g in zip(u, gradient, strict=True)
-        )
-        # a size of NaN is not shut
-        return [self.where("<", size, self.constant(1e-29), zero, part) for part in parts]
-
-    @property
-    def phi(self) -> str:
-        """The name of the activation."""
-        return next(name for name, number in ACTIVATIONS.items() if number == self.ACTIVATION)
 
     # accumulators; LLVM turns these variables into registers
 
@@ -316,6 +268,17 @@ class Emitter:
         """Offset of a vector in row first + index."""
         return self.plus(self.times(self.plus(first, index), self.row), vector * LANES)
 
+    def value(self, unit: Offset, values: int, index: int, vector: int) -> Offset:
+        """Offset of a vector of one of the values that every unit has."""
+        return self.plus(self.times(unit, values * self.row), index * self.row + vector * LANES)
+
+    def prefetch_states(
+        self, base: Any, at: Offset, place: Offset, vector: int, values: int, index: int = 0
+    ) -> None:
+        """Ask for what a backward pass will need some steps on, of `values` values of each unit."""
+        if vector == 0 or (index * self.row + vector * LANES) % _LINE == 0:
+            self.prefetch(base, at, place, -_PREFETCHED * values * self.HIDDEN * self.row)
+
     def accumulators(
         self, rows: int, start: Callable[[int, int], Any], vectors: range | None = None
     ) -> list[list[Any]]:
@@ -346,9 +309,48 @@ class Emitter:
 
         self.repeat(columns, column)
 
+    def state_gradient(self, first: Offset, units: int) -> list[list[Any]]:
+        """The loss's gradient with respect to a tile of h, without what is carried.
 
-def micro_kernel(arguments: str) -> Callable[[Callable[[Emitter], None]], Any]:
-    """Make a function that emits IR callable from Numba; capitals are compile-time constants."""
+        G[upstream] + W^T D[later] where the gradients of all states are given, else
+        C^T E[error] + W^T D[later].
+        """
+        if hasattr(self, "G"):
+            sums = self.accumulators(
+                units, lambda i, v: self.load(self.G, self.upstream, self.at(first, i, v))
+            )
+        else:
+            zero = self.constant(0)
+            sums = self.accumulators(units, lambda i, v: zero)
+            self.add_product(sums, first, self.CT, self.OUTPUT, self.E, self.error)
+        self.add_product(sums, first, self.WT, self.ROWS, self.D, self.later)
+        return sums
+
+    def add_rows(self, total: Any, source: Any, at: Offset, count: int) -> None:
+        """total[i] += sum over steps and vectors of source[at, i], i < count; total (count, L)."""
+
+        def tile(first: Offset, rows: int) -> None:
+            places = [self.times(self.plus(first, i), LANES) for i in range(rows)]
+            sums = [self.variable(self.load(total, place)) for place in places]
+            with self.loop(self.steps) as step:
+                start = self.plus(
+                    at, self.times(step, count * self.row), self.times(first, self.row)
+                )
+                for v in range(self.VECTORS):
+                    for i in range(rows):
+                        value = self.load(source, start, i * self.row + v * LANES)
+                        self.builder.store(self.builder.fadd(self.get(sums[i]), value), sums[i])
+            for i in range(rows):
+                self.store(self.get(sums[i]), total, places[i])
+
+        self.tiles(count, 8, tile)
+
+
+def micro_kernel(arguments: str, cell: Any = None) -> Callable[[Callable[[Emitter], None]], Any]:
+    """Make a function that emits IR callable from Numba; capitals are compile-time constants.
+
+    For a method of a cell the cell is given too: kernels are kept by its options and its code.
+    """
     names = arguments.split()
 
     def decorate(emit: Callable[[Emitter], None]) -> Any:
@@ -365,7 +367,10 @@ def micro_kernel(arguments: str) -> Callable[[Callable[[Emitter], None]], Any]:
         ]
         typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         typed.__name__, typed.__doc__ = emit.__name__, emit.__doc__
-        return intrinsic(prefer_literal=True)(typed)
+        kernel: Any = intrinsic(prefer_literal=True)(typed)
+        kernel.modules = {emit.__module__, type(cell).__module__}
+        kernel.key = (emit.__module__, emit.__qualname__, arguments, repr(cell))
+        return kernel
 
     return decorate
 
@@ -385,33 +390,6 @@ def fill_lanes(e: Emitter) -> None:
         rows = [e.load(e.source, first, start) for start in starts]
         for k, column in enumerate(e.transposed(rows)):
             e.store(column, e.target, b.mul(e.plus(first, k), row), lanes)
-
-
-@micro_kernel("W F b X x H before after HIDDEN INPUT VECTORS MODELS TILE ACTIVATION")
-def rnn_forward(e: Emitter) -> None:
-    """H[after] = phi(W H[before] + F X[x] + b); for modrelu b is the bias of phi's modulus."""
-    pairs = e.phi == "modrelu"
-
-    def tile(first: Offset, rows: int) -> None:
-        def start(i: int, v: int) -> Any:
-            return e.constant(0) if pairs else e.weight(e.b, e.plus(first, i))
-
-        sums = e.accumulators(rows, start)
-        e.add_product(sums, first, e.F, e.INPUT, e.X, e.x)
-        e.add_product(sums, first, e.W, e.HIDDEN, e.H, e.before)
-        if pairs:
-            for pair in range(rows // 2):
-                bias = e.weight(e.b, e.plus(e.half(first), pair))
-                for v in range(e.VECTORS):
-                    re, im = (e.get(sums[2 * pair + part][v]) for part in range(2))
-                    for part, value in enumerate(e.modrelu(re, im, bias)):
-                        e.store(value, e.H, e.after, e.at(first, 2 * pair + part, v))
-            return
-        for i, places in enumerate(sums):
-            for v, place in enumerate(places):
-                e.store(e.activate(e.get(place)), e.H, e.after, e.at(first, i, v))
-
-    e.tiles(e.HIDDEN, e.TILE, tile)
 
 
 @micro_kernel("C d H h Y y weight_of_lane E error loss HIDDEN OUTPUT VECTORS MODELS TILE")
@@ -449,128 +427,6 @@ def readout(e: Emitter) -> None:
                 e.store(e.get(place), e.Y, e.y, e.at(first, i, v))
 
     e.tiles(e.OUTPUT, e.TILE, tile)
-
-
-def _state_gradient(e: Emitter, first: Offset, rows: int, ahead: int) -> list[list[Any]]:
-    """C^T E[error] + W^T D[later]: the loss's gradient with respect to a tile of h."""
-    zero = e.constant(0)
-    sums = e.accumulators(rows, lambda i, v: zero)
-    e.add_product(sums, first, e.CT, e.OUTPUT, e.E, e.error)
-    e.add_product(sums, first, e.WT, ahead, e.D, e.later)
-    return sums
-
-
-def _through_activation(e: Emitter, first: Offset, sums: list[list[Any]]) -> None:
-    """D[now] = phi'(h) times the gradients of a tile of h that `sums` holds."""
-    for i, places in enumerate(sums):
-        for v in range(e.VECTORS):
-            if v * LANES % _LINE == 0:
-                e.prefetch(e.H, e.h, e.at(first, i, v), -_PREFETCHED * e.HIDDEN * e.row)
-            if e.phi != "modrelu":
-                at = e.at(first, i, v)
-                h = e.load(e.H, e.h, at)
-                e.store(e.through_activation(e.get(places[v]), h), e.D, e.now, at)
-            elif i % 2:
-                bias = e.weight(e.b, e.plus(e.half(first), i // 2))
-                at = [e.at(first, part, v) for part in (i - 1, i)]
-                re, im = (e.load(e.H, e.h, place) for place in at)
-                gradient = e.get(sums[i - 1][v]), e.get(places[v])
-                parts = e.through_modrelu(gradient, (re, im), bias)
-                for place, part in zip(at, parts, strict=True):
-                    e.store(part, e.D, e.now, place)
-
-
-@micro_kernel("WT CT b D later now E error H h HIDDEN OUTPUT VECTORS MODELS TILE ACTIVATION")
-def rnn_backward(e: Emitter) -> None:
-    """D[now] = phi'(h) (C^T E[error] + W^T D[later]): gradient of the pre-activation.
-
-    OUTPUT 0 leaves the readout out.
-    """
-
-    def tile(first: Offset, rows: int) -> None:
-        _through_activation(e, first, _state_gradient(e, first, rows, e.HIDDEN))
-
-    e.tiles(e.HIDDEN, e.TILE, tile)
-
-
-# LSTM: rows of W, F, b and D are 4 unit + gate (input, forget, cell, output), so that a unit's
-# gates lie together; A [time + 1, unit, 5] keeps the gates and the cell state.
-
-
-@micro_kernel("W F b X x H before after A cell_before cell_after HIDDEN INPUT VECTORS MODELS TILE")
-def lstm_forward(e: Emitter) -> None:
-    """c = f c + i g, H[after] = o tanh(c), with the gates of (W, F, b) at H[before] and X[x]."""
-    b, row = e.builder, e.row
-
-    def part(first: Offset, units: int, vectors: range) -> None:
-        first_row = e.times(first, 4)
-        sums = e.accumulators(4 * units, lambda i, v: e.weight(e.b, e.plus(first_row, i)), vectors)
-        e.add_product(sums, first_row, e.F, e.INPUT, e.X, e.x, vectors)
-        e.add_product(sums, first_row, e.W, e.HIDDEN, e.H, e.before, vectors)
-        for unit in range(units):
-            place = e.times(e.plus(first, unit), 5 * row)
-            cells, opens = [], []
-            for k, v in enumerate(vectors):
-                gates = [e.get(sums[4 * unit + gate][k]) for gate in range(4)]
-                gates = [e.tanh(z) if gate == 2 else e.sigmoid(z) for gate, z in enumerate(gates)]
-                previous = e.load(e.A, e.cell_before, place, 4 * row + v * LANES)
-                cell = e.fma(gates[1], previous, b.fmul(gates[0], gates[2]))
-                for slot, value in enumerate((*gates, cell)):
-                    e.store(value, e.A, e.cell_after, place, slot * row + v * LANES)
-                cells.append(cell)
-                opens.append(gates[3])
-            for k, v in enumerate(vectors):  # apart, so that the divisions of all vectors overlap
-                state = b.fmul(opens[k], e.tanh(cells[k]))
-                e.store(state, e.H, e.after, e.at(first, unit, v))
-
-    def tile(first: Offset, units: int) -> None:
-        for start in range(0, e.VECTORS, _LSTM_VECTORS):
-            part(first, units, range(start, min(start + _LSTM_VECTORS, e.VECTORS)))
-
-    e.tiles(e.HIDDEN, e.TILE, tile)
-
-
-def _through_cell(e: Emitter, gradient: Any, unit: Offset, v: int) -> None:
-    """From the gradient of h of a unit to those of its gates (D[now]) and its cell state (DC)."""
-    b, row, one = e.builder, e.row, e.constant(1)
-    place = e.times(unit, 5 * row)
-    i, f, g, o = (e.load(e.A, e.cell_after, place, slot * row + v * LANES) for slot in range(4))
-    previous = e.load(e.A, e.cell_before, place, 4 * row + v * LANES)
-    h = e.load(e.H, e.h, e.times(unit, row), v * LANES)
-    ahead = _PREFETCHED * e.HIDDEN * row
-    for slot in range(5):
-        if (slot * row + v * LANES) % _LINE == 0 or v == 0:
-            e.prefetch(e.A, e.cell_after, place, slot * row + v * LANES - 5 * ahead)
-    if v * LANES % _LINE == 0:
-        e.prefetch(e.H, e.h, e.times(unit, row), v * LANES - ahead)
-    floor = e.constant(1e-30)
-    tanh_cell = b.fdiv(h, e.where("<", o, floor, floor, o))  # tanh(c) = h / o
-    d_output = b.fmul(b.fmul(gradient, h), b.fsub(one, o))
-    carried = e.load(e.DC, e.times(unit, row), v * LANES)
-    d_cell = e.fma(gradient, e.fma(b.fneg(h), tanh_cell, o), carried)
-    into = b.fmul(d_cell, i)
-    d_input = b.fmul(b.fmul(into, g), b.fsub(one, i))
-    d_candidate = b.fmul(into, e.fma(b.fneg(g), g, one))
-    kept = b.fmul(d_cell, f)
-    d_forget = b.fmul(b.fmul(kept, previous), b.fsub(one, f))
-    e.store(kept, e.DC, e.times(unit, row), v * LANES)
-    for gate, value in enumerate((d_input, d_forget, d_candidate, d_output)):
-        e.store(value, e.D, e.now, e.times(unit, 4 * row), gate * row + v * LANES)
-
-
-@micro_kernel(
-    "WT CT D later now E error H h A cell_before cell_after DC HIDDEN OUTPUT VECTORS MODELS TILE"
-)
-def lstm_backward(e: Emitter) -> None:
-    """D[now]: gradients of the gates' pre-activations; DC: of the cell state, carried back."""
-
-    def tile(first: Offset, units: int) -> None:
-        sums = _state_gradient(e, first, units, 4 * e.HIDDEN)
-        for i, places in enumerate(sums):
-            for v, place in enumerate(places):
-                _through_cell(e, e.get(place), e.plus(first, i), v)
-
-    e.tiles(e.HIDDEN, e.TILE, tile)
 
 
 # reductions over a chunk of time steps and the vectors of a row, into [..., L] sums of L = LANES
@@ -618,39 +474,7 @@ def add_outer(e: Emitter) -> None:
 @micro_kernel("total A a steps ROWS VECTORS")
 def add_rows(e: Emitter) -> None:
     """total[i] += sum over steps and vectors of A[a, i]; total (ROWS, LANES)."""
-
-    def tile(first: Offset, rows: int) -> None:
-        sums = [e.variable(e.load(e.total, e.times(e.plus(first, i), LANES))) for i in range(rows)]
-        with e.loop(e.steps) as step:
-            start = e.plus(e.a, e.times(step, e.ROWS * e.row), e.times(first, e.row))
-            for v in range(e.VECTORS):
-                for i in range(rows):
-                    value = e.load(e.A, start, i * e.row + v * LANES)
-                    e.builder.store(e.builder.fadd(e.get(sums[i]), value), sums[i])
-        for i in range(rows):
-            e.store(e.get(sums[i]), e.total, e.times(e.plus(first, i), LANES))
-
-    e.tiles(e.ROWS, 8, tile)
-
-
-@micro_kernel("total D H h steps HIDDEN VECTORS")
-def add_modulus_gradient(e: Emitter) -> None:
-    """total[k] += sum of <u_k, D_k>, u_k = h_k / |h_k| of pair k: modrelu's bias; total (n/2, L).
-
-    Through modrelu <u, gradient> stays the same, and it is what reaches the bias.
-    """
-    with e.loop(e.HIDDEN // 2) as k:
-        total = e.variable(e.load(e.total, e.times(k, LANES)))
-        with e.loop(e.steps) as step:
-            start = e.plus(e.times(step, e.HIDDEN * e.row), e.times(k, 2 * e.row))
-            for v in range(e.VECTORS):
-                parts = [e.plus(start, part * e.row, v * LANES) for part in range(2)]
-                re, im = (e.load(e.H, e.h, part) for part in parts)
-                d_re, d_im = (e.load(e.D, part) for part in parts)
-                along = e.fma(re, d_re, e.builder.fmul(im, d_im))
-                along = e.builder.fdiv(along, e.modulus(re, im))
-                e.builder.store(e.builder.fadd(e.get(total), along), total)
-        e.store(e.get(total), e.total, e.times(k, LANES))
+    e.add_rows(e.total, e.A, e.a, e.ROWS)
 
 
 @micro_kernel("total WT D later HIDDEN AHEAD VECTORS MODELS")
@@ -663,38 +487,3 @@ def initial_state_gradient(e: Emitter) -> None:
             for v in range(e.VECTORS):
                 e.accumulate(total, weight, e.load(e.D, e.later, e.times(j, e.row), v * LANES))
         e.store(e.get(total), e.total, e.times(i, LANES))
-
-
-# backward from given gradients of all states, for a loss that is not known here
-
-
-def _add_upstream(e: Emitter, first: Offset, rows: int, ahead: int) -> list[list[Any]]:
-    """G[upstream] + W^T D[later]: the gradient with respect to a tile of h."""
-    sums = e.accumulators(rows, lambda i, v: e.load(e.G, e.upstream, e.at(first, i, v)))
-    e.add_product(sums, first, e.WT, ahead, e.D, e.later)
-    return sums
-
-
-@micro_kernel("WT b D later now G upstream H h HIDDEN VECTORS MODELS TILE ACTIVATION")
-def rnn_states_backward(e: Emitter) -> None:
-    """D[now] = phi'(h) (G[upstream] + W^T D[later]): gradient of the pre-activation."""
-
-    def tile(first: Offset, rows: int) -> None:
-        _through_activation(e, first, _add_upstream(e, first, rows, e.HIDDEN))
-
-    e.tiles(e.HIDDEN, e.TILE, tile)
-
-
-@micro_kernel(
-    "WT D later now G upstream H h A cell_before cell_after DC HIDDEN VECTORS MODELS TILE"
-)
-def lstm_states_backward(e: Emitter) -> None:
-    """D[now]: gradients of the gates' pre-activations; DC: of the cell state, carried back."""
-
-    def tile(first: Offset, units: int) -> None:
-        sums = _add_upstream(e, first, units, 4 * e.HIDDEN)
-        for i, places in enumerate(sums):
-            for v, place in enumerate(places):
-                _through_cell(e, e.get(place), e.plus(first, i), v)
-
-    e.tiles(e.HIDDEN, e.TILE, tile)

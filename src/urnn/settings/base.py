@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from urnn.errors import ConfigError
 
 
 class Settings(BaseModel):
@@ -25,38 +27,50 @@ PositiveNumber = Annotated[float, Field(gt=0)]
 #: a name that becomes part of a path and of a Snakemake wildcard
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=64)]
 
-S = TypeVar("S", bound=Settings)
 
-
-class ConfigError(ValueError):
-    """Settings that cannot be run; the message is meant to be shown as it is."""
-
-
-def parse(kind: type[S], text: str, name: str) -> S:
+def parse(kind: Any, text: str, name: str) -> Any:
     """Settings of one stage from JSON text, or from a YAML file when the text is ``@path``.
+
+    kind is a class of settings, or a union of them that a key tells apart.
 
     Raises:
         ConfigError: the text or the file cannot be read, or a value is not allowed.
     """
-    if text.startswith("@"):
-        import yaml
+    return validated(kind, values_of(text, name), name)
 
+
+def values_of(text: str, name: str) -> Any:
+    """The values in JSON text, or in a YAML file when the text is ``@path``.
+
+    Raises:
+        ConfigError: the text or the file cannot be read.
+    """
+    if not text.startswith("@"):
         try:
-            values = yaml.safe_load(Path(text[1:]).read_text())
-        except OSError as error:
-            raise ConfigError(f"{name}: cannot read {text[1:]}: {error.strerror}") from None
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{name}: {text[1:]} is not YAML: {error}") from None
-    else:
-        try:
-            values = json.loads(text)
+            return json.loads(text)
         except json.JSONDecodeError as error:
             raise ConfigError(
                 f"{name}: expected JSON such as '{{\"key\": 1}}', or @FILE for a YAML file, "
                 f"but got {text[:80]!r} ({error})"
             ) from None
+    import yaml
+
     try:
-        return kind.model_validate(values)
+        return yaml.safe_load(Path(text[1:]).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{name}: cannot read {text[1:]}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name}: {text[1:]} is not YAML: {error}") from None
+
+
+def validated(kind: Any, values: Any, name: str) -> Any:
+    """Settings from values.
+
+    Raises:
+        ConfigError: a value is not allowed; one line for each problem.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         raise ConfigError("\n".join(explain(error, kind, values, name))) from None
 
@@ -67,11 +81,11 @@ def near(name: Any, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def explain(error: ValidationError, kind: type[BaseModel], values: Any, at: str = "") -> list[str]:
+def explain(error: ValidationError, kind: Any, values: Any, at: str = "") -> list[str]:
     """One line for each problem: the key's path, what is allowed, what was given."""
     lines: list[str] = []
     for problem in error.errors(include_url=False):
-        keys, holder = _walk(kind, problem["loc"])
+        keys, holder, siblings = _walk(kind, problem["loc"])
         if problem["type"].startswith("union_tag"):
             keys.append(problem["ctx"]["discriminator"].strip("'"))
         path = ".".join([at, *map(str, keys)] if at else list(map(str, keys)))
@@ -80,7 +94,8 @@ def explain(error: ValidationError, kind: type[BaseModel], values: Any, at: str 
             case "extra_forbidden":
                 known = list(holder.model_fields) if _is_settings(holder) else []
                 line = f"unknown key; known here: {', '.join(known)}{near(keys[-1], known)}"
-            case "missing":
+                line += _elsewhere(str(keys[-1]), siblings)
+            case "missing" | "union_tag_not_found":
                 line = "this key is missing; the configuration needs it"
             case "value_error":
                 # our own checks over several keys; each of their lines has its own path
@@ -145,22 +160,20 @@ def _is_settings(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _walk(kind: Any, location: Iterable[Any]) -> tuple[list[Any], Any]:
-    """The keys of a problem's location, without pydantic's own marks, and what holds the last."""
+def _walk(kind: Any, location: Iterable[Any]) -> tuple[list[Any], Any, list[Any]]:
+    """The keys of a problem's location without pydantic's own marks, what holds the last of them,
+    and the members of the union that was chosen from."""
     keys: list[Any] = []
-    holder = kind
+    holder, siblings = kind, []
     for key in location:
         if key == "[key]":
             continue
-        while get_origin(kind) is Annotated:
-            kind = get_args(kind)[0]
-        members = [member for member in get_args(kind) if _is_settings(member)]
-        if get_origin(kind) in (Union, UnionType) and len(members) > 1:
+        kind, union = _members(kind)
+        if union:
             # a union by tag: pydantic puts the tag, which is no key, into the location
-            kind = next(member for member in members if _has_tag(member, key))
+            siblings = list(_leaves(kind))
+            kind = next(member for member in union if _has_tag(member, key))
             continue
-        if get_origin(kind) in (Union, UnionType) and members:  # X | None
-            kind = members[0]
         holder = kind
         keys.append(key)
         if _is_settings(kind):
@@ -168,8 +181,57 @@ def _walk(kind: Any, location: Iterable[Any]) -> tuple[list[Any], Any]:
             kind = field.annotation if field else None
         else:  # dict[Name, X] or list[X]: the last argument is what it holds
             kind = next(iter(get_args(kind)[-1:]), None)
-    return keys, holder
+    holder, _ = _members(holder)
+    return keys, holder, siblings
 
 
-def _has_tag(kind: type[BaseModel], tag: Any) -> bool:
-    return any(tag in get_args(field.annotation) for field in kind.model_fields.values())
+def _members(kind: Any) -> tuple[Any, list[Any]]:
+    """A type without its annotations and without None, and its members if it is a union by tag."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) not in (Union, UnionType):
+        return kind, []
+    members = [member for member in get_args(kind) if any(True for _ in _leaves(member))]
+    if len(members) == 1:  # X | None
+        return _members(members[0])
+    return kind, members
+
+
+def _leaves(kind: Any) -> Iterator[type[BaseModel]]:
+    """The classes of settings that a type may stand for."""
+    if _is_settings(kind):
+        yield kind
+    elif get_origin(kind) is Annotated:
+        yield from _leaves(get_args(kind)[0])
+    elif get_origin(kind) in (Union, UnionType):
+        for member in get_args(kind):
+            yield from _leaves(member)
+
+
+def _has_tag(kind: Any, tag: Any) -> bool:
+    return any(
+        tag in get_args(field.annotation)
+        for leaf in _leaves(kind)
+        for field in leaf.model_fields.values()
+    )
+
+
+def _elsewhere(key: str, siblings: list[Any]) -> str:
+    """Which other members of a union have the key; empty for none or for too many to name."""
+    having = [member for member in siblings if key in member.model_fields]
+    if not having:
+        return ""
+    # a union is told apart by a key of all its members; those of a union inside it need not count
+    shared = set.intersection(*(set(member.model_fields) for member in siblings))
+
+    def tags(members: list[Any]) -> set[str]:
+        return {
+            values[0]
+            for member in members
+            for name in shared
+            if len(values := get_args(member.model_fields[name].annotation)) == 1
+            and isinstance(values[0], str)
+        }
+
+    names = sorted(tags(having) - tags([member for member in siblings if member not in having]))
+    return f"; {key} is a key of {', '.join(names)}" if names else ""

@@ -1,107 +1,73 @@
-"""Settings of a model: which recurrence, which set its transition lives in."""
+"""Settings of a model: a cell, the set that its transition lives in, and a linear readout.
+
+Both are extension points, `urnn.recurrence.cells` and `urnn.transition`; a model has their options.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
-from pydantic import Field, model_validator
-
-from urnn.settings.base import Count, Settings
-
-#: transitions that may be complex, and whether they are where nothing is said
-_COMPLEX = {
-    "arjovsky": True,
-    "eunn": True,
-    "full_capacity": True,
-    "matrix_exp": False,
-    "cayley": False,
-}
+from urnn.plugs import row
+from urnn.recurrence import cells
+from urnn.recurrence.cells.base import Cell
+from urnn.settings.base import Settings
+from urnn.transition import POINT as TRANSITIONS
+from urnn.transition.base import Transition
 
 
-class ModelSettings(Settings):
-    """model = recurrence x transition x readout (linear, with a bias).
+class Model(Settings):
+    """model = cell x transition x readout (linear, with a bias).
 
     Hidden units are real states everywhere: a complex model with n of them has n / 2 complex units,
-    so that n counts the same state in every model.
+    so that n counts the same state in every model. A cell whose W is not one square matrix takes no
+    transition, and its W is free.
     """
 
-    recurrence: Literal["rnn", "lstm"] = Field("rnn", description="h = phi(W h + F x + b), or LSTM")
-    transition: Literal[
-        "free",
-        "contractive",
-        "unitary",
-        "arjovsky",
-        "eunn",
-        "full_capacity",
-        "matrix_exp",
-        "cayley",
-        "householder",
-    ] = Field(
-        "free",
-        description="the set that W lives in: any matrix, ||W|| <= 1, W^T W = I, or a unitary one "
-        "of the references (docs/transitions.md)",
-    )
-    field: Literal["real", "complex"] | None = Field(
-        None,
-        description="numbers of a transition that has both; n hidden units are n / 2 complex ones; "
-        "null: as its source (eunn, full_capacity: complex; matrix_exp, cayley: real)",
-    )
-    capacity: Count | None = Field(
-        None, description="layers of rotations of eunn; null: as many as reach every rotation"
-    )
-    fft: bool = Field(False, description="eunn in FFT style, with log2 of its size layers")
-    activation: Literal["relu", "tanh", "sigmoid", "identity", "modrelu"] = Field(
-        "relu",
-        description="phi of the recurrence rnn; modrelu acts on pairs of units, which are complex "
-        "ones of a complex transition; LSTM has its own",
-    )
+    @property
+    def cell_plug(self) -> Cell:
+        """The cell with its options."""
+        return cells.POINT.part(self)
 
     @property
-    def is_complex(self) -> bool:
-        """Whether W is the real form of a complex matrix."""
-        if self.field is None:
-            return _COMPLEX.get(self.transition, False)
-        return self.field == "complex"
+    def transition_plug(self) -> Transition:
+        """The set that W is kept in, with its options."""
+        if self.cell_plug.takes_transition:
+            return TRANSITIONS.part(self)
+        return TRANSITIONS.make(TRANSITIONS.names[0])
 
     def size_problem(self, hidden_units: int) -> str | None:
         """Why this model cannot have so many hidden units, or None."""
-        size = hidden_units // 2 if self.is_complex else hidden_units
-        if self.is_complex and hidden_units % 2:
-            return (
-                f"a complex {self.transition} needs an even number, two for each complex unit, "
-                f"but it is {hidden_units}"
-            )
-        if self.activation == "modrelu" and hidden_units % 2:
-            return f"modrelu acts on pairs of hidden units, but their number is {hidden_units}"
-        units = "complex units" if self.is_complex else "units"
-        if self.fft and size & (size - 1):
-            return f"the FFT style of eunn needs a power of two of {units}, but it has {size}"
-        if self.capacity is not None and self.capacity > size:
-            return (
-                f"a capacity of {self.capacity} is more than the {size} {units} of eunn, and "
-                "reaches no more: at most that many, or null"
-            )
-        return None
+        problem = self.transition_plug.size_problem(hidden_units)
+        return problem or self.cell_plug.size_problem(hidden_units)
 
-    @model_validator(mode="after")
-    def _options_fit(self) -> ModelSettings:
-        if self.recurrence == "lstm":
-            given = (self.transition, self.activation, self.field, self.capacity, self.fft)
-            if given != ("free", "relu", None, None, False):
-                raise ValueError(
-                    "an lstm has its own gates: leave transition, its options and activation out "
-                    "of this model"
-                )
-        if self.transition != "eunn" and (self.capacity is not None or self.fft):
-            raise ValueError(
-                f"capacity and fft are for eunn, but the transition is {self.transition}"
-            )
-        if self.fft and self.capacity is not None:
-            raise ValueError(
-                "the FFT style has a capacity of its own: give capacity or fft, not both"
-            )
-        if self.field == "complex" and self.transition not in _COMPLEX:
-            raise ValueError(f"{self.transition} is real only; complex: {', '.join(_COMPLEX)}")
-        if self.field == "real" and self.transition == "arjovsky":
-            raise ValueError("arjovsky is complex only, through its Fourier transform")
-        return self
+    def definition(self) -> dict[str, Any]:
+        """What defines the model: its cell, its transition and their options."""
+        options = self.cell_plug.model_dump()
+        if self.cell_plug.takes_transition:
+            options |= self.transition_plug.model_dump()
+        return options
+
+
+def model_type(*bases: type[Settings]) -> Any:
+    """The type of a model's settings, with the keys of further classes."""
+    members = []
+    for name in cells.POINT:
+        cell = cells.POINT.plug(name)
+        if cell.takes_transition:
+            rows = [row(TRANSITIONS.plug(each), *bases, Model, cell) for each in TRANSITIONS]
+            members.append(TRANSITIONS.chosen(rows))
+        else:
+            members.append(row(cell, *bases, Model))
+    return cells.POINT.chosen(members)
+
+
+#: settings of a model; its keys ``cell`` and ``transition`` say which others there are
+AnyModel = model_type()
+
+
+def code_of(model: Model) -> list[str]:
+    """The modules of the plugs that a model is made of, for `urnn.closure`."""
+    return [
+        cells.POINT.module(model.cell_plug.cell),
+        TRANSITIONS.module(model.transition_plug.transition),
+    ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field
 
 from urnn.transition.parametrised import Parametrised
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -24,20 +25,27 @@ class Arjovsky(Parametrised):
     Source: Arjovsky, Shah, Bengio 2016 (arXiv:1511.06464), equation 6.
     """
 
-    def size(self, units: int) -> int:
-        """8m: 7m trained values and the permutation."""
-        return 4 * units
+    transition: Literal["arjovsky"] = Field(
+        "arjovsky", description="product of simple unitary matrices (Arjovsky et al.); complex"
+    )
 
-    def degrees_of_freedom(self, units: int) -> int:
+    @property
+    def is_complex(self) -> bool:
+        """Always, through its Fourier transform."""
+        return True
+
+    def degrees_of_freedom(self, hidden_units: int) -> int:
         """7m."""
-        return 7 * units // 2
+        return 7 * hidden_units // 2
 
-    def initial(self, random: np.random.Generator, units: int, start: str) -> NDArray:
+    def initialise(self, random: Generator, hidden_units: int, start: str) -> NDArray:
         r"""w uniform in (-pi, pi), v in (-1, 1), as the authors; (8m,) float64.
 
         The identity: w = 0, \Pi = I and v_2 = F^{-1} v_1, whose two reflections cancel.
         """
-        m = units // 2
+        import numpy as np
+
+        m = hidden_units // 2
         w, v = random.uniform(-np.pi, np.pi, 3 * m), random.uniform(-1, 1, (2, 2, m))
         order = random.permutation(m)
         if start == "identity":
@@ -46,14 +54,14 @@ class Arjovsky(Parametrised):
             v[1] = second.real, second.imag
         return np.concatenate([w, v.ravel(), order])
 
-    def product(self, p: Tensor, units: int) -> tuple[Tensor, Tensor]:
+    def product(self, p: Tensor, hidden_units: int) -> tuple[Tensor, Tensor]:
         """U (R, m, m), from the right: F D_1 first; in real arithmetic, by elements.
 
         torch's complex products and products of matrices are not the same bits in every stack.
         """
         import torch
 
-        m = units // 2
+        m = hidden_units // 2
         D1, D2, D3 = ((w.cos(), w.sin()) for w in p[:, : 3 * m].split(m, 1))
         v1, v2 = p[:, 3 * m : 7 * m].unflatten(1, (2, 2, m)).unbind(1)
         order = p[:, 7 * m :].detach().round().long()[:, :, None]
@@ -82,3 +90,6 @@ def _reflect(v: Tensor, U: Sequence[Tensor]) -> list[Tensor]:
     scale = 2 / v.square().sum((1, 2))[:, None, None]
     taken = _times(column, [scale * part for part in along])
     return [part - less for part, less in zip(U, taken, strict=True)]
+
+
+PLUG = Arjovsky

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from urnn.transition.direct import Direct
 
@@ -14,12 +16,17 @@ class Contractive(Direct):
     nearest matrix of the ball in the Frobenius norm.
     """
 
+    transition: Literal["contractive"] = Field("contractive", description="||W|| <= 1")
+
     def project(self, W: Any, xp: Any) -> Any:
         """W with its singular values clipped at 1; inside the ball W stays, bit by bit."""
         U, S, Vh = xp.linalg.svd(W)
         clipped = (U * xp.clip(S, None, 1.0)[:, None, :]) @ Vh
         return xp.where((S[:, 0] > 1)[:, None, None], clipped, W)
 
-    def violation(self, W: Any, xp: Any) -> Any:
+    def constraint_error(self, W: Any, xp: Any) -> Any:
         """max(||W||_2 - 1, 0), (R,)."""
         return xp.clip(xp.linalg.svd(W)[1][:, 0] - 1, 0, None)
+
+
+PLUG = Contractive

@@ -3,47 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
+from urnn.matrices import orthonormal_columns
+from urnn.transition.base import Transition
 
-
-def orthonormal_columns(random: np.random.Generator, rows: int, columns: int) -> NDArray:
-    """A real matrix of orthonormal columns, uniform over all of them (Haar); float64."""
-    Q, R = np.linalg.qr(random.standard_normal((rows, columns)))
-    return Q * np.sign(np.diag(R))  # without the signs it would not be uniform
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
 
 
-class Direct:
+class Direct(Transition):
     """p = vec W (R, n^2): the optimizer moves W, and then W is projected back to the set."""
 
-    parametrised = False
-    state_factor = 1
+    direct: ClassVar[bool] = True
 
-    def size(self, units: int) -> int:
-        """n^2, the entries of W."""
-        return units * units
-
-    def degrees_of_freedom(self, units: int) -> int:
+    def degrees_of_freedom(self, hidden_units: int) -> int:
         """n^2, the dimension of the set."""
-        return units * units
+        return hidden_units * hidden_units
 
-    def initial(self, random: np.random.Generator, units: int, start: str) -> NDArray:
-        """An orthogonal W, Haar, or the identity; (n^2,) float64."""
+    def initialise(self, random: Generator, hidden_units: int, start: str) -> NDArray:
+        """An orthogonal W, Haar, or the identity; (n^2,) float32."""
+        import numpy as np
+
         if start == "identity":
-            return np.eye(units).ravel()
-        return orthonormal_columns(random, units, units).ravel()
+            return np.eye(hidden_units, dtype=np.float32).ravel()
+        return orthonormal_columns(random, hidden_units, hidden_units).ravel().astype(np.float32)
 
-    def matrix(self, p: Any, units: int, xp: Any) -> tuple[Any, Callable[[Any], Any]]:
-        """W, a view of p, and the pullback, which only reshapes."""
-        return p.reshape(-1, units, units), lambda gradient: gradient.reshape(p.shape)
+    def enter(self, p: Any, hidden_units: int, xp: Any) -> Any:
+        """The projection of p."""
+        return self.retract(p, xp.zeros_like(p), hidden_units, xp)
 
-    def move(self, p: Any, change: Any, xp: Any) -> Any:
+    def matrix(self, p: Any, hidden_units: int, xp: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """W, a view of p, and the vjp, which only reshapes; rows of several gates are rows of W."""
+        W = p.reshape(len(p), -1, hidden_units)
+        return W, lambda gradient: gradient.reshape(p.shape)
+
+    def retract(self, p: Any, change: Any, hidden_units: int, xp: Any) -> Any:
         """project(W + change); p has the sum afterwards."""
         p += change
-        n = round(p.shape[1] ** 0.5)
-        return self.project(p.reshape(-1, n, n), xp).reshape(p.shape)
+        return self.project(p.reshape(-1, hidden_units, hidden_units), xp).reshape(p.shape)
 
     def project(self, W: Any, xp: Any) -> Any:
         """The stack W (R, n, n), each matrix replaced by the nearest one of the set."""

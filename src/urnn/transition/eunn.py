@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from urnn.settings.base import Count
+from urnn.transition.base import RealOrComplex
 from urnn.transition.parametrised import Parametrised
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
-class EUNN(Parametrised):
+class EUNN(RealOrComplex, Parametrised):
     r"""U = D F_1 F_2 ... F_L, m x m; complex for n = 2m hidden units, real (D = I) for n = m.
 
     A layer rotates disjoint pairs (i, j) of units by
@@ -32,13 +35,40 @@ class EUNN(Parametrised):
     Source: Jing et al. 2017 (arXiv:1612.05231), equations 3 to 9.
     """
 
-    def __init__(
-        self, complex_valued: bool = True, capacity: int | None = None, fft: bool = False
-    ) -> None:
-        self.complex, self.capacity, self.fft = complex_valued, capacity, fft
+    transition: Literal["eunn"] = Field("eunn", description="layers of rotations (Jing et al.)")
+    capacity: Count | None = Field(
+        None, description="layers of rotations of eunn; null: as many as reach every rotation"
+    )
+    fft: bool = Field(False, description="eunn in FFT style, with log2 of its size layers")
 
-    def layers(self, size: int) -> list[NDArray[np.int64]]:
+    complex_by_default: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> EUNN:
+        if self.fft and self.capacity is not None:
+            raise ValueError(
+                "the FFT style has a capacity of its own: give capacity or fft, not both"
+            )
+        return self
+
+    def size_problem(self, hidden_units: int) -> str | None:
+        """Besides an odd number: no power of two in FFT style, more layers than are of use."""
+        size = self.order(hidden_units)
+        units = "complex units" if self.is_complex else "units"
+        problem = super().size_problem(hidden_units)
+        if problem is None and self.fft and size & (size - 1):
+            return f"the FFT style of eunn needs a power of two of {units}, but it has {size}"
+        if problem is None and self.capacity is not None and self.capacity > size:
+            return (
+                f"a capacity of {self.capacity} is more than the {size} {units} of eunn, and "
+                "reaches no more: at most that many, or null"
+            )
+        return problem
+
+    def layers(self, size: int) -> list[NDArray]:
         """The pairs (2, K) of each layer of an m x m matrix, F_1 first."""
+        import numpy as np
+
         units = np.arange(size)
         if self.fft:
             digits = range(size.bit_length() - 1)
@@ -47,37 +77,37 @@ class EUNN(Parametrised):
         starts = [np.arange(layer % 2, size - 1, 2) for layer in range(self.capacity or size)]
         return [np.stack([i, i + 1]) for i in starts]
 
-    def size(self, units: int) -> int:
-        """Tunable, L and m even: L (m - 1) + m, or L (m - 1) / 2 real; FFT: m log2(m) + m, or half
-        of m log2(m) real."""
-        m = units // 2 if self.complex else units
+    def degrees_of_freedom(self, hidden_units: int) -> int:
+        """All of p. Tunable, L and m even: L (m - 1) + m, or L (m - 1) / 2 real; FFT style:
+        m log2(m) + m, or half of m log2(m) real."""
+        m = self.order(hidden_units)
         rotations = sum(pairs.shape[1] for pairs in self.layers(m))
-        return 2 * rotations + m if self.complex else rotations
+        return 2 * rotations + m if self.is_complex else rotations
 
-    def degrees_of_freedom(self, units: int) -> int:
-        """All of p."""
-        return self.size(units)
-
-    def initial(self, random: np.random.Generator, units: int, start: str) -> NDArray:
+    def initialise(self, random: Generator, hidden_units: int, start: str) -> NDArray:
         """All angles uniform in (-pi, pi), or 0 for the identity; (P,) float64."""
-        if start == "identity":
-            return np.zeros(self.size(units))
-        return random.uniform(-np.pi, np.pi, self.size(units))
+        import numpy as np
 
-    def product(self, p: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
+        size = self.degrees_of_freedom(hidden_units)
+        if start == "identity":
+            return np.zeros(size)
+        return random.uniform(-np.pi, np.pi, size)
+
+    def product(self, p: Tensor, hidden_units: int) -> tuple[Tensor, Tensor | None]:
         """U (R, m, m), from the right: F_L first; in real arithmetic, by elements.
 
         torch's complex products are not the same bits in every stack.
         """
+        import numpy as np
         import torch
 
-        m = units // 2 if self.complex else units
+        m = self.order(hidden_units)
         layers = self.layers(m)
         rotations = sum(pairs.shape[1] for pairs in layers)
         cosine, sine = p[:, None, :, None].cos(), p[:, None, :, None].sin()
         one = torch.eye(m, dtype=p.dtype, device=p.device).expand(len(p), 1, m, m)
         # real and imaginary part along axis 1, columns last
-        U = torch.cat([one, torch.zeros_like(one)], 1) if self.complex else one
+        U = torch.cat([one, torch.zeros_like(one)], 1) if self.is_complex else one
 
         def turn(rows: Tensor, first: int, last: int) -> Tensor:
             """The rows of U times exp(i angle), with the angles of p[:, first:last]."""
@@ -90,13 +120,16 @@ class EUNN(Parametrised):
             start = stop - pairs.shape[1]
             c, s = cosine[:, :, start:stop], sine[:, :, start:stop]
             upper, lower = U[:, :, pairs[0]], U[:, :, pairs[1]]
-            if self.complex:
+            if self.is_complex:
                 upper = turn(upper, rotations + start, rotations + stop)
             rest = np.setdiff1d(np.arange(m), pairs)
             rows = torch.cat([c * upper - s * lower, s * upper + c * lower, U[:, :, rest]], 2)
             U = rows[:, :, np.argsort(np.concatenate([*pairs, rest]))]
             stop = start
-        if not self.complex:
+        if not self.is_complex:
             return U[:, 0], None
         U = turn(U, 2 * rotations, p.shape[1])
         return U[:, 0], U[:, 1]
+
+
+PLUG = EUNN

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from urnn.transition.direct import Direct
 
@@ -10,15 +12,16 @@ from urnn.transition.direct import Direct
 class Free(Direct):
     r"""\{W \in R^{n \times n}\}: nothing to keep."""
 
-    def move(self, p: Any, change: Any, xp: Any) -> Any:
-        """p + change, in place; an LSTM's four blocks too."""
+    transition: Literal["free"] = Field("free", description="any W")
+
+    def retract(self, p: Any, change: Any, hidden_units: int, xp: Any) -> Any:
+        """p + change, in place; the blocks of a cell with several gates too."""
         p += change
         return p
 
-    def project(self, W: Any, xp: Any) -> Any:
-        """W itself."""
-        return W
-
-    def violation(self, W: Any, xp: Any) -> Any:
+    def constraint_error(self, W: Any, xp: Any) -> Any:
         """Zeros (R,)."""
         return xp.zeros_like(W[:, 0, 0])
+
+
+PLUG = Free

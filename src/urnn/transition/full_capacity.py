@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field
 
-from urnn.transition.direct import orthonormal_columns
-from urnn.transition.parametrised import haar_unitary, real_form
-from urnn.transition.unitary import unitarity_error
+from urnn.matrices import haar_unitary, orthonormal_columns, real_form, unitarity_error
+from urnn.transition.base import RealOrComplex, Transition
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
 
 
-class FullCapacity:
+class FullCapacity(RealOrComplex, Transition):
     r"""U(m), complex for n = 2m hidden units, or O(n), real; p = vec U (real, imaginary parts).
 
     A step with the optimizer's change C of U goes along the manifold:
@@ -29,31 +31,31 @@ class FullCapacity:
     Source: Wisdom et al. 2016 (arXiv:1611.00035), equation 6; Tagare 2011.
     """
 
-    parametrised = True
-    state_factor = 2
+    transition: Literal["full_capacity"] = Field(
+        "full_capacity", description="all unitary matrices, by Cayley steps (Wisdom et al.)"
+    )
 
-    def __init__(self, complex_valued: bool = True) -> None:
-        self.complex = complex_valued
+    complex_by_default: ClassVar[bool] = True
+    state_factor: ClassVar[int] = 2
 
-    def size(self, units: int) -> int:
-        """The entries of U: 2m^2 = n^2 / 2, or n^2 real."""
-        return units * units // 2 if self.complex else units * units
-
-    def degrees_of_freedom(self, units: int) -> int:
+    def degrees_of_freedom(self, hidden_units: int) -> int:
         """m^2, the dimension of U(m), or n (n - 1) / 2 of O(n)."""
-        return (units // 2) ** 2 if self.complex else units * (units - 1) // 2
+        m = self.order(hidden_units)
+        return m * m if self.is_complex else m * (m - 1) // 2
 
-    def initial(self, random: np.random.Generator, units: int, start: str) -> NDArray:
+    def initialise(self, random: Generator, hidden_units: int, start: str) -> NDArray:
         """Haar, or the identity; (P,) float64."""
-        if not self.complex:
-            U = np.eye(units) if start == "identity" else orthonormal_columns(random, units, units)
+        import numpy as np
+
+        m = self.order(hidden_units)
+        if not self.is_complex:
+            U = np.eye(m) if start == "identity" else orthonormal_columns(random, m, m)
             return U.ravel()
-        m = units // 2
         U = np.eye(m) + 0j if start == "identity" else haar_unitary(random, m)
         return np.stack([U.real, U.imag]).ravel()
 
     def _form(self, p: Any, xp: Any) -> Any:
-        if not self.complex:
+        if not self.is_complex:
             n = round(p.shape[1] ** 0.5)
             return p.reshape(-1, n, n)
         m = round((p.shape[1] // 2) ** 0.5)
@@ -63,8 +65,8 @@ class FullCapacity:
     def matrix(self, p: Any, units: int, xp: Any) -> tuple[Any, Callable[[Any], Any]]:
         """W (R, n, n) of p (R, P), and the function from dL/dW to dL/dp: sums of entries."""
 
-        def pullback(gradient: Any) -> Any:
-            if not self.complex:
+        def vjp(gradient: Any) -> Any:
+            if not self.is_complex:
                 return gradient.reshape(p.shape)
             R, n, _ = gradient.shape
             g = gradient.reshape(R, n // 2, 2, n // 2, 2)
@@ -72,9 +74,9 @@ class FullCapacity:
             imaginary = g[:, :, 1, :, 0] - g[:, :, 0, :, 1]
             return xp.stack([real, imaginary], 1).reshape(p.shape)
 
-        return self._form(p, xp), pullback
+        return self._form(p, xp), vjp
 
-    def move(self, p: Any, change: Any, xp: Any) -> Any:
+    def retract(self, p: Any, change: Any, hidden_units: int, xp: Any) -> Any:
         """The Cayley step of the change (R, P); a new array."""
         W, C = self._form(p, xp), self._form(change, xp)
         half = 0.5 * (W @ C.mT)
@@ -82,10 +84,13 @@ class FullCapacity:
         unit = xp.eye(W.shape[-1], dtype=W.dtype, device=W.device)
         W = xp.linalg.solve(unit + half, (unit - half) @ W)
         W = W @ (1.5 * unit - 0.5 * (W.mT @ W))
-        if not self.complex:
+        if not self.is_complex:
             return W.reshape(p.shape)
         return xp.stack([W[:, ::2, ::2], W[:, 1::2, ::2]], 1).reshape(p.shape)
 
-    def violation(self, W: Any, xp: Any) -> Any:
+    def constraint_error(self, W: Any, xp: Any) -> Any:
         """||W^T W - I||_2, (R,)."""
         return unitarity_error(W, xp)
+
+
+PLUG = FullCapacity

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
+from urnn.matrices import unitarity_error
 from urnn.transition.direct import Direct
 
 #: ||W^T W - I||_F below which Newton-Schulz starts; above, singular values are computed
 _NEAR = 0.5
 #: from |e| < 1/2 of an eigenvalue e of W^T W - I: 0.22, 0.038, 1.1e-3, 9.6e-7, 6.9e-13
 _ITERATIONS = 5
-
-
-def unitarity_error(W: Any, xp: Any) -> Any:
-    """||W^T W - I||_2 = max_i |s_i^2 - 1| of W (R, n, n) or its complex form, (R,)."""
-    S = xp.linalg.svd(W)[1]
-    return xp.maximum(S[:, 0] ** 2 - 1, 1 - S[:, -1] ** 2)  # S is sorted
 
 
 class Unitary(Direct):
@@ -25,11 +22,13 @@ class Unitary(Direct):
     orthogonal matrix in the Frobenius norm.
     """
 
-    state_factor = 2
+    transition: Literal["unitary"] = Field("unitary", description="W^T W = I, by projection")
 
-    def degrees_of_freedom(self, units: int) -> int:
+    state_factor: ClassVar[int] = 2
+
+    def degrees_of_freedom(self, hidden_units: int) -> int:
         """n (n - 1) / 2, the dimension of O(n)."""
-        return units * (units - 1) // 2
+        return hidden_units * (hidden_units - 1) // 2
 
     def project(self, W: Any, xp: Any) -> Any:
         """The polar factor U V^T of W = U S V^T.
@@ -51,6 +50,9 @@ class Unitary(Direct):
             X[~near] = U @ Vh
         return X
 
-    def violation(self, W: Any, xp: Any) -> Any:
+    def constraint_error(self, W: Any, xp: Any) -> Any:
         """||W^T W - I||_2, (R,)."""
         return unitarity_error(W, xp)
+
+
+PLUG = Unitary

@@ -1,0 +1,40 @@
+"""Settings of the figures of test accuracy."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from urnn.figures.base import FigureSettings
+from urnn.published import OfAccuracy
+
+
+class AccuracySettings(FigureSettings):
+    """Test accuracy against hidden units."""
+
+    kind: Literal["accuracy"] = Field(description="what the figure shows")
+    published: OfAccuracy | None = Field(
+        None, description="published curves drawn lightly beside ours"
+    )
+
+    caption: ClassVar[str] = (
+        "Test accuracy of recurrent networks that classify a sequence after its last step; an "
+        "image is read one pixel per step, in a fixed random order. The title gives the data, "
+        "the number of realizations and the largest number of epochs. Markers are means over the "
+        "realizations whose training did not diverge; bars, where there are several "
+        "realizations, are 95 % bootstrap intervals of these means. Thin light lines, where "
+        "shown: the published curves for permuted MNIST, read off the figure by pixel position."
+    )
+
+    @property
+    def metric(self) -> str:
+        """The share of the test trials that are classified correctly."""
+        return "accuracy"
+
+    def needs(self) -> tuple[str, ...]:
+        """The scores."""
+        return ("accuracy", "diverged")
+
+
+PLUG = AccuracySettings

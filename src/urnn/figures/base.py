@@ -1,0 +1,100 @@
+"""What a kind of figure is to the rest: its settings, what it reads, and the words around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from urnn.settings.base import Name, Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from urnn.figures.findings import Findings
+
+
+class FigureSettings(Settings):
+    """What a figure shows.
+
+    The module ``plot`` beside the settings has ``plot(scores, settings, published, style)``, which
+    returns a matplotlib Figure. Its scores are datasets by label, one unless the kind shows
+    several, each with the coordinate ``model_label`` (model).
+    """
+
+    #: the key that chooses a kind; a subclass narrows it to its own name
+    kind: Any
+
+    #: text below the figure in a report; plain text, a blank line starts a paragraph
+    caption: ClassVar[str]
+    #: whether it shows several experiments side by side
+    several: ClassVar[bool] = False
+    #: whether the experiments must know the score of a perfect model
+    needs_optimum: ClassVar[bool] = False
+
+    @property
+    def metric(self) -> str | None:
+        """The score that an experiment must have to be shown; None: any."""
+        return None
+
+    @property
+    def curves(self) -> str | None:
+        """The published figure whose curves are drawn beside ours, if any."""
+        return getattr(self, "published", None)
+
+    @property
+    def sources(self) -> list[str]:
+        """The experiments whose scores it shows."""
+        return []
+
+    def needs(self) -> tuple[str, ...]:
+        """The variables of a file of scores that it cannot do without."""
+        raise NotImplementedError
+
+    def problems(self, models: list[str]) -> list[tuple[str, str]]:
+        """What is wrong with the settings for an experiment with these models: (key, sentence)."""
+        return []
+
+    def findings(self, scores: xr.Dataset, published: pd.DataFrame | None) -> Findings:
+        """Sentences and tables on an experiment, for the report."""
+        return {"sentences": [], "tables": []}
+
+
+def distinct(values: list[Any]) -> list[Any]:
+    """The list itself, if no entry stands in it twice."""
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"each entry once, but {repeated[0]!r} stands here twice")
+    return values
+
+
+class OneExperiment(Settings):
+    """The experiment of a figure that shows one."""
+
+    experiment: Name = Field(description="whose scores it shows")
+
+    @property
+    def sources(self) -> list[str]:
+        """The experiments whose scores it shows."""
+        return [self.experiment]
+
+
+class SeveralExperiments(Settings):
+    """The experiments of a figure that shows several."""
+
+    experiments: Annotated[
+        list[Name], Field(min_length=1, max_length=4), AfterValidator(distinct)
+    ] = Field(description="whose scores it shows, by the names of their recipes")
+
+    @property
+    def sources(self) -> list[str]:
+        """The experiments whose scores it shows."""
+        return self.experiments
+
+
+def labelled(scores: xr.Dataset, labels: Mapping[str, str]) -> xr.Dataset:
+    """Scores with the coordinate ``model_label`` (model): the labels, or else the models' names."""
+    names = [str(name) for name in scores["model"].values]
+    return scores.assign_coords(model_label=("model", [labels.get(name, name) for name in names]))

@@ -1,0 +1,137 @@
+"""A quantity over the epochs of training, one panel for each model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from urnn.figures import drawing
+from urnn.figures.style import DEFAULT, applied, scale
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+    from urnn.figures.history.settings import HistorySettings
+    from urnn.settings.style import Style
+
+
+#: what can be shown: the words of the title and of the axis
+SHOWN = {
+    "validation_accuracy": ("validation accuracy after each epoch", "Validation accuracy"),
+    "constraint_error": ("distance of W from its set after each epoch", "Constraint error"),
+}
+
+
+def plot(
+    scores: Mapping[str, xr.Dataset],
+    settings: HistorySettings,
+    published: pd.DataFrame | None = None,
+    style: Style = DEFAULT,
+) -> Figure:
+    """A quantity after each epoch; the darker the line, the more hidden units.
+
+    The validation accuracy has a line for each realization, with a dot at the epoch kept; it ends
+    where early termination, an overflow or the number of epochs ended the training. Of the
+    constraint error, ||W^T W - I||_2 for a unitary set, the largest over the realizations is drawn,
+    on a log scale where zero has no place.
+
+    Args:
+        scores: of one experiment: the quantity (model, hidden_units, realization, epoch) and
+            kept_epoch without the last dim, with the coordinate model_label (model) and the
+            attribute task_title.
+        settings: the quantity.
+        published: not drawn.
+        style: sizes.
+
+    Raises:
+        ArgumentError: there are several experiments, or a coordinate is missing.
+    """
+    dataset = drawing.one(scores)
+    names = drawing.labels(dataset)
+    sizes = sorted(int(size) for size in dataset["hidden_units"].values)
+    shades = sns.color_palette("viridis_r", as_cmap=True)(np.linspace(0.1, 1, len(sizes)))
+    colours = dict(zip(sizes, map(tuple, shades.tolist()), strict=True))
+    words, ylabel = SHOWN[settings.shows]
+    columns = min(len(names), 4)
+    rows = -(-len(names) // columns)
+    with applied(style):
+        height = (0.25 + 0.55 * rows) * style.height
+        figure = Figure(figsize=(style.width, height), layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        draw = _constraint_errors if settings.shows == "constraint_error" else _accuracies
+        line = {"palette": colours, "linewidth": scale(style), "legend": False}
+        for panel, (model, name) in zip(panels, names.items(), strict=False):
+            draw(panel, dataset.sel(model=model), line)
+            panel.set_title(name, loc="left")
+            panel.set(xlabel="", ylabel="")
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if settings.shows == "constraint_error":
+            # only now, because seaborn computes on the scale of the axis; zeros leave gaps
+            panels[0].set_yscale("log", nonpositive="mask")
+        _label(list(panels), len(names), columns, ylabel)
+        figure.suptitle(f"{drawing.data_name(dataset)}: {words}")
+        entries = [Line2D([], [], color=colours[size], label=f"{size}") for size in sizes]
+        drawing.legend(figure, entries, columns=len(sizes), heading="Hidden units")
+    return figure
+
+
+def _label(panels: Sequence[Axes], count: int, columns: int, ylabel: str) -> None:
+    """Labels at the outermost panels of a grid whose last places may be empty."""
+    for panel in panels[count:]:
+        panel.set_visible(False)
+    for panel in panels[max(count - columns, 0) : count]:
+        panel.set_xlabel("Epoch", visible=True)
+        panel.tick_params(labelbottom=True)  # also above an empty place
+    for panel in panels[::columns]:
+        panel.set_ylabel(ylabel)
+
+
+def _rows(values: xr.DataArray) -> pd.DataFrame:
+    """Values as rows, with a column for each dim; those that there are."""
+    return values.rename("value").to_dataframe().reset_index().dropna(subset=["value"])
+
+
+def _accuracies(panel: Axes, of_model: xr.Dataset, line: dict[str, Any]) -> None:
+    """A line for each training, and a dot at the epoch kept."""
+    rows = _rows(of_model["validation_accuracy"])
+    if rows.empty:
+        return
+    sns.lineplot(
+        rows,
+        x="epoch",
+        y="value",
+        hue="hidden_units",
+        units="realization",
+        estimator=None,
+        ax=panel,
+        **line,
+    )
+    kept = of_model["kept_epoch"].to_series().rename("epoch").reset_index()
+    dots = rows.merge(kept, on=["hidden_units", "realization", "epoch"])
+    panel.scatter(
+        dots["epoch"], dots["value"], s=9, c=dots["hidden_units"].map(line["palette"]), zorder=3
+    )
+
+
+def _constraint_errors(panel: Axes, of_model: xr.Dataset, line: dict[str, Any]) -> None:
+    """For each size the largest over the realizations."""
+    rows = _rows(of_model["constraint_error"])
+    if (rows["value"] > 0).any():
+        sns.lineplot(
+            rows,
+            x="epoch",
+            y="value",
+            hue="hidden_units",
+            estimator="max",
+            errorbar=None,
+            ax=panel,
+            **line,
+        )

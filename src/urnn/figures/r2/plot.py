@@ -1,0 +1,177 @@
+"""Figures 2 and 3: test R^2 against hidden units, and against hidden units with URNN's halved.
+
+Source: Emami, Sahraee-Ardakan, Rangan, Fletcher, "Input-Output Equivalence of Unitary and
+Contractive RNNs", NeurIPS 2019, figures 2 and 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from urnn import scoring
+from urnn.errors import ArgumentError
+from urnn.figures import drawing
+from urnn.figures.style import DASHED, DEFAULT, EDGE, GREY, applied, looks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+    from urnn.figures.r2.settings import R2Settings
+    from urnn.settings.style import Style
+
+
+def plot(
+    scores: Mapping[str, xr.Dataset],
+    settings: R2Settings,
+    published: pd.DataFrame | None = None,
+    style: Style = DEFAULT,
+) -> Figure:
+    """Mean test R^2 of every model, with its interval, the optimum and the published curves.
+
+    Left against hidden units, right against adjusted hidden units: divided by the model's
+    ``state_factor``, which is 2 for a unitary model, since a URNN may need 2n states where another
+    RNN needs n (Theorems 1 and 2). The error bars are 95 % bootstrap intervals of the mean over
+    realizations. Points too far below the others to be shown without squashing them stand as
+    arrows with their value at the lower edge.
+
+    Args:
+        scores: of one experiment: r2, diverged (model, hidden_units, realization) and, if the
+            optimum is known, r2_optimal (realization), with the coordinates model_label and
+            state_factor (model); see `urnn.scoring.summarise`. The attributes snr_db and epochs go
+            into the title where they are there.
+        settings: of this kind.
+        published: columns by model name over the index hidden units, as from
+            `urnn.published.load`; a column without a model in the scores is not drawn.
+        style: sizes.
+
+    Raises:
+        ArgumentError: there are several experiments, or a variable or a coordinate is missing.
+    """
+    dataset = drawing.one(scores)
+    names = drawing.labels(dataset)
+    if "state_factor" not in dataset.coords:
+        raise ArgumentError("scores must have the coordinate state_factor(model)")
+    factors = {m: float(dataset["state_factor"].sel(model=m).item()) for m in names}
+    summary, look = scoring.summarise(dataset), looks(names)
+    rows = drawing.table(scoring.reported(dataset, "r2"))
+    curves = drawing.curves_of(published, names)
+    optimum = float(summary["r2_optimal_mean"]) if "r2_optimal_mean" in summary else None
+    bottom, top = _y_range(summary, curves, optimum)
+    with applied(style):
+        figure = Figure(figsize=(style.width, style.height), layout="constrained")
+        panels = figure.subplots(1, 2, sharey=True)
+        _draw(panels[0], rows, curves, dict.fromkeys(names, 1.0), look, bottom, style)
+        _draw(panels[1], rows, curves, factors, look, bottom, style)
+        for panel, letter in zip(panels, "ab", strict=True):
+            if optimum is not None:
+                panel.axhline(optimum, zorder=1.5, **DASHED)
+            panel.set_title(f"({letter})", loc="left")
+        panels[0].set(ylim=(bottom, top), ylabel="Test R²", xlabel="Hidden units")
+        panels[1].set(ylabel="", xlabel=f"Adjusted hidden units{_adjustment(names, factors)}")
+        figure.suptitle(drawing.title(dataset))
+        intervals = bool(summary["r2_interval"].notnull().any())
+        kinds = _kinds_of_line(optimum, intervals, bool(curves), style)
+        drawing.legend(figure, drawing.handles(names, look), kinds)
+        drawing.note(panels[0], drawing.divergence(summary, names), style)
+    return figure
+
+
+def _draw(
+    panel: Axes,
+    rows: pd.DataFrame,
+    curves: Mapping[str, pd.Series],
+    factors: Mapping[str, float],
+    look: drawing.Looks,
+    bottom: float,
+    style: Style,
+) -> None:
+    """The curves of one panel, against hidden units divided by the factors."""
+    for model, curve in curves.items():
+        x = curve.index.to_numpy(float) / factors[model]
+        panel.add_line(drawing.published_line(style, x, curve.to_numpy(), look[model][0]))
+    rows = rows.assign(x=rows["x"] / rows["group"].map(factors).astype(float))
+    step = drawing.step_aside(rows["x"], len(look))
+    hidden = drawing.means(panel, rows, look, step=step, lowest=bottom)
+    for model, x, value in hidden[["group", "x", "value"]].itertuples(index=False):
+        _arrow(panel, x, value, look[model][0], list(look).index(model))
+    sizes = sorted({*rows["x"]})
+    drawing.size_ticks(panel, sizes)
+    if sizes:  # room for the models set aside from the outermost sizes
+        margin = max(0.05 * ((sizes[-1] - sizes[0]) or 1), 0.75 * step * (len(look) - 1))
+        panel.set_xlim(sizes[0] - margin, sizes[-1] + margin)
+
+
+def _arrow(panel: Axes, x: float, value: float, colour: str, rank: int) -> None:
+    """A mean below the panel."""
+    panel.annotate(
+        (f"{value:.2f}" if abs(value) < 100 else f"{value:.0e}").replace("-", "−"),
+        (x, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 14 + 9 * rank),  # the labels of neighbours one above the other
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        color=colour,
+        fontsize="x-small",
+        arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 1},
+        zorder=4,
+    )
+
+
+def _y_range(
+    summary: xr.Dataset, curves: Mapping[str, pd.Series], optimum: float | None
+) -> tuple[float, float]:
+    """A range that shows the published curves and ours, except for points far below the others.
+
+    Far is more than four times as far below the top as three quarters of our points are, and
+    more than twice as far as the lowest published point.
+    """
+    means = summary["r2_mean"].values.ravel()
+    bounds = summary["r2_interval"].values.ravel()
+    ours: NDArray = np.concatenate([means, bounds])
+    ours = ours[np.isfinite(ours)]
+    theirs = np.concatenate([[], *(curve.to_numpy() for curve in curves.values())])
+    ceiling = [] if optimum is None else [optimum]
+    everything = np.concatenate([ours, theirs, ceiling])
+    if everything.size == 0:
+        return 0.0, 1.0
+    high = float(everything.max())
+    reach = 2 * float((high - theirs).max()) if theirs.size else 0.0
+    finite_means = means[np.isfinite(means)]
+    if finite_means.size:
+        reach = max(reach, 4 * float(np.quantile(high - finite_means, 0.75)))
+    shown = everything[everything >= high - reach - 1e-12]
+    span = max(high - float(shown.min()), 1e-3)
+    return high - 1.06 * span, high + 0.06 * span
+
+
+def _adjustment(names: Mapping[str, str], factors: Mapping[str, float]) -> str:
+    share = {
+        m: "half" if factor == 2 else f"1/{factor:g}"
+        for m, factor in factors.items()
+        if factor != 1
+    }
+    if len(share) > 2 and len(set(share.values())) == 1:  # too many to name
+        return f" (unitary models: {next(iter(share.values()))})"
+    return f" ({', '.join(f'{names[m]}: {text}' for m, text in share.items())})" if share else ""
+
+
+def _kinds_of_line(
+    optimum: float | None, intervals: bool, published: bool, style: Style
+) -> list[Line2D]:
+    """What the legend says besides the models."""
+    ours = "This run, 95 % interval" if intervals else "This run"
+    kinds = [Line2D([], [], color=GREY, marker="o", label=ours, **EDGE)]
+    if published:
+        kinds.append(drawing.published_line(style))
+    if optimum is not None:
+        kinds.append(Line2D([], [], label=f"Optimum {optimum:.4f}", **DASHED))
+    return kinds

@@ -1,0 +1,41 @@
+"""Settings of the figures of test R^2."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from urnn.figures.base import FigureSettings
+from urnn.published import OfR2
+
+
+class R2Settings(FigureSettings):
+    """Test R^2 against hidden units and adjusted hidden units."""
+
+    kind: Literal["r2"] = Field("r2", description="what the figure shows")
+    published: OfR2 | None = Field(None, description="published curves drawn lightly beside ours")
+
+    caption: ClassVar[str] = (
+        "Test R² of recurrent networks. The title gives the data (synthetic data are the outputs "
+        "of random contractive ReLU systems, one system for each realization), the "
+        "signal-to-noise ratio, the number of realizations and the largest number of epochs. (a) "
+        "Against the number of hidden units; (b) against the adjusted number, where the hidden "
+        "units of unitary networks (URNN) count half. Markers are means over the realizations "
+        "whose training did not diverge; bars are 95 % bootstrap intervals of these means. A bar "
+        "may extend beyond the panel; an arrow with a value marks a mean that lies outside it. "
+        "Dashed: the R² of a perfect model on the same noisy data. Thin light lines: the "
+        "published curves, read off the figure by pixel position."
+    )
+
+    @property
+    def metric(self) -> str:
+        """R^2."""
+        return "r2"
+
+    def needs(self) -> tuple[str, ...]:
+        """The scores, and how many hidden units count as one adjusted hidden unit."""
+        return ("r2", "diverged", "state_factor")
+
+
+PLUG = R2Settings

@@ -1,0 +1,188 @@
+"""RNN against URNN over the realizations: paired differences, sizes enough, and their ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+
+from urnn import statistics
+from urnn.figures import drawing
+from urnn.figures.style import BLACK, DEFAULT, GREY, ORANGE, PURPLE, applied, looks
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+    from urnn.figures.statistics.settings import StatisticsSettings
+    from urnn.settings.style import Style
+
+#: colours and markers of comparisons, in their order
+_LOOKS = ((ORANGE, "o"), (PURPLE, "s"), (GREY, "D"), (BLACK, "^"))
+
+
+def plot(
+    scores: Mapping[str, xr.Dataset],
+    settings: StatisticsSettings,
+    published: pd.DataFrame | None = None,
+    style: Style = DEFAULT,
+) -> Figure:
+    """Three panels on the models that may need more states, by `urnn.statistics`.
+
+    (a) Mean of r2 of the reference with n hidden units less that of the model with n and with twice
+    as many, with its 95 % bootstrap interval; the band is +-margin, a filled marker says that the
+    two are equal within it (two one-sided tests, 5 %). (b) Share of the realizations that come
+    within the margin of the optimum with at most so many hidden units. (c) How many times the
+    hidden units of the reference the model needs to come within a margin, against the margin.
+    Without an optimum there is panel (a) alone.
+
+    Args:
+        scores: of one experiment, as for `urnn.figures.r2.plot`.
+        settings: the reference, the margins.
+        published: not drawn.
+        style: sizes.
+
+    Raises:
+        ArgumentError: there are several experiments, or the reference is not among the models.
+    """
+    dataset = drawing.one(scores)
+    names = drawing.labels(dataset)
+    statistics.challengers(dataset, settings.reference)
+    known = "r2_optimal" in dataset
+    with applied(style):
+        width = style.width if known else 0.75 * style.width
+        figure = Figure(figsize=(width, 0.9 * style.height), layout="constrained")
+        panels = figure.subplots(1, 3 if known else 1, squeeze=False)[0]
+        _differences(panels[0], dataset, settings, names)
+        if known:
+            _sizes(panels[1], dataset, settings, names)
+            _ratios(panels[2], dataset, settings, names)
+        for panel, letter in zip(panels, "abc", strict=False):
+            panel.set_title(f"({letter})", loc="left")
+        if not known:
+            drawing.note(panels[0], "No (b) and (c): the optimum is not known", style)
+        figure.suptitle(f"Paired comparison: {', '.join(drawing.circumstances(dataset))}")
+    return figure
+
+
+def _differences(
+    panel: Axes, scores: xr.Dataset, settings: StatisticsSettings, names: dict[str, str]
+) -> None:
+    compared = statistics.comparisons(scores, settings.reference, settings.margin)
+    compared = [row for row in compared if row.difference.pairs > 1]
+    kinds = dict.fromkeys(_kind(row, names) for row in compared)
+    look = {kind: _LOOKS[i % len(_LOOKS)] for i, kind in enumerate(kinds)}
+    margin = settings.margin
+    panel.axhspan(-margin, margin, color="#EDEDED", zorder=0.5, linewidth=0)
+    panel.axhline(0, color=GREY, linewidth=0.8, zorder=0.6)
+    rows = _rows((_kind(c, names), c.hidden_units, c.difference.values) for c in compared)
+    drawing.means(panel, rows, look, step=0.25)
+    for i, kind in enumerate(kinds):  # hollow where equality was not shown
+        open_rows = [c for c in compared if _kind(c, names) == kind and not c.difference.equivalent]
+        x = [c.hidden_units + 0.25 * (i - (len(kinds) - 1) / 2) for c in open_rows]
+        colour, marker = look[kind]
+        panel.plot(
+            x,
+            [c.difference.mean for c in open_rows],
+            marker,
+            color=colour,
+            markerfacecolor="white",
+            zorder=4,
+        )
+    bounds = [b for c in compared for b in (c.difference.lower, c.difference.upper)]
+    _split_scale(panel, margin, max([margin, *map(abs, bounds)]))
+    panel.set(xlabel="Hidden units n", ylabel=f"R² of {names[settings.reference]}(n) − R²")
+    drawing.size_ticks(panel, [c.hidden_units for c in compared])
+    _legend(panel, dict(zip(kinds, kinds, strict=True)), look)
+
+
+def _kind(row: statistics.Comparison, names: dict[str, str]) -> str:
+    """A comparison's model and size, such as "URNN of 2n"."""
+    return f"{names[row.model]} of {'' if row.factor == 1 else row.factor}n"
+
+
+def _rows(groups: Iterable[tuple[str, float, np.ndarray]]) -> pd.DataFrame:
+    """Rows for `urnn.figures.drawing.means`, of (group, x, values)."""
+    rows = [(group, float(x), float(value)) for group, x, values in groups for value in values]
+    return pd.DataFrame(rows, columns=["group", "x", "value"])
+
+
+def _split_scale(panel: Axes, margin: float, reach: float) -> None:
+    """A scale that is linear within the margin, where equality is decided, and log beyond it."""
+    panel.set_yscale("symlog", linthresh=margin, linscale=1.5)
+    panel.yaxis.set_minor_locator(NullLocator())
+    shown = [margin * 10**k for k in range(6) if margin * 10**k <= 1.2 * reach]
+    panel.yaxis.set_major_locator(FixedLocator(sorted([-t for t in shown] + [0, *shown])))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("-", "−")))
+    panel.set_ylim(-1.3 * reach, 1.3 * reach)
+
+
+def _legend(panel: Axes, names: Mapping[str, str], look: drawing.Looks) -> None:
+    if names:
+        panel.legend(
+            handles=drawing.handles(names, look),
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.17),
+            ncols=min(len(names), 3),
+            handlelength=1.2,
+            columnspacing=0.9,
+            handletextpad=0.4,
+        )
+
+
+def _sizes(
+    panel: Axes, scores: xr.Dataset, settings: StatisticsSettings, names: dict[str, str]
+) -> None:
+    smallest = statistics.smallest_sizes(scores, settings.margin)
+    sizes = sorted(scores["hidden_units"].values.tolist())
+    enough = [(m, n, smallest.sel(model=m).values <= n) for m in names for n in sizes]
+    look = looks(names)
+    drawing.means(panel, _rows(enough), look, interval=None, clip_on=False)
+    panel.set_ylim(0, 1)
+    panel.yaxis.set_major_formatter(PercentFormatter(1))
+    drawing.size_ticks(panel, sizes)
+    panel.set_xlabel("Hidden units, at most")
+    panel.set_ylabel(f"Realizations within {settings.margin:g} of the optimum")
+    _legend(panel, names, look)
+
+
+def _ratios(
+    panel: Axes, scores: xr.Dataset, settings: StatisticsSettings, names: dict[str, str]
+) -> None:
+    others = statistics.challengers(scores, settings.reference)
+    found = {
+        (model, place): statistics.state_ratio(
+            statistics.smallest_sizes(scores, margin), model, settings.reference
+        )
+        for model in others
+        for place, margin in enumerate(settings.margins)
+    }
+    look = {model: ((PURPLE, ORANGE, GREY)[i % 3], "s") for i, model in enumerate(others)}
+    drawing.means(
+        panel,
+        _rows((model, place, ratio.values) for (model, place), ratio in found.items()),
+        look,
+        step=0.15,
+        estimator=statistics.geometric_mean,
+        interval=statistics.geometric_interval,
+        linestyle="",
+    )
+    for level, line in ((1, "-"), (2, "--")):
+        panel.axhline(level, color=GREY, linewidth=0.8, linestyle=line, zorder=0.6)
+    panel.set_ylim(0.6, max(2.2, panel.get_ylim()[1]))
+    panel.set_xlim(-0.5, len(settings.margins) - 0.5)
+    panel.xaxis.set_major_locator(FixedLocator(list(range(len(settings.margins)))))
+    counts = [
+        ", ".join(str(found[model, place].both) for model in others)
+        for place in range(len(settings.margins))
+    ]
+    panel.set_xticklabels(
+        [f"{m:g}\n({count})" for m, count in zip(settings.margins, counts, strict=True)]
+    )
+    panel.set_xlabel("Margin to the optimum\n(realizations compared)")
+    which = names[others[0]] if len(others) == 1 else "Model"
+    panel.set_ylabel(f"Hidden units, {which} / {names[settings.reference]}")

@@ -1,0 +1,158 @@
+"""What a task minimises and how its models are scored: one class for each loss.
+
+A loss owns its facts: which variable of a data file is the target, how outputs are compared with
+it, which scores follow and what a perfect model would score. `urnn.recurrence` has the gradients.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from urnn.errors import DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from urnn.recurrence import Backend
+
+
+class Loss(Protocol):
+    """What a model of a task minimises."""
+
+    #: the name that `urnn.recurrence.Spec` knows it by
+    name: ClassVar[str]
+    #: for people, in the descriptions of files
+    long_name: ClassVar[str]
+    #: the variable of a data file that outputs are compared with
+    target: ClassVar[str]
+    #: the score that figures and tables show, and all scores with their long names
+    metric: ClassVar[str]
+    scores: ClassVar[dict[str, str]]
+    #: the scores of a perfect model, where the data say what it would give
+    optima: ClassVar[dict[str, str]]
+
+    def output_size(self, data: xr.Dataset) -> int:
+        """The number of outputs that a model of these data has."""
+        ...
+
+    def evaluate(self, backend: Backend, outputs: Any, y: Any) -> tuple[NDArray, NDArray]:
+        """Loss and accuracy (R,) float64 of outputs, with targets y of each replica's trials."""
+        ...
+
+    def score(self, y: NDArray, y_hat: NDArray) -> dict[str, float]:
+        """The scores of one replica's outputs y_hat, by name."""
+        ...
+
+    def optimum(self, y: NDArray, y_clean: NDArray) -> dict[str, float]:
+        """The scores of outputs y_clean without noise, by name of the optimum."""
+        ...
+
+
+class Squared:
+    """mean((y_hat - y)^2) over trials, time and outputs; y (trial, time, output)."""
+
+    name: ClassVar[str] = "squared"
+    long_name: ClassVar[str] = "mean squared error"
+    target: ClassVar[str] = "y"
+    metric: ClassVar[str] = "r2"
+    scores: ClassVar[dict[str, str]] = {
+        "r2": "test R^2 = 1 - MSE / mean(y^2)",
+        "r2_centred": "test R^2 about the mean of each output",
+    }
+    optima: ClassVar[dict[str, str]] = {
+        "r2_optimal": "test R^2 of the output without noise",
+        "r2_centred_optimal": "test R^2 about the mean of the output without noise",
+    }
+
+    def output_size(self, data: xr.Dataset) -> int:
+        """The last dimension of y."""
+        return int(data[self.target].shape[-1])
+
+    def evaluate(self, backend: Backend, outputs: Any, y: Any) -> tuple[NDArray, NDArray]:
+        """The mean squared error (R,); the accuracy is NaN."""
+        import numpy as np
+
+        error = outputs - y
+        loss = backend.to_numpy((error * error).mean((1, 2, 3))).astype(np.float64)
+        return loss, np.full(len(loss), np.nan)
+
+    def score(self, y: NDArray, y_hat: NDArray) -> dict[str, float]:
+        """R^2 as the paper defines it, and about the mean."""
+        from urnn import scoring
+
+        return {"r2": scoring.r2(y, y_hat), "r2_centred": scoring.r2_centred(y, y_hat)}
+
+    def optimum(self, y: NDArray, y_clean: NDArray) -> dict[str, float]:
+        """The same of the output without noise."""
+        from urnn import scoring
+
+        return {
+            "r2_optimal": scoring.r2_optimal(y, y_clean),
+            "r2_centred_optimal": scoring.r2_centred_optimal(y, y_clean),
+        }
+
+
+class CrossEntropy:
+    """mean(-log softmax(y_hat)[label]) over trials, at the last time step; label (trial,)."""
+
+    name: ClassVar[str] = "cross_entropy"
+    long_name: ClassVar[str] = "cross-entropy"
+    target: ClassVar[str] = "label"
+    metric: ClassVar[str] = "accuracy"
+    scores: ClassVar[dict[str, str]] = {"accuracy": "share of the test trials classified correctly"}
+    optima: ClassVar[dict[str, str]] = {}
+
+    def output_size(self, data: xr.Dataset) -> int:
+        """The number of classes, which the file states.
+
+        Raises:
+            DataError: it does not.
+        """
+        if "classes" not in data.attrs:
+            raise DataError("the attribute classes, the number of classes of label, is missing")
+        return int(data.attrs["classes"])
+
+    def evaluate(self, backend: Backend, outputs: Any, y: Any) -> tuple[NDArray, NDArray]:
+        """The cross-entropy (R,), and the share of labels that have the highest output."""
+        scores, labels = backend.to_numpy(outputs), backend.to_numpy(y)
+        return cross_entropy(scores, labels), accuracy(scores, labels)
+
+    def score(self, y: NDArray, y_hat: NDArray) -> dict[str, float]:
+        """The share of the trials classified correctly."""
+        return {"accuracy": float((y_hat.argmax(1) == y).mean())}
+
+    def optimum(self, y: NDArray, y_clean: NDArray) -> dict[str, float]:
+        """None: the best accuracy is not known."""
+        return {}
+
+
+#: by name
+LOSSES: dict[str, Loss] = {loss.name: loss for loss in (Squared(), CrossEntropy())}
+
+
+def loss_of(data: xr.Dataset) -> Loss:
+    """The loss of a data file: the one that its attribute ``loss`` names, else squared.
+
+    Raises:
+        DataError: there is no such loss.
+    """
+    name = data.attrs.get("loss", Squared.name)
+    if name not in LOSSES:
+        raise DataError(f"the attribute loss must be one of {', '.join(LOSSES)}, not {name!r}")
+    return LOSSES[name]
+
+
+def cross_entropy(scores: NDArray, labels: NDArray) -> NDArray:
+    """(R,): mean over the trials of -log softmax(scores)[label]; (R, B, class), (R, B)."""
+    import numpy as np
+
+    scores = scores.astype(np.float64)
+    scores = scores - scores.max(2, keepdims=True)
+    own = np.take_along_axis(scores, labels[:, :, None], 2)[:, :, 0]
+    return (np.log(np.exp(scores).sum(2)) - own).mean(1)
+
+
+def accuracy(scores: NDArray, labels: NDArray) -> NDArray:
+    """(R,): share of the trials whose label has the highest score; (R, B, class), (R, B)."""
+    return (scores.argmax(2) == labels).mean(1)

@@ -1,0 +1,116 @@
+"""The activations phi of the plain recurrence: the one table of their names and their formulas.
+
+    relu      max(z, 0)
+    tanh      tanh(z)
+    sigmoid   1 / (1 + exp(-z))
+    identity  z
+    modrelu   max(|z| + b, 0) z / |z| of pairs of units, the real and imaginary part of a complex
+              one, with a bias b for each pair (Arjovsky, Shah, Bengio 2016, equation 8)
+
+Each one is written for the compiled kernels, with its derivative, and for torch. Light: what is
+heavy is imported by the functions that need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from urnn.recurrence.vector import Emitter
+
+Name = Literal["relu", "tanh", "sigmoid", "identity", "modrelu"]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """phi in all its forms; z and h are one vector of the kernel, or two of a pair of units."""
+
+    #: (e, z, bias) -> h; NaN stays NaN
+    emit: Callable[[Emitter, Sequence[Any], Any], Sequence[Any]]
+    #: (e, gradient of h, h, bias) -> gradient of z
+    emit_gradient: Callable[[Emitter, Sequence[Any], Sequence[Any], Any], Sequence[Any]]
+    #: (z, b) -> h of torch tensors; b was added to z already, unless it acts on pairs
+    torch: Callable[[Tensor, Tensor], Tensor]
+    #: whether it acts on pairs of units, with a bias for each pair
+    pairs: bool = False
+
+
+def _elementwise(
+    emit: Callable[[Emitter, Any], Any],
+    through: Callable[[Emitter, Any, Any], Any],
+    torch: Callable[[Tensor], Tensor],
+) -> Activation:
+    """From phi(z), the gradient of z from that of h and h, and phi of a tensor."""
+    return Activation(
+        lambda e, z, bias: [emit(e, z[0])],
+        lambda e, gradient, h, bias: [through(e, gradient[0], h[0])],
+        lambda z, b: torch(z),
+    )
+
+
+def _relu(e: Emitter, z: Any) -> Any:
+    return e.where("<", z, e.constant(0), e.constant(0), z)
+
+
+def _through_relu(e: Emitter, gradient: Any, h: Any) -> Any:
+    return e.where(">", h, e.constant(0), gradient, e.constant(0))
+
+
+def _through_tanh(e: Emitter, gradient: Any, h: Any) -> Any:
+    return e.builder.fmul(gradient, e.fma(e.builder.fneg(h), h, e.constant(1)))
+
+
+def _through_sigmoid(e: Emitter, gradient: Any, h: Any) -> Any:
+    b = e.builder
+    return b.fmul(gradient, b.fmul(h, b.fsub(e.constant(1), h)))
+
+
+def _modrelu(e: Emitter, z: Sequence[Any], bias: Any) -> Sequence[Any]:
+    b, zero = e.builder, e.constant(0)
+    modulus = e.modulus(*z)
+    open_by = b.fadd(modulus, bias)
+    scale = b.fdiv(e.where("<", open_by, zero, zero, open_by), modulus)
+    return [b.fmul(scale, part) for part in z]
+
+
+def _through_modrelu(
+    e: Emitter, gradient: Sequence[Any], h: Sequence[Any], bias: Any
+) -> Sequence[Any]:
+    """s g + (1 - s) u <u, g>, 0 where h is 0; u = h / |h|, s = |h| / |z| and |z| = |h| - bias."""
+    b, zero = e.builder, e.constant(0)
+    size = e.modulus(*h)
+    scale = b.fdiv(size, b.fsub(size, bias))
+    u = [b.fdiv(part, size) for part in h]
+    along = e.fma(u[0], gradient[0], b.fmul(u[1], gradient[1]))
+    along = b.fmul(along, b.fsub(e.constant(1), scale))
+    parts = (e.fma(along, u_part, b.fmul(scale, g)) for u_part, g in zip(u, gradient, strict=True))
+    # a size of NaN is not shut
+    return [e.where("<", size, e.constant(1e-29), zero, part) for part in parts]
+
+
+def modrelu(z: Tensor, bias: Tensor) -> Tensor:
+    """max(|z_k| + bias_k, 0) z_k / |z_k| of pairs z (..., 2 n) and bias (..., n); 0 where z_k is 0.
+
+    Source: Arjovsky, Shah, Bengio 2016, equation 8.
+    """
+    import torch
+
+    pairs = z.unflatten(-1, (-1, 2))
+    square = pairs.square().sum(-1)
+    zero = square == 0
+    modulus = torch.where(zero, torch.ones_like(square), square).sqrt()
+    scale = torch.where(zero, torch.zeros_like(square), torch.relu(modulus + bias) / modulus)
+    return (scale.unsqueeze(-1) * pairs).flatten(-2)
+
+
+ACTIVATIONS: dict[Name, Activation] = {
+    "relu": _elementwise(_relu, _through_relu, lambda z: z.relu()),
+    "tanh": _elementwise(lambda e, z: e.tanh(z), _through_tanh, lambda z: z.tanh()),
+    "sigmoid": _elementwise(lambda e, z: e.sigmoid(z), _through_sigmoid, lambda z: z.sigmoid()),
+    "identity": _elementwise(lambda e, z: z, lambda e, gradient, h: gradient, lambda z: z),
+    "modrelu": Activation(_modrelu, _through_modrelu, modrelu, pairs=True),
+}

@@ -1,0 +1,127 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from urnn.recurrence.cells.base import Cell
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from urnn.recurrence.vector import Emitter, Offset
+
+
+class LSTM(Cell):
+    """i, f, g, o = sigmoid, sigmoid, tanh, sigmoid of the parts of W h_{t-1} + F x_t + b;
+    c_t = f c_{t-1} + i g, h_t = o tanh(c_t).
+
+    Rows are in the order of torch.nn.LSTM, whose weights are W = weight_hh_l0, F = weight_ih_l0 and
+    b = bias_ih_l0 + bias_hh_l0.
+
+    Source: Hochreiter and Schmidhuber (1997, doi:10.1162/neco.1997.9.8.1735), with the forget gate
+    of Gers et al. (2000).
+    """
+
+    cell: Literal["lstm"] = Field("lstm", description="long short-term memory")
+
+    gates: ClassVar[int] = 4
+    gate_names: ClassVar[tuple[str, ...]] = ("input", "forget", "cell", "output")
+    initial_states: ClassVar[tuple[str, ...]] = ("h_init", "c_init")
+    accumulators: ClassVar[int] = 4
+    #: i, f, g, o and c
+    kept: ClassVar[int] = 5
+    carried: ClassVar[bool] = True
+
+    def initialise(self, values: dict[str, NDArray], hidden_units: int, forget_bias: float) -> None:
+        """The bias of the forget gate."""
+        values["b"][hidden_units : 2 * hidden_units] = forget_bias
+
+    def step(
+        self, parameters: Mapping[str, Tensor], drive: Tensor, states: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """The equations above."""
+        h, c = states
+        i, f, g, o = (drive + h @ parameters["W"].mT).chunk(4, dim=-1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+
+    def emit_forward(self, e: Emitter) -> None:
+        """c = f c + i g, H[after] = o tanh(c); A keeps i, f, g, o and c."""
+        # vectors that are held at once: 4 gates each, the state, and a weight
+        most = (e.REGISTERS - 1) // 5
+
+        def part(first: Offset, units: int, vectors: range) -> None:
+            row = e.times(first, 4)
+            sums = e.accumulators(4 * units, lambda i, v: e.weight(e.b, e.plus(row, i)), vectors)
+            e.add_product(sums, row, e.F, e.INPUT, e.X, e.x, vectors)
+            e.add_product(sums, row, e.W, e.HIDDEN, e.H, e.before, vectors)
+            for unit in range(units):
+                gates = sums[4 * unit : 4 * unit + 4]
+                _unit_forward(e, e.plus(first, unit), gates, vectors)
+
+        def tile(first: Offset, units: int) -> None:
+            for start in range(0, e.VECTORS, most):
+                part(first, units, range(start, min(start + most, e.VECTORS)))
+
+        e.tiles(e.HIDDEN, e.TILE, tile)
+
+    def emit_backward(self, e: Emitter) -> None:
+        """D[now]: gradients of the gates' sums; carried: that of the cell state."""
+
+        def tile(first: Offset, units: int) -> None:
+            sums = e.state_gradient(first, units)
+            for i, places in enumerate(sums):
+                for v, place in enumerate(places):
+                    _unit_backward(e, e.plus(first, i), v, e.get(place))
+
+        e.tiles(e.HIDDEN, e.TILE, tile)
+
+
+def _unit_forward(e: Emitter, unit: Offset, sums: list[list[Any]], vectors: range) -> None:
+    """The states of a unit from the sums of its gates."""
+    b = e.builder
+    cells, opens = [], []
+    for k, v in enumerate(vectors):
+        gates = [e.get(sums[gate][k]) for gate in range(4)]
+        gates = [e.tanh(z) if gate == 2 else e.sigmoid(z) for gate, z in enumerate(gates)]
+        previous = e.load(e.A, e.kept_before, e.value(unit, 5, 4, v))
+        cell = e.fma(gates[1], previous, b.fmul(gates[0], gates[2]))
+        for slot, value in enumerate((*gates, cell)):
+            e.store(value, e.A, e.kept_after, e.value(unit, 5, slot, v))
+        cells.append(cell)
+        opens.append(gates[3])
+    for k, v in enumerate(vectors):  # apart, so that the divisions of all vectors overlap
+        state = b.fmul(opens[k], e.tanh(cells[k]))
+        e.store(state, e.H, e.after, e.at(unit, 0, v))
+
+
+def _unit_backward(e: Emitter, unit: Offset, v: int, gradient: Any) -> None:
+    """From the gradient of a unit's h to those of its gates (D[now]) and its cell state."""
+    b, one, place = e.builder, e.constant(1), e.at(unit, 0, v)
+    i, f, g, o = (e.load(e.A, e.kept_after, e.value(unit, 5, slot, v)) for slot in range(4))
+    previous = e.load(e.A, e.kept_before, e.value(unit, 5, 4, v))
+    h = e.load(e.H, e.h, place)
+    for slot in range(5):
+        e.prefetch_states(e.A, e.kept_after, e.value(unit, 5, slot, v), v, 5, slot)
+    e.prefetch_states(e.H, e.h, place, v, 1)
+    floor = e.constant(1e-30)
+    tanh_cell = b.fdiv(h, e.where("<", o, floor, floor, o))  # tanh(c) = h / o
+    d_output = b.fmul(b.fmul(gradient, h), b.fsub(one, o))
+    carried = e.load(e.carried, place)
+    d_cell = e.fma(gradient, e.fma(b.fneg(h), tanh_cell, o), carried)
+    into = b.fmul(d_cell, i)
+    d_input = b.fmul(b.fmul(into, g), b.fsub(one, i))
+    d_candidate = b.fmul(into, e.fma(b.fneg(g), g, one))
+    kept = b.fmul(d_cell, f)
+    d_forget = b.fmul(b.fmul(kept, previous), b.fsub(one, f))
+    e.store(kept, e.carried, place)
+    for gate, value in enumerate((d_input, d_forget, d_candidate, d_output)):
+        e.store(value, e.D, e.now, e.value(unit, 4, gate, v))
+
+
+PLUG = LSTM

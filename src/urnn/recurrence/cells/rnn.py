@@ -1,0 +1,139 @@
+"""The plain recurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from urnn.recurrence import activations
+from urnn.recurrence.activations import ACTIVATIONS, Activation
+from urnn.recurrence.cells.base import Cell
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from urnn.recurrence.vector import Emitter, Offset
+
+
+class RNN(Cell):
+    """h_t = phi(W h_{t-1} + F x_t + b).
+
+    phi is elementwise, or modrelu: units 2k and 2k + 1 are the real and imaginary part of a complex
+    state, and each pair of z = W h_{t-1} + F x_t becomes max(|z| + b_k, 0) z / |z|; b has a value
+    for each pair and is not added to z (Arjovsky, Shah, Bengio 2016, equation 8).
+    """
+
+    cell: Literal["rnn"] = Field("rnn", description="h = phi(W h + F x + b)")
+    activation: activations.Name = Field(
+        "relu",
+        description="phi of the recurrence rnn; modrelu acts on pairs of units, which are complex "
+        "ones of a complex transition; other cells have their own",
+    )
+
+    takes_transition: ClassVar[bool] = True
+
+    @property
+    def phi(self) -> Activation:
+        """The activation."""
+        return ACTIVATIONS[self.activation]
+
+    @property
+    def tag(self) -> str:
+        """The cell and its activation."""
+        return f"{self.cell}-{self.activation}"
+
+    def size_problem(self, hidden_units: int) -> str | None:
+        """An odd number of units that come in pairs."""
+        if self.phi.pairs and hidden_units % 2:
+            return (
+                f"{self.activation} acts on pairs of hidden units, "
+                f"but their number is {hidden_units}"
+            )
+        return None
+
+    @property
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        """With a bias for each pair, where the activation acts on pairs."""
+        found = super().dimensions
+        return found | {"b": ("pair",)} if self.phi.pairs else found
+
+    def drive(self, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """F x + b, or F x where b is not added to it."""
+        if self.phi.pairs:
+            return x @ parameters["F"].mT[:, None]
+        return super().drive(parameters, x)
+
+    def step(
+        self, parameters: Mapping[str, Tensor], drive: Tensor, states: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """The equation above."""
+        (h,) = states
+        return (self.phi.torch(drive + h @ parameters["W"].mT, parameters["b"][:, None]),)
+
+    def emit_forward(self, e: Emitter) -> None:
+        """H[after] = phi(W H[before] + F X[x] + b)."""
+        phi = self.phi
+        group = 2 if phi.pairs else 1
+
+        def tile(first: Offset, rows: int) -> None:
+            def start(i: int, v: int) -> Any:
+                return e.constant(0) if phi.pairs else e.weight(e.b, e.plus(first, i))
+
+            sums = e.accumulators(rows, start)
+            e.add_product(sums, first, e.F, e.INPUT, e.X, e.x)
+            e.add_product(sums, first, e.W, e.HIDDEN, e.H, e.before)
+            for i in range(0, rows, group):
+                bias = e.weight(e.b, e.plus(e.half(first), i // 2)) if phi.pairs else None
+                for v in range(e.VECTORS):
+                    z = [e.get(sums[i + part][v]) for part in range(group)]
+                    for part, value in enumerate(phi.emit(e, z, bias)):
+                        e.store(value, e.H, e.after, e.at(first, i + part, v))
+
+        e.tiles(e.HIDDEN, e.TILE, tile)
+
+    def emit_backward(self, e: Emitter) -> None:
+        """D[now] = phi'(h) times the gradient of h."""
+        phi = self.phi
+        group = 2 if phi.pairs else 1
+
+        def tile(first: Offset, rows: int) -> None:
+            sums = e.state_gradient(first, rows)
+            for i in range(0, rows, group):
+                bias = e.weight(e.b, e.plus(e.half(first), i // 2)) if phi.pairs else None
+                for v in range(e.VECTORS):
+                    at = [e.at(first, i + part, v) for part in range(group)]
+                    for place in at:
+                        e.prefetch_states(e.H, e.h, place, v, 1)
+                    gradient = [e.get(sums[i + part][v]) for part in range(group)]
+                    h = [e.load(e.H, e.h, place) for place in at]
+                    parts = phi.emit_gradient(e, gradient, h, bias)
+                    for place, part in zip(at, parts, strict=True):
+                        e.store(part, e.D, e.now, place)
+
+        e.tiles(e.HIDDEN, e.TILE, tile)
+
+    def emit_bias_gradient(self, e: Emitter) -> None:
+        """Of a pair, sum of <u, D> with u = h / |h|; else the sum of D.
+
+        Through modrelu <u, gradient> stays the same, and it is what reaches the bias.
+        """
+        if not self.phi.pairs:
+            super().emit_bias_gradient(e)
+            return
+        with e.loop(e.HIDDEN // 2) as k:
+            total = e.variable(e.load(e.total, e.times(k, e.LANES)))
+            with e.loop(e.steps) as step:
+                start = e.plus(e.times(step, e.HIDDEN * e.row), e.times(k, 2 * e.row))
+                for v in range(e.VECTORS):
+                    parts = [e.plus(start, part * e.row, v * e.LANES) for part in range(2)]
+                    re, im = (e.load(e.H, e.h, part) for part in parts)
+                    d_re, d_im = (e.load(e.D, part) for part in parts)
+                    along = e.fma(re, d_re, e.builder.fmul(im, d_im))
+                    along = e.builder.fdiv(along, e.modulus(re, im))
+                    e.builder.store(e.builder.fadd(e.get(total), along), total)
+            e.store(e.get(total), e.total, e.times(k, e.LANES))
+
+
+PLUG = RNN

@@ -1,0 +1,237 @@
+"""The datasets that trainings and scores become: variables, units, coordinates and provenance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from urnn import models, storage, training
+from urnn.losses import LOSSES, Loss
+from urnn.recurrence import Spec, unpack
+from urnn.settings.model import Model
+from urnn.settings.training import Recipe
+from urnn.trials import KEPT_ATTRIBUTES, Trials, optima
+
+_BOTH = ("realization", "restart")
+_EVERYWHERE = ("model", "hidden_units", "realization")
+#: of every epoch, by variable; the scores keep all but the first
+_HISTORIES = {
+    "loss": "{loss} of the training trials",
+    "validation_loss": "{loss} of the validation trials",
+    "validation_accuracy": "share of the validation trials classified correctly",
+    "constraint_error": "distance of W from its set after each epoch",
+}
+SCORED_HISTORIES = tuple(_HISTORIES)[1:]
+
+
+def _flags(long_name: str, **meanings: int) -> dict[str, Any]:
+    """Attributes of a variable whose values are flags, as CF has them."""
+    return {
+        "long_name": long_name,
+        "flag_values": np.array(list(meanings.values()), np.int8),
+        "flag_meanings": " ".join(meanings),
+    }
+
+
+def trained(
+    spec: Spec,
+    model: Model,
+    recipe: Recipe,
+    result: training.Trained,
+    trials: Trials,
+    attributes: dict[str, Any],
+) -> xr.Dataset:
+    """The file of a trained block: parameters, losses, divergence, and which restart to report.
+
+    ``attributes`` are those of `urnn.storage.provenance`; dimensions realization, restart, epoch,
+    and those of the parameters.
+    """
+    shape = (len(trials.realizations), recipe.restarts)
+    every = (*_BOTH, "epoch")
+    loss_name = LOSSES[spec.loss].long_name
+    transition = {} if model.transition_plug.direct else {"p": result.transition_parameters}
+    return xr.Dataset(
+        {
+            **models.to_variables(spec, result.parameters, shape),
+            **{
+                name: (
+                    (*_BOTH, "transition_parameter"),
+                    values.reshape(*shape, -1),
+                    {"long_name": "values that the transition is made from", "units": "1"},
+                )
+                for name, values in transition.items()
+            },
+            **{
+                name: (
+                    every,
+                    getattr(result, name).reshape(*shape, -1),
+                    {"long_name": long_name.format(loss=loss_name), "units": "1"},
+                )
+                for name, long_name in _HISTORIES.items()
+            },
+            **_ends(spec, model, result, shape),
+        },
+        coords={
+            "realization": trials.realizations,
+            "restart": np.arange(recipe.restarts, dtype=np.int32),
+            "epoch": np.arange(1, recipe.epochs + 1, dtype=np.int32),
+        },
+        attrs=attributes,
+    )
+
+
+def _ends(
+    spec: Spec, model: Model, result: training.Trained, shape: tuple[int, int]
+) -> dict[str, Any]:
+    """How each training ended, and which restart to report."""
+    kept = result.kept_epoch.reshape(shape)
+    diverged = result.diverged.reshape(shape)
+    loss, validation_loss = (
+        np.take_along_axis(values.reshape(*shape, -1), kept[..., None], 2)[..., 0]
+        for values in (result.loss, result.validation_loss)
+    )
+    W = unpack(spec, result.parameters)["W"]
+    error = np.asarray(model.transition_plug.constraint_error(W, np)).reshape(shape)
+    return {
+        "kept_epoch": (
+            _BOTH,
+            (kept + 1).astype(np.int32),
+            {"long_name": "epoch whose parameters are kept, 0 for none"},
+        ),
+        "ended": (
+            _BOTH,
+            result.ended.reshape(shape),
+            _flags(
+                "why the training ended",
+                all_epochs=training.ALL_EPOCHS,
+                early_termination=training.EARLY,
+                overflow=training.OVERFLOW,
+            ),
+        ),
+        "diverged": (
+            _BOTH,
+            diverged.astype(np.int8),
+            _flags("whether the loss or a gradient became NaN or Inf", finite=0, diverged=1),
+        ),
+        "best_restart": (
+            ("realization",),
+            training.best_restart(loss, validation_loss, diverged),
+            {"long_name": "restart to report, chosen without the test trials"},
+        ),
+        "steps": (
+            _BOTH,
+            result.steps.reshape(shape),
+            {"long_name": "optimizer steps taken", "units": "1"},
+        ),
+        "transition_constraint_error": (
+            _BOTH,
+            error,
+            {"long_name": "distance of W from the set it is kept in", "units": "1"},
+        ),
+        "wall_seconds": (
+            (),
+            result.wall_seconds,
+            {"long_name": "time of the training, all replicas together", "units": "s"},
+        ),
+    }
+
+
+@dataclass
+class ScoreTable:
+    """Scores of an experiment while they are filled in: models x sizes x realizations."""
+
+    names: list[str]
+    sizes: list[int]
+    trials: Trials
+    epochs: int
+    scores: dict[str, NDArray] = field(init=False)
+    histories: dict[str, NDArray] = field(init=False)
+    diverged: NDArray[np.int8] = field(init=False)
+    kept_epoch: NDArray[np.int32] = field(init=False)
+    parameters: NDArray[np.int64] = field(init=False)
+    found: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.names), len(self.sizes), len(self.trials.realizations))
+        self.scores = {name: np.full(shape, np.nan) for name in self.trials.loss.scores}
+        self.histories = {name: np.full((*shape, self.epochs), np.nan) for name in SCORED_HISTORIES}
+        self.diverged = np.zeros(shape, np.int8)
+        self.kept_epoch = np.zeros(shape, np.int32)
+        self.parameters = np.zeros(shape[:2], np.int64)
+        self.found = np.zeros(shape, bool)
+
+    def dataset(self, state_factors: Sequence[int], files: Sequence[xr.Dataset]) -> xr.Dataset:
+        """The file of scores: dimensions model, hidden_units, realization, epoch."""
+        loss = self.trials.loss
+        return xr.Dataset(
+            {
+                **_named(_EVERYWHERE, self.scores, loss.scores),
+                **_named(("realization",), optima(self.trials), loss.optima),
+                "diverged": (
+                    _EVERYWHERE,
+                    self.diverged,
+                    _flags(
+                        "whether every restart diverged; the scores are NaN there",
+                        finite=0,
+                        diverged=1,
+                    ),
+                ),
+                **self._histories(loss),
+                "kept_epoch": (
+                    _EVERYWHERE,
+                    self.kept_epoch,
+                    {"long_name": "epoch whose parameters are scored, 0 for none"},
+                ),
+                "parameters": (
+                    ("model", "hidden_units"),
+                    self.parameters,
+                    {"long_name": "numbers that training may choose", "units": "1"},
+                ),
+            },
+            coords={
+                "model": self.names,
+                "hidden_units": np.array(self.sizes, np.int32),
+                "realization": self.trials.realizations,
+                "epoch": np.arange(1, self.epochs + 1, dtype=np.int32),
+                "state_factor": (
+                    "model",
+                    np.array(state_factors, np.int32),
+                    {"long_name": "hidden units per adjusted hidden unit", "units": "1"},
+                ),
+            },
+            attrs=self._attributes(files),
+        )
+
+    def _histories(self, loss: Loss) -> dict[str, Any]:
+        """What every epoch gave, where there is anything to keep."""
+        names = {name: _HISTORIES[name].format(loss=loss.long_name) for name in SCORED_HISTORIES}
+        kept = {
+            name: values for name, values in self.histories.items() if np.isfinite(values).any()
+        }
+        return _named((*_EVERYWHERE, "epoch"), kept, names)
+
+    def _attributes(self, files: Sequence[xr.Dataset]) -> dict[str, Any]:
+        first = files[0].attrs
+        return storage.provenance(
+            {file.attrs["model"]: json.loads(file.attrs["config"]) for file in files},
+            int(first["seed"]),
+            title="Scores on the test trials",
+            experiment=first["experiment"],
+            epochs=self.epochs,
+            **{key: first[key] for key in KEPT_ATTRIBUTES if key in first},
+        )
+
+
+def _named(
+    dims: tuple[str, ...], values: dict[str, NDArray], long_names: dict[str, str]
+) -> dict[str, Any]:
+    return {
+        name: (dims, array, {"long_name": long_names[name], "units": "1"})
+        for name, array in values.items()
+    }

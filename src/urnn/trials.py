@@ -1,0 +1,137 @@
+"""Data files as trials: those that a block of realizations trains on, and those that score it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from urnn import storage
+from urnn.errors import ConfigError, DataError
+from urnn.losses import Loss, loss_of
+from urnn.settings.training import Recipe
+from urnn.tasks.split import SPLIT
+
+#: attributes of a data file that what is made from it takes over
+KEPT_ATTRIBUTES = ("task", "task_title", "snr_db")
+
+
+class Trials(NamedTuple):
+    """The trials of several realizations of one task; S realizations, N trials of each."""
+
+    #: (S, N, time, input) float32
+    x: NDArray
+    #: (S, N, time, output) float32, or labels (S, N) int64
+    y: NDArray
+    #: the outputs without noise, as y, where every file has them
+    y_clean: NDArray | None
+    #: how many of the last trials are for validation
+    validation_trials: int
+    #: what is minimised, and the size of the readout
+    loss: Loss
+    output_size: int
+    #: (S,) numbers of the realizations
+    realizations: NDArray[np.int32]
+    #: attributes that the output takes over
+    attributes: dict[str, Any]
+
+
+def to_train(paths: Sequence[Path], recipe: Recipe) -> Trials:
+    """Training trials of all files, validation trials last.
+
+    A file with validation trials has them for validation; of others the recipe's share is taken.
+
+    Raises:
+        DataError: a file cannot be read, or is not of the same task as the first.
+        ConfigError: the recipe asks for a validation that the data do not have, or have already.
+    """
+    trials = _read(paths, ("train", "validation"))
+    validation = trials.validation_trials
+    if not validation:
+        validation = round(trials.x.shape[1] * recipe.validation_ratio)
+    elif recipe.validation_ratio:
+        raise ConfigError("--recipe.validation_ratio: the data has validation trials; leave it out")
+    if recipe.patience is not None and not validation:
+        raise ConfigError("--recipe.patience: needs validation trials; set validation_ratio")
+    return trials._replace(validation_trials=validation)
+
+
+def to_test(paths: Sequence[Path]) -> Trials:
+    """Test trials of all files; raises DataError as `to_train`."""
+    return _read(paths, ("test",))
+
+
+def optima(trials: Trials) -> dict[str, NDArray]:
+    """The scores of a perfect model on each realization, (S,), by name; none if not known."""
+    if trials.y_clean is None:
+        return {}
+    each = [trials.loss.optimum(*pair) for pair in zip(trials.y, trials.y_clean, strict=True)]
+    return {name: np.array([one[name] for one in each]) for name in trials.loss.optima}
+
+
+def _read(paths: Sequence[Path], uses: Iterable[str]) -> Trials:
+    """The trials of these uses of all files, in the order of the uses."""
+    blocks: list[dict[str, NDArray]] = []
+    for path in paths:
+        data = storage.read(path, ("x", "split"))
+        try:
+            loss = loss_of(data)
+            output_size = loss.output_size(data) if loss.target in data else 0
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        blocks.append(_block(data, path, loss, uses))
+        _same_shapes(blocks, paths, "/".join(uses))
+    counts = [int((blocks[-1]["split"] == SPLIT[use]).sum()) for use in uses]
+    stacked = {
+        name: np.stack([block[name] for block in blocks])
+        for name in blocks[0]
+        if all(name in block for block in blocks)
+    }
+    return Trials(
+        stacked["x"],
+        stacked["y"],
+        stacked.get("y_clean"),
+        counts[-1] if len(counts) > 1 else 0,
+        loss,
+        output_size,
+        stacked["realization"].astype(np.int32),
+        {key: data.attrs[key] for key in KEPT_ATTRIBUTES if key in data.attrs},
+    )
+
+
+def _block(data: xr.Dataset, path: Path, loss: Loss, uses: Iterable[str]) -> dict[str, NDArray]:
+    """What is used of one file: arrays by name, the target as y."""
+    if loss.target not in data:
+        raise DataError(f"{path} lacks {loss.target}: it is another kind of file")
+    if "realization" not in data.attrs:
+        raise DataError(f"{path} lacks the attribute realization, the number of its realization")
+    names = {"x": "x", "y": loss.target}
+    if "y_clean" in data and loss.optima:
+        names["y_clean"] = "y_clean"
+    storage.check_finite(data, path, names.values())
+    split = data["split"].values
+    chosen = np.concatenate([np.flatnonzero(split == SPLIT[use]) for use in uses])
+    values = {name: data[variable].values[chosen] for name, variable in names.items()}
+    number = np.array(data.attrs["realization"])
+    return values | {"split": split[chosen], "realization": number}
+
+
+def _same_shapes(blocks: list[dict[str, NDArray]], paths: Sequence[Path], uses: str) -> None:
+    """Refuse the last block if its shapes are not those of the first."""
+    first, last = blocks[0], blocks[-1]
+    for name in ("x", "y"):
+        if last[name].shape != first[name].shape:
+            raise DataError(
+                f"{paths[len(blocks) - 1]}: {name} of the {uses} trials has the shape "
+                f"{last[name].shape}, but {paths[0]} has {first[name].shape}. All files must be "
+                "of one task; leave out the one that is not."
+            )
+    if not np.array_equal(last["split"], first["split"]):
+        raise DataError(
+            f"{paths[len(blocks) - 1]}: its {uses} trials are split in another way than those of "
+            f"{paths[0]}. All files must be of one task; leave out the one that is not."
+        )

@@ -1,0 +1,27 @@
+"""What tests of several parts share: small data files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from urnn.__main__ import main
+
+
+@pytest.fixture(scope="session")
+def make_data() -> Callable[..., Path]:
+    """A function that makes a data file by the command: a small synthetic system, or a task."""
+
+    def make(path: Path, task: dict[str, Any] | None = None, realization: int = 0) -> Path:
+        if task is None:
+            system = {"time_steps": 60, "trials": 30, "epsilon": 0.2, "on_tolerance": 0.1}
+            task = {"task": "synthetic", "system": system, "snr_db": 20}
+        arguments = ["--task", json.dumps(task), "--realization", str(realization)]
+        assert main(["data", *arguments, "--output", str(path)]) == 0
+        return path
+
+    return make

@@ -1,0 +1,64 @@
+"""The gap to the optimum, from made-up scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from urnn import published, statistics
+from urnn.errors import DataError
+from urnn.figures.gap import plot as gap
+from urnn.figures.gap.settings import GapSettings
+
+SETTINGS = GapSettings(kind="gap")
+SIZES = [2, 4, 6, 8, 10, 12, 14]
+
+
+def test_every_recipe_stands_beside_the_published_curve(make_scores) -> None:
+    ours, other = make_scores(), make_scores(models=("rnn", "urnn"))
+    scores = {"recipe a": ours, "recipe b": other}
+    figure = gap.plot(scores, SETTINGS, published.load("figure2"))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "(a) RNN",
+        "(b) URNN",
+        "(c) LSTM",
+    ]
+    assert figure.get_suptitle() == "Gap to the optimum: SNR 20 dB, 4 realizations"
+    assert all(axes.get_yscale() == "log" for axes in figure.axes)
+    assert [len(axes.containers) for axes in figure.axes] == [2, 2, 1]
+    drawn = figure.axes[1].containers[0].lines[0]
+    expected = np.array([statistics.gap_to_optimum(ours, "urnn", n) for n in SIZES])
+    np.testing.assert_allclose(drawn.get_ydata(orig=False), expected[:, 0])
+    (bars,) = figure.axes[1].containers[0].lines[2]
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    np.testing.assert_allclose(ends, expected[:, 1:], rtol=1e-9)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["Published", "recipe a", "recipe b"]
+    grey = figure.axes[0].lines[0]
+    assert grey.get_ydata(orig=False)[0] == pytest.approx(0.9901 - 0.9155)
+
+
+def test_what_has_reached_the_optimum_is_marked(make_scores) -> None:
+    scores = make_scores()
+    scores["r2"].loc[{"model": "urnn", "hidden_units": 14}] = 0.991
+    figure = gap.plot({"a": scores}, SETTINGS)
+    marks = [line for line in figure.axes[1].lines if line.get_marker() == "v"]
+    assert [float(line.get_xdata()[0]) for line in marks] == [14]
+    assert figure.axes[0].get_ylim()[0] >= 1e-5
+    with pytest.raises(ValueError, match="from 1 to 4 experiments, but there are 5"):
+        gap.plot({str(i): scores for i in range(5)}, SETTINGS)
+
+
+def test_an_experiment_without_an_optimum_is_refused(make_scores) -> None:
+    scores = {"known": make_scores(), "unknown": make_scores().drop_vars("r2_optimal")}
+    with pytest.raises(
+        DataError, match=r"^unknown: there is no gap .* the score of a perfect model"
+    ):
+        gap.plot(scores, SETTINGS)
+
+
+def test_everything_diverged(make_scores) -> None:
+    scores = make_scores()
+    scores["r2"][:] = np.nan
+    scores["diverged"][:] = 1
+    gap.plot({"a": scores}, SETTINGS).draw_without_rendering()

@@ -1,0 +1,69 @@
+"""Histories of training, from made-up scores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from urnn.figures.history import plot as history
+from urnn.figures.history.settings import HistorySettings
+
+ACCURACY = HistorySettings(kind="history")
+ERROR = HistorySettings(kind="history", shows="constraint_error")
+
+
+def test_every_training_and_the_epoch_kept(make_accuracies) -> None:
+    scores = make_accuracies()
+    figure = history.plot({"a": scores}, ACCURACY)
+    assert figure.get_suptitle() == "Permuted MNIST: validation accuracy after each epoch"
+    assert [panel.get_title("left") for panel in figure.axes] == ["URNN", "RNN"]
+    assert figure.axes[0].get_ylabel() == "Validation accuracy"
+    for panel, model in zip(figure.axes, ("urnn", "rnn"), strict=True):
+        of_model = scores.sel(model=model)
+        expected = [
+            of_model["validation_accuracy"].sel(hidden_units=n, realization=r).values.tolist()
+            for n in (16, 32, 48)
+            for r in range(2)
+        ]
+        assert [line.get_ydata().tolist() for line in panel.lines] == expected
+        (dots,) = panel.collections
+        best = [[1 + int(np.argmax(values)), max(values)] for values in expected]
+        np.testing.assert_allclose(dots.get_offsets(), best)
+
+
+def test_no_dot_where_no_epoch_was_kept(make_accuracies) -> None:
+    scores = make_accuracies()
+    scores["kept_epoch"][:, 0] = 0
+    scores["validation_accuracy"][:, 0] = np.nan
+    panel = history.plot({"a": scores}, ACCURACY).axes[0]
+    assert len(panel.lines) == len(panel.collections[0].get_offsets()) == 4
+
+
+def test_the_constraint_error_leaves_zeros_out(make_accuracies) -> None:
+    scores = make_accuracies()
+    scores["constraint_error"][1] = 0
+    scores["constraint_error"][0, 0, :, 2] = 0
+    figure = history.plot({"a": scores}, ERROR)
+    panels = figure.axes
+    assert figure.get_suptitle() == "Permuted MNIST: distance of W from its set after each epoch"
+    assert panels[0].get_ylabel() == "Constraint error"
+    for line, size in zip(panels[0].lines, (16, 32, 48), strict=True):
+        largest = scores["constraint_error"].sel(model="urnn", hidden_units=size)
+        np.testing.assert_array_equal(line.get_ydata(), largest.max("realization"))
+    assert not panels[1].lines
+    for panel in panels:
+        assert panel.get_yscale() == "log"
+        assert not np.isfinite(panel.yaxis.get_transform().transform([0.0]))  # not drawn
+
+
+def test_darker_is_larger_and_every_panel_has_its_epochs(make_accuracies) -> None:
+    scores = make_accuracies(models=tuple("abcde"))
+    figure = history.plot({"a": scores}, ERROR)
+    figure.draw_without_rendering()
+    shown = [panel for panel in figure.axes if panel.get_visible()]
+    assert len(shown) == 5
+    lightness = [sum(line.get_color()[:3]) for line in shown[0].lines]
+    assert lightness == sorted(lightness, reverse=True)
+    labels = [panel.xaxis.label for panel in shown]
+    assert [label.get_text() for label in labels] == ["", "Epoch", "Epoch", "Epoch", "Epoch"]
+    assert all(label.get_visible() for label in labels[1:])
+    assert figure.legends[0].get_title().get_text() == "Hidden units"

@@ -1,0 +1,137 @@
+"""What holds for every kind of figure, from made-up scores."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from urnn import losses, published, storage
+from urnn.__main__ import main
+from urnn.figures import POINT
+from urnn.figures.base import OneExperiment, SeveralExperiments, labelled
+from urnn.figures.style import applied
+from urnn.plugs import row
+from urnn.settings.style import Style
+
+LABEL = "URNN ($W_u$)"
+
+
+@pytest.fixture(params=POINT)
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def settings(kind):
+    return POINT.make(kind)
+
+
+@pytest.fixture
+def scores(settings, make_scores, make_accuracies) -> xr.Dataset:
+    return (make_accuracies if settings.metric == "accuracy" else make_scores)()
+
+
+def test_it_draws_from_what_it_needs_and_nothing_else(kind, settings, scores):
+    enough = scores[[name for name in settings.needs() if name in scores]]
+    if settings.needs_optimum:
+        enough["r2_optimal"] = scores["r2_optimal"]
+    figure = POINT.part_module(kind, "plot").plot({"a": enough}, settings)
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        assert panel.get_xlabel() and (panel.get_ylabel() or panel is not figure.axes[0])
+    assert figure.get_suptitle()
+
+
+def test_facts(settings):
+    assert len(settings.caption) > 100 and settings.caption[-1] == "."
+    metrics = {loss.metric for loss in losses.LOSSES.values()}
+    assert settings.metric is None or settings.metric in metrics
+    assert settings.curves is None
+    base = SeveralExperiments if settings.several else OneExperiment
+    values = {"experiments": ["a", "b"]} if settings.several else {"experiment": "a"}
+    of_config = row(type(settings), base).model_validate({"kind": settings.kind, **values})
+    assert of_config.sources == (["a", "b"] if settings.several else ["a"])
+    assert POINT.part(of_config) == settings
+
+
+def test_one_experiment_is_not_several(kind, settings, scores):
+    plot = POINT.part_module(kind, "plot").plot
+    if settings.several:
+        plot({"a": scores, "b": scores}, settings)
+    else:
+        with pytest.raises(ValueError, match="shows one experiment, but there are 2"):
+            plot({"a": scores, "b": scores}, settings)
+
+
+def test_the_style_holds_and_a_label_is_not_a_formula(kind, settings, scores):
+    scores = labelled(scores, {"urnn": LABEL})
+    figure = POINT.part_module(kind, "plot").plot({"a $1": scores}, settings, style=Style(width=9))
+    assert figure.get_size_inches()[0] in (9, 0.75 * 9)
+    with applied(Style(width=9)):
+        figure.draw_without_rendering()
+    texts = [text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text"))]
+    assert any(LABEL.replace("$", r"\$") in text for text in texts)
+
+
+def test_published_curves_are_taken_or_ignored(kind, settings, scores):
+    plot = POINT.part_module(kind, "plot").plot
+    name = "figure4" if settings.metric == "accuracy" else "figure2"
+    plot({"a": scores}, settings, published.load(name)).draw_without_rendering()
+
+
+def test_everything_diverged(kind, settings, scores):
+    for name in ("r2", "r2_centred", "accuracy", "validation_accuracy", "constraint_error"):
+        if name in scores:
+            scores[name][:] = np.nan
+    scores["diverged"][:] = 1
+    POINT.part_module(kind, "plot").plot({"a": scores}, settings).draw_without_rendering()
+
+
+def test_the_command_draws_it_twice_with_the_same_bytes(kind, settings, scores, tmp_path):
+    path = tmp_path / "experiment/scores.nc"
+    storage.write(scores.drop_vars("model_label"), path)
+    outputs = [tmp_path / name for name in ("a.svg", "a.png")]
+    command = ["figure", str(path), "--settings", json.dumps({"kind": kind}), "--labels"]
+    command += [json.dumps({"models": {"urnn": "Unitary"}}), "--output", *map(str, outputs)]
+    assert main(command) == 0
+    first = [output.read_bytes() for output in outputs]
+    assert main(command) == 0
+    assert first == [output.read_bytes() for output in outputs]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--settings", '{"kind": "bars"}'], "--settings.kind: must be one of 'r2', 'gap'"),
+        (["--settings", '{"publishd": "figure2"}'], "--settings.publishd: unknown key"),
+        (["--settings", "[]"], "--settings"),
+        (["--settings", "{"], "--settings: expected JSON"),
+        (["--labels", "3"], "--labels: must be a mapping"),
+        (["--labels", '{"experiments": ["a", "b"]}'], "one name for each file"),
+        (["--style", '{"width": 0}'], "--style.width: must be greater than 0"),
+        (["--settings", '{"kind": "accuracy"}'], "lacks accuracy"),
+        (["--output", "figure.gif"], "must end in .svg or .png"),
+    ],
+)
+def test_wrong_arguments_of_the_command(arguments, words, make_scores, tmp_path, capsys):
+    path = tmp_path / "scores.nc"
+    storage.write(make_scores().drop_vars("model_label"), path)
+    defaults = [] if "--output" in arguments else ["--output", str(tmp_path / "figure.svg")]
+    assert main(["figure", str(path), *defaults, *arguments]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_the_command_refuses_several_files_for_one_experiment(make_scores, tmp_path, capsys):
+    paths = [tmp_path / name / "scores.nc" for name in "ab"]
+    for path in paths:
+        storage.write(make_scores().drop_vars("model_label"), path)
+    output = str(tmp_path / "figure.svg")
+    assert main(["figure", *map(str, paths), "--output", output]) == 1
+    assert "a figure of kind r2 shows one file, not several" in capsys.readouterr().err
+    gap = ["--settings", '{"kind": "gap"}', "--output", output]
+    assert main(["figure", *map(str, paths), *gap]) == 0
+    assert main(["figure", *map(str, paths[:1] * 2), *gap]) == 1
+    assert "one name for each file, all distinct" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""The command line: its stages, their help, and the small ones of them."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+from urnn import commands
+from urnn.__main__ import main
+from urnn.config import schema
+from urnn.recurrence import cells
+
+STAGES = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+
+def test_the_help_names_every_stage_and_says_what_it_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert caught.value.code == 0
+    for stage in STAGES:
+        assert f" {stage} " in said
+    assert "score the trained models of an experiment on its test trials" in said
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_help_of_a_stage_says_what_its_options_are(
+    stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([stage, "--help"])
+    assert caught.value.code == 0
+    assert f"usage: python -m urnn {stage} " in capsys.readouterr().out
+
+
+def test_an_unknown_stage_is_rejected_with_those_that_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["trane"])
+    assert caught.value.code == 2
+    assert "invalid choice: 'trane'" in capsys.readouterr().err
+
+
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema()
+
+
+SIZES = ["--hidden-units", "2", "--input-size", "1", "--output-size", "1"]
+NUMBERS = ["--batches", "3", "--trials", "2"]
+
+
+@pytest.mark.parametrize("cell", cells.POINT.names)
+def test_kernels_are_compiled_and_the_file_says_which(cell: str, tmp_path: Path) -> None:
+    output = tmp_path / "kernels.json"
+    arguments = ["--cell", json.dumps({"cell": cell}), *SIZES, *NUMBERS, "--output", str(output)]
+    assert main(["kernels", *arguments]) == 0
+    tag = cells.POINT.make(cell).tag
+    assert json.loads(output.read_text()) == {
+        "kernel": f"{tag}-squared-2-1-1",
+        "cell": cells.POINT.make(cell).model_dump(),
+        "batches": [3],
+        "trials": [2],
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ('{"cell": "lstmm"}', "--cell.cell: must be one of 'rnn', 'lstm', 'gru', but it is the te"),
+        ('{"cell": "lstm", "activation": "tanh"}', "; activation is a key of rnn"),
+        ('{"activation": "swish"}', "--cell.activation: must be one of 'relu'"),
+        ("lstm", "--cell: expected JSON such as"),
+    ],
+)
+def test_a_cell_that_is_not_there_is_explained(
+    cell: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "kernels.json")
+    assert main(["kernels", "--cell", cell, *SIZES, *NUMBERS, "--output", output]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("urnn kernels: ") and words in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_that_the_cell_cannot_have_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = ["--cell", '{"activation": "modrelu"}', "--hidden-units", "3", *SIZES[2:]]
+    output = tmp_path / "kernels.json"
+    assert main(["kernels", *cell, *NUMBERS, "--output", str(output)]) == 1
+    assert "hidden_units: modrelu acts on pairs of hidden units" in capsys.readouterr().err

@@ -1,0 +1,43 @@
+"""Theorem 1: its numbers at small sizes, and what its figure shows."""
+
+import numpy as np
+import xarray as xr
+
+from urnn.theorems import POINT
+from urnn.theorems.theorem1.numbers import compute
+from urnn.theorems.theorem1.plot import plot
+
+
+def test_the_numbers(tmp_path, assert_described):
+    settings = POINT.make("theorem1", hidden_units=[1, 6], systems=3, steps=50)
+    found = compute(settings, 0)
+    assert found.relative_error.max() <= 1e-13
+    assert found.extra_state.max() == 0
+    assert found.unitarity_error.max() <= 1e-13
+    half = found.unitary_units.sel(regime="half at 1", hidden_units=6)
+    assert (half.sel(states="minimal") == 9).all()
+    assert (half.sel(states="2n") == 12).all()
+    assert found.bias_error.sel(bias_fraction=0.999) > 1
+    proved = found.bias_error.sel(bias_fraction=slice(1.0, None))
+    assert proved.bias_fraction.values[0] == 1
+    assert proved.max() <= 1e-12
+    assert_described(found, tmp_path / "theorem1.nc")
+    xr.testing.assert_identical(found, compute(settings, 0))
+
+
+def test_provenance_and_the_library_agree(files):
+    found = xr.load_dataset(files / "theorem1.nc")
+    assert found.attrs["seed"] == 2019 and '"systems": 1' in found.attrs["config"]
+    same = compute(POINT.make("theorem1", hidden_units=[1, 2], systems=1, steps=10), 2019)
+    xr.testing.assert_equal(found[["relative_error"]], same[["relative_error"]])
+    assert found["bias_error"].sel(bias_fraction=0.999) > 1
+
+
+def test_the_figure_shows_zero_and_the_threshold(files):
+    dataset = xr.load_dataset(files / "theorem1.nc")
+    errors, _, bias = plot(dataset).axes
+    extra = next(line for line in errors.lines if line.get_label() == "extra states")
+    np.testing.assert_array_equal(extra.get_ydata(), 0)
+    assert errors.get_ylim()[0] < 0 < errors.get_ylim()[1]
+    np.testing.assert_array_equal(bias.lines[0].get_ydata(), dataset["bias_error"])
+    assert bias.texts[0].get_text().startswith("0.999: 2.")

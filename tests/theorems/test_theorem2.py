@@ -1,0 +1,50 @@
+"""Theorem 2: its numbers at small sizes, and what its figure shows."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from urnn.theorems import POINT
+from urnn.theorems.theorem2.numbers import approach, state_counts
+from urnn.theorems.theorem2.plot import least_error, plot
+
+
+def test_how_near_fewer_states_come(tmp_path, assert_described):
+    found = approach(POINT.make("theorem2", budgets=[1, 4], restarts=2, iterations=200), 0)
+    errors = found.best_error
+    # one channel is lost with n states, whatever the weights are: sqrt(sum rho^2j) = 1.25
+    assert errors.sel(unitary_units=2).values == pytest.approx(1.25, abs=1e-3)
+    assert errors.sel(unitary_units=3).values == pytest.approx([0.8130, 0.2956], abs=1e-3)
+    assert errors.sel(unitary_units=4).max() < 1e-6
+    below = found.jacobian_error >= found.jacobian_bound - 1e-9
+    assert (below | np.isnan(found.jacobian_bound)).all()
+    assert np.isfinite(found.jacobian_bound.sel(unitary_units=3)).all()
+    assert_described(found, tmp_path / "theorem2.nc")
+
+
+def test_the_state_counts(tmp_path, assert_described):
+    found = state_counts(POINT.make("theorem2", sizes=[2, 4], systems=3), 0)
+    assert (found.certificate <= found.scaled).all()
+    assert (found.scaled <= found.minimal).all()
+    assert (found.minimal <= found.doubled).all()
+    assert (found.certificate.sel(system="paper", hidden_units=4) == 5).all()
+    assert (found.scaled.sel(hidden_units=4) < 8).all()
+    assert_described(found, tmp_path / "theorem2.nc")
+
+
+def test_the_figure_has_every_number_of_states_and_the_bound(files):
+    dataset = xr.load_dataset(files / "theorem2.nc")
+    fits = plot(dataset).axes[0]
+    lines = {line.get_label(): line for line in fits.lines}
+    assert set(lines) == {"N = 2 = n", "N = 3", "N = 4 = 2n", "bound (D), N < 2n"}
+    floor = least_error(0.6, dataset["budget"].values)
+    assert (dataset["best_error"].sel(unitary_units=[2, 3]).values >= floor).all()
+    assert dataset["best_error"].sel(unitary_units=4).values[-1] < floor[-1]
+
+
+def test_the_least_error_is_that_of_bound_d():
+    # for large R: the distance from 0 to the line eps1 + rho eps0 = (1 - rho) / R
+    rho, budget = 0.6, 1e3
+    expected = (1 - rho) / budget / np.hypot(1, rho)
+    assert least_error(rho, np.array([budget]))[0] == pytest.approx(expected, rel=3e-3)
+    assert least_error(rho, np.array([1e-6]))[0] <= 1
