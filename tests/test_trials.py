@@ -75,7 +75,7 @@ def test_test_trials_are_those_of_the_test_alone(write: Write) -> None:
     np.testing.assert_array_equal(read.x[0], data["x"][[0, 5]])
     np.testing.assert_array_equal(read.y[0], data["y"][[0, 5]])
     assert read.y_clean is not None
-    found = trials.optima(read)
+    found = scoring.optima(read.loss.optima, read.y, read.y_clean)
     y, clean = read.y[0], read.y_clean[0]
     np.testing.assert_array_equal(found["r2_optimal"], [scoring.r2_optimal(y, clean)])
     assert set(found) == set(read.loss.optima)
@@ -83,7 +83,8 @@ def test_test_trials_are_those_of_the_test_alone(write: Write) -> None:
 
 def test_the_optimum_is_known_where_every_file_has_the_outputs_without_noise(write: Write) -> None:
     read = trials.to_test(write(dataset(0), dataset(1).drop_vars("y_clean")))
-    assert read.y_clean is None and trials.optima(read) == {}
+    assert read.y_clean is None
+    assert scoring.optima(read.loss.optima, read.y, read.y_clean) == {}
     assert read.y.shape == (2, 2, 6, 2)
 
 
@@ -94,7 +95,7 @@ def test_labels(write: Write) -> None:
     assert read.y.shape == (2, 6) and read.y.dtype == np.int64
     np.testing.assert_array_equal(read.y[1], files[1]["label"][[1, 3, 4, 7, 2, 6]])
     test = trials.to_test(write(*files))
-    assert test.y.shape == (2, 2) and trials.optima(test) == {}
+    assert test.y.shape == (2, 2) and test.y_clean is None
 
 
 def test_the_recipes_share_is_for_validation_where_the_file_has_none(write: Write) -> None:
@@ -122,9 +123,9 @@ def test_the_recipes_share_is_for_validation_where_the_file_has_none(write: Writ
         (lambda: labelled(1).drop_attrs(deep=False).assign_attrs(loss="cross_entropy"), "classes"),
         (lambda: dataset(1).drop_attrs(deep=False), "lacks the attribute realization, the number"),
         (lambda: dataset(1).assign(x=dataset(1)["x"] / 0), "is not finite at trial="),
-        (lambda: dataset(1).isel(time=slice(1, None)), "x of the train/validation trials has the"),
-        (lambda: labelled(1), "y of the train/validation trials has the shape (6,), but"),
-        (lambda: dataset(1, USES[:-1]), "x of the train/validation trials has the shape (5, 6, 2)"),
+        (lambda: dataset(1).isel(time=slice(1, None)), "x of the training trials has the"),
+        (lambda: labelled(1), "y of the training trials has the shape (6,), but"),
+        (lambda: dataset(1, USES[:-1]), "x of the training trials has the shape (5, 6, 2)"),
         (lambda: dataset(1, [*USES[:-1], "validation"]), "trials are split in another way than"),
     ],
 )

@@ -1,7 +1,7 @@
-"""What a task minimises and how its models are scored: one class for each loss.
+"""What a task minimises: one class for each loss.
 
 A loss owns its facts: which variable of a data file is the target, how outputs are compared with
-it, which scores follow and what a perfect model would score. `urnn.recurrence` has the gradients.
+it, and which scores a model has. `urnn.recurrence` has the gradients, `urnn.scoring` the scores.
 """
 
 from __future__ import annotations
@@ -40,14 +40,6 @@ class Loss(Protocol):
         """Loss and accuracy (R,) float64 of outputs, with targets y of each replica's trials."""
         ...
 
-    def score(self, y: NDArray, y_hat: NDArray) -> dict[str, float]:
-        """The scores of one replica's outputs y_hat, by name."""
-        ...
-
-    def optimum(self, y: NDArray, y_clean: NDArray) -> dict[str, float]:
-        """The scores of outputs y_clean without noise, by name of the optimum."""
-        ...
-
 
 class Squared:
     """mean((y_hat - y)^2) over trials, time and outputs; y (trial, time, output)."""
@@ -77,21 +69,6 @@ class Squared:
         loss = backend.to_numpy((error * error).mean((1, 2, 3))).astype(np.float64)
         return loss, np.full(len(loss), np.nan)
 
-    def score(self, y: NDArray, y_hat: NDArray) -> dict[str, float]:
-        """R^2 as the paper defines it, and about the mean."""
-        from urnn import scoring
-
-        return {"r2": scoring.r2(y, y_hat), "r2_centred": scoring.r2_centred(y, y_hat)}
-
-    def optimum(self, y: NDArray, y_clean: NDArray) -> dict[str, float]:
-        """The same of the output without noise."""
-        from urnn import scoring
-
-        return {
-            "r2_optimal": scoring.r2_optimal(y, y_clean),
-            "r2_centred_optimal": scoring.r2_centred_optimal(y, y_clean),
-        }
-
 
 class CrossEntropy:
     """mean(-log softmax(y_hat)[label]) over trials, at the last time step; label (trial,)."""
@@ -117,14 +94,6 @@ class CrossEntropy:
         """The cross-entropy (R,), and the share of labels that have the highest output."""
         scores, labels = backend.to_numpy(outputs), backend.to_numpy(y)
         return cross_entropy(scores, labels), accuracy(scores, labels)
-
-    def score(self, y: NDArray, y_hat: NDArray) -> dict[str, float]:
-        """The share of the trials classified correctly."""
-        return {"accuracy": float((y_hat.argmax(1) == y).mean())}
-
-    def optimum(self, y: NDArray, y_clean: NDArray) -> dict[str, float]:
-        """None: the best accuracy is not known."""
-        return {}
 
 
 #: by name

@@ -16,7 +16,7 @@ from urnn.losses import LOSSES, Loss
 from urnn.recurrence import Spec, unpack
 from urnn.settings.model import Model
 from urnn.settings.training import Recipe
-from urnn.trials import KEPT_ATTRIBUTES, Trials, optima
+from urnn.trials import KEPT_ATTRIBUTES, Trials
 
 _BOTH = ("realization", "restart")
 _EVERYWHERE = ("model", "hidden_units", "realization")
@@ -150,6 +150,8 @@ class ScoreTable:
     sizes: list[int]
     trials: Trials
     epochs: int
+    #: the scores of a perfect model on each realization, by name, where it is known
+    optima: dict[str, NDArray]
     scores: dict[str, NDArray] = field(init=False)
     histories: dict[str, NDArray] = field(init=False)
     diverged: NDArray[np.int8] = field(init=False)
@@ -172,7 +174,7 @@ class ScoreTable:
         return xr.Dataset(
             {
                 **_named(_EVERYWHERE, self.scores, loss.scores),
-                **_named(("realization",), optima(self.trials), loss.optima),
+                **_named(("realization",), self.optima, loss.optima),
                 "diverged": (
                     _EVERYWHERE,
                     self.diverged,

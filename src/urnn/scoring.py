@@ -6,6 +6,7 @@ Contractive RNNs", NeurIPS 2019, section 5. Everything is accumulated in float64
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,6 +133,43 @@ def r2_centred_optimal(y: ArrayLike, y_clean: ArrayLike) -> float:
         ArgumentError: as for `r2_centred`.
     """
     return _r2_centred(*_pair(y, y_clean, "y_clean"))
+
+
+def accuracy(label: ArrayLike, scores: ArrayLike) -> float:
+    """Share of the trials whose label has the highest score.
+
+    Args:
+        label: the classes, (trial,), whole numbers from 0.
+        scores: of each class, (trial, class).
+    """
+    return float((np.asarray(scores).argmax(1) == np.asarray(label)).mean())
+
+
+_FUNCTIONS: dict[str, Callable[[ArrayLike, ArrayLike], float]] = {
+    "r2": r2,
+    "r2_centred": r2_centred,
+    "r2_optimal": r2_optimal,
+    "r2_centred_optimal": r2_centred_optimal,
+    "accuracy": accuracy,
+}
+
+
+def compute(names: Iterable[str], y: ArrayLike, other: ArrayLike) -> dict[str, float]:
+    """The named scores of outputs, or for the optima of the outputs without noise, against y."""
+    return {name: _FUNCTIONS[name](y, other) for name in names}
+
+
+def optima(
+    names: Iterable[str], y: NDArray, y_clean: NDArray | None
+) -> dict[str, NDArray[np.float64]]:
+    """The named scores of the outputs without noise on each realization, (realization,).
+
+    Both arrays with the realizations first; nothing is known where y_clean is None.
+    """
+    if y_clean is None:
+        return {}
+    pairs = list(zip(y, y_clean, strict=True))
+    return {name: np.array([_FUNCTIONS[name](*pair) for pair in pairs]) for name in names}
 
 
 def bootstrap_interval(

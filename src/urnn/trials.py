@@ -49,7 +49,7 @@ def to_train(paths: Sequence[Path], recipe: Recipe) -> Trials:
         DataError: a file cannot be read, or is not of the same task as the first.
         ConfigError: the recipe asks for a validation that the data do not have, or have already.
     """
-    trials = _read(paths, ("train", "validation"))
+    trials = _read(paths, ("train", "validation"), "training")
     validation = trials.validation_trials
     if not validation:
         validation = round(trials.x.shape[1] * recipe.validation_ratio)
@@ -62,19 +62,11 @@ def to_train(paths: Sequence[Path], recipe: Recipe) -> Trials:
 
 def to_test(paths: Sequence[Path]) -> Trials:
     """Test trials of all files; raises DataError as `to_train`."""
-    return _read(paths, ("test",))
+    return _read(paths, ("test",), "test")
 
 
-def optima(trials: Trials) -> dict[str, NDArray]:
-    """The scores of a perfect model on each realization, (S,), by name; none if not known."""
-    if trials.y_clean is None:
-        return {}
-    each = [trials.loss.optimum(*pair) for pair in zip(trials.y, trials.y_clean, strict=True)]
-    return {name: np.array([one[name] for one in each]) for name in trials.loss.optima}
-
-
-def _read(paths: Sequence[Path], uses: Iterable[str]) -> Trials:
-    """The trials of these uses of all files, in the order of the uses."""
+def _read(paths: Sequence[Path], uses: Sequence[str], called: str) -> Trials:
+    """The trials of these uses of all files, in the order of the uses; what they are called."""
     blocks: list[dict[str, NDArray]] = []
     for path in paths:
         data = storage.read(path, ("x", "split"))
@@ -84,7 +76,7 @@ def _read(paths: Sequence[Path], uses: Iterable[str]) -> Trials:
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         blocks.append(_block(data, path, loss, uses))
-        _same_shapes(blocks, paths, "/".join(uses))
+        _same_shapes(blocks, paths, called)
     counts = [int((blocks[-1]["split"] == SPLIT[use]).sum()) for use in uses]
     stacked = {
         name: np.stack([block[name] for block in blocks])
@@ -120,18 +112,18 @@ def _block(data: xr.Dataset, path: Path, loss: Loss, uses: Iterable[str]) -> dic
     return values | {"split": split[chosen], "realization": number}
 
 
-def _same_shapes(blocks: list[dict[str, NDArray]], paths: Sequence[Path], uses: str) -> None:
+def _same_shapes(blocks: list[dict[str, NDArray]], paths: Sequence[Path], called: str) -> None:
     """Refuse the last block if its shapes are not those of the first."""
     first, last = blocks[0], blocks[-1]
     for name in ("x", "y"):
         if last[name].shape != first[name].shape:
             raise DataError(
-                f"{paths[len(blocks) - 1]}: {name} of the {uses} trials has the shape "
+                f"{paths[len(blocks) - 1]}: {name} of the {called} trials has the shape "
                 f"{last[name].shape}, but {paths[0]} has {first[name].shape}. All files must be "
                 "of one task; leave out the one that is not."
             )
     if not np.array_equal(last["split"], first["split"]):
         raise DataError(
-            f"{paths[len(blocks) - 1]}: its {uses} trials are split in another way than those of "
+            f"{paths[len(blocks) - 1]}: its {called} trials are split in another way than those of "
             f"{paths[0]}. All files must be of one task; leave out the one that is not."
         )

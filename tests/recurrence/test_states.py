@@ -95,7 +95,7 @@ STACKS: list[tuple[str, str, int, int, list[tuple[int, int, int]]]] = [
 ]
 GATED = [(5, 3, [(6, 4, 21), (8, 3, 2)]), (3, 2, [(1, 7, 50), (1, 8, 1)])]
 # a cell that is neither of the first two has to do what either of them does
-ALL = list({stack[2:4]: stack[2:] for stack in STACKS}.values())
+ALL = [stack[2:] for stack in STACKS]
 STACKS += [("lstm", "", *sizes) for sizes in GATED]
 STACKS += [(name, "", *sizes) for name in list(POINT)[2:] for sizes in (*GATED, *ALL)]
 

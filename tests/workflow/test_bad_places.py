@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.workflow.conftest import Project
 
 SYSTEM = '{"time_steps": 60, "trials": 30, "epsilon": 0.2, "on_tolerance": 0.1}'
+TASK = f'{{"task": "synthetic", "snr_db": 20, "system": {SYSTEM}}}'
 
 
 #: root without the right to pass over permissions
@@ -34,9 +35,7 @@ def urnn(*arguments: str | Path, prefix: Sequence[str] = ()) -> subprocess.Compl
 
 
 def make(output: Path) -> subprocess.CompletedProcess[str]:
-    return urnn(
-        "data", "--system", SYSTEM, "--snr-db", "20", "--realization", "0", "--output", output
-    )
+    return urnn("data", "--task", TASK, "--realization", "0", "--output", output)
 
 
 def train(data: Path, output: Path, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -140,7 +139,7 @@ def test_data_that_are_missing_damaged_or_wrong(tmp_path: Path) -> None:
     bad.to_netcdf(data)
     refused(train(data, output), f"{data}: x is not finite at trial=3, time=5, input=1")
     good.drop_vars("y").to_netcdf(data)
-    refused(train(data, output), f"{data} lacks y or label")
+    refused(train(data, output), f"{data} lacks y")
     good.isel(time=slice(0, 30)).to_netcdf(tmp_path / "short.nc")
     good.to_netcdf(data)
     named = ("--experiment", "a", "--name", "rnn", "--hidden-units", "2", "--output", output)

@@ -54,7 +54,7 @@ def test_files_keep_their_contract(finished: Project) -> None:
     for name, bound in [("urnn", 1e-5), ("contractive_rnn", 1e-6)]:
         for path in folder.glob(f"models/{name}/**/*.nc"):
             with xr.open_dataset(path) as model:
-                assert float(model["transition_violation"].max()) <= bound
+                assert float(model["transition_constraint_error"].max()) <= bound
     with xr.open_dataset(folder / "scores.nc") as scores:
         assert scores["r2"].dims == ("model", "hidden_units", "realization")
         assert scores["r2"].shape == (4, 2, 3)
@@ -75,7 +75,7 @@ def test_images_are_scored_by_accuracy(finished: Project) -> None:
         # complex units: 4 hidden units are 2, whose U(2) has 4 dimensions; F, modrelu's b, C, d
         assert int(scores["parameters"].sel(model="eunn")[0]) == 4 + 4 + 2 + 40 + 10
         assert int(scores["parameters"].sel(model="urnn")[0]) == 6 + 4 + 4 + 40 + 10
-        assert float(scores["violation"].max()) < 1e-5
+        assert float(scores["constraint_error"].max()) < 1e-5
 
 
 def test_scores_are_those_of_the_stored_parameters(finished: Project) -> None:

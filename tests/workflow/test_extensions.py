@@ -72,7 +72,7 @@ def test_a_workflow_with_all_four_runs_to_the_report(extended: Project) -> None:
         shutil.rmtree(extended.folder / made)
     extended.snakemake("--configfile", "config/extended.yaml")
     page = (extended.folder / "reports/index.html").read_text()
-    for words in ("Leaky RNN", "Symmetric RNN", "number of parameters that were trained", "Delay"):
+    for words in ("Leaky RNN", "Symmetric RNN", "number of parameters that were trained", "delay"):
         assert words in page
     figures = extended.folder / "reports/figures"
     assert {path.name for path in figures.glob("*.svg")} == {"figure.svg", "parameters.svg"}

@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from urnn import storage, trials
+    from urnn import scoring, storage, trials
     from urnn.errors import DataError
     from urnn.results import ScoreTable
 
@@ -42,11 +42,13 @@ def run(options: argparse.Namespace) -> None:
         file.attrs["model"]: validated(AnyModel, json.loads(file.attrs["config"])["model"], "model")
         for file in files
     }
+    test = trials.to_test(options.data)
     table = ScoreTable(
         list(settings),
         sorted({int(file.attrs["hidden_units"]) for file in files}),
-        trials.to_test(options.data),
+        test,
         max(file.sizes["epoch"] for file in files),
+        scoring.optima(test.loss.optima, test.y, test.y_clean),
     )
     for file in files:
         _score(file, settings[file.attrs["model"]], table)
@@ -60,7 +62,7 @@ def _score(file: xr.Dataset, model: Model, table: ScoreTable) -> None:
     import numpy as np
     import xarray as xr
 
-    from urnn import models
+    from urnn import models, scoring
     from urnn.recurrence import backend
 
     test, hidden_units = table.trials, int(file.attrs["hidden_units"])
@@ -87,7 +89,7 @@ def _score(file: xr.Dataset, model: Model, table: ScoreTable) -> None:
         if replicas["diverged"].values[r] or not finite[r]:
             table.diverged[m, h, s] = 1  # left out of the averages by rule, and counted
             continue
-        for key, value in test.loss.score(test.y[s], y_hat[r]).items():
+        for key, value in scoring.compute(test.loss.scores, test.y[s], y_hat[r]).items():
             table.scores[key][m, h, s] = value
 
 

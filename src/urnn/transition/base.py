@@ -19,8 +19,8 @@ class Transition(Settings):
 
     What is trained is a stack of vectors p (R, P), from which W (R, n, n), always real, follows.
     For the sets that are kept by a projection p is W itself; for the unitary ones of the references
-    it is what their authors train. ``xp`` is the array module, numpy or torch, so that the same lines
-    run on every device.
+    it is what their authors train. ``xp`` is the array module, numpy or torch, so that the same
+    lines run on every device.
 
     A complex m x m matrix is its real form with n = 2m: units 2k and 2k + 1 are the real and the
     imaginary part of complex unit k.
