@@ -112,6 +112,18 @@ def test_the_recipes_share_is_for_validation_where_the_file_has_none(write: Writ
         trials.to_train(own, Recipe(validation_ratio=0.25))
 
 
+def test_something_must_be_left_to_train_on(write: Write) -> None:
+    for uses, recipe in [
+        (["train"] * 3 + ["test"], Recipe(validation_ratio=0.99)),
+        (["validation"] * 3 + ["test"], RECIPE),
+    ]:
+        paths = write(dataset(0, uses))
+        with pytest.raises(ConfigError, match="no training trials are left: 3 of 3 are for valid"):
+            trials.to_train(paths, recipe)
+    with pytest.raises(ConfigError, match="no training trials are left: 0 of 0"):
+        trials.to_train(write(dataset(0, ["test"] * 3)), RECIPE)
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -127,6 +139,7 @@ def test_the_recipes_share_is_for_validation_where_the_file_has_none(write: Writ
         (lambda: labelled(1), "y of the training trials has the shape (6,), but"),
         (lambda: dataset(1, USES[:-1]), "x of the training trials has the shape (5, 6, 2)"),
         (lambda: dataset(1, [*USES[:-1], "validation"]), "trials are split in another way than"),
+        (lambda: dataset(0), " has realization 0, and so has "),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from urnn.losses import LOSSES
 from urnn.models import initialise
-from urnn.optimizers import OPTIMIZERS, learning_rate
+from urnn.optimizers import OPTIMIZERS, Optimizer, learning_rate
 from urnn.recurrence import Backend, Spec, pack, parameter_count, unpack
 from urnn.settings.training import Recipe
 from urnn.transition.base import Transition
@@ -171,7 +171,7 @@ class Trainer:
         self.batches = -(-self.used // recipe.batch_size)
         self._start_parameters([make("initial") for make in generators])
         self._orders = [make("order") for make in generators]
-        self.optimizer = OPTIMIZERS[recipe.optimizer](self.trained, self.xp)
+        self.optimizer: Optimizer = OPTIMIZERS[recipe.optimizer](self.trained, self.xp)
         self._step = backend.step(spec)
 
         replicas = len(self.rows)

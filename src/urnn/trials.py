@@ -46,8 +46,10 @@ def to_train(paths: Sequence[Path], recipe: Recipe) -> Trials:
     A file with validation trials has them for validation; of others the recipe's share is taken.
 
     Raises:
-        DataError: a file cannot be read, or is not of the same task as the first.
-        ConfigError: the recipe asks for a validation that the data do not have, or have already.
+        DataError: a file cannot be read, is not of the same task as the first, or has a realization
+            that another one has.
+        ConfigError: the recipe asks for a validation that the data do not have, or have already, or
+            that leaves nothing to train on.
     """
     trials = _read(paths, ("train", "validation"), "training")
     validation = trials.validation_trials
@@ -57,6 +59,10 @@ def to_train(paths: Sequence[Path], recipe: Recipe) -> Trials:
         raise ConfigError("--recipe.validation_ratio: the data has validation trials; leave it out")
     if recipe.patience is not None and not validation:
         raise ConfigError("--recipe.patience: needs validation trials; set validation_ratio")
+    if validation >= trials.x.shape[1]:
+        raise ConfigError(
+            f"no training trials are left: {validation} of {trials.x.shape[1]} are for validation"
+        )
     return trials._replace(validation_trials=validation)
 
 
@@ -76,7 +82,7 @@ def _read(paths: Sequence[Path], uses: Sequence[str], called: str) -> Trials:
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         blocks.append(_block(data, path, loss, uses))
-        _same_shapes(blocks, paths, called)
+        _check_last(blocks, paths, called)
     counts = [int((blocks[-1]["split"] == SPLIT[use]).sum()) for use in uses]
     stacked = {
         name: np.stack([block[name] for block in blocks])
@@ -112,8 +118,8 @@ def _block(data: xr.Dataset, path: Path, loss: Loss, uses: Iterable[str]) -> dic
     return values | {"split": split[chosen], "realization": number}
 
 
-def _same_shapes(blocks: list[dict[str, NDArray]], paths: Sequence[Path], called: str) -> None:
-    """Refuse the last block if its shapes are not those of the first."""
+def _check_last(blocks: list[dict[str, NDArray]], paths: Sequence[Path], called: str) -> None:
+    """Refuse the last block if it is not like the first, or has a realization that one has."""
     first, last = blocks[0], blocks[-1]
     for name in ("x", "y"):
         if last[name].shape != first[name].shape:
@@ -126,4 +132,10 @@ def _same_shapes(blocks: list[dict[str, NDArray]], paths: Sequence[Path], called
         raise DataError(
             f"{paths[len(blocks) - 1]}: its {called} trials are split in another way than those of "
             f"{paths[0]}. All files must be of one task; leave out the one that is not."
+        )
+    numbers = [int(block["realization"]) for block in blocks]
+    if numbers[-1] in numbers[:-1]:
+        raise DataError(
+            f"{paths[len(blocks) - 1]} has realization {numbers[-1]}, and so has "
+            f"{paths[numbers.index(numbers[-1])]}; give one of them."
         )

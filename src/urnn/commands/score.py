@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from urnn.settings.model import Model
 
 #: what is read of a file of trained models, besides the parameters of its cell
-_NEEDS = ("W", "F", "b", "C", "d", "h_init", "diverged", "best_restart")
+_NEEDS = ("diverged", "best_restart", "kept_epoch")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from urnn import scoring, storage, trials
     from urnn.errors import DataError
-    from urnn.results import ScoreTable
+    from urnn.results import SCORED_HISTORIES, ScoreTable
 
-    files = [storage.read(path, _NEEDS) for path in options.models]
+    files = [storage.read(path, (*_NEEDS, *SCORED_HISTORIES)) for path in options.models]
     if len({file.attrs["experiment"] for file in files}) > 1:
         raise DataError("--models: the files are of several experiments; give one's")
     settings = {
@@ -43,6 +43,10 @@ def run(options: argparse.Namespace) -> None:
         for file in files
     }
     test = trials.to_test(options.data)
+    for path, file in zip(options.models, files, strict=True):
+        lacking = [n for n in settings[file.attrs["model"]].cell_plug.dimensions if n not in file]
+        if lacking:
+            raise DataError(f"{path} lacks {', '.join(lacking)}: it is another kind of file")
     table = ScoreTable(
         list(settings),
         sorted({int(file.attrs["hidden_units"]) for file in files}),
