@@ -56,12 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for module in dict.fromkeys(_process(tool) for tool in (*OURS, *peers))
         }
         for case in cases.compared(options.quick):
+            if options.models and case.model not in options.models:
+                continue
             print(f"{case.name} ...", flush=True)
             keep(_compared(workers, (*OURS, *peers), case, rounds, seconds))
-        for axis, grown in cases.growing(options.quick).items():
+        growing = {} if options.models else cases.growing(options.quick)
+        for axis, grown in growing.items():
             print(f"growth with {axis} ...", flush=True)
             keep(_grown(workers["ours"], axis, grown, rounds, seconds))
-    if len(available) > 1:
+    if options.models:
+        print("growth, two at once and the figure: left out, only some models were asked for")
+    elif len(available) > 1:
         print("two at once ...", flush=True)
         cores = [*pinned, next(number for number in available if number not in pinned)]
         keep(_at_once(cores, cases.at_once(options.quick), rounds, seconds))
@@ -70,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     print(tables(measurements))
     print(f"stored in {output}")
-    for path in options.figure or (() if options.quick else _FIGURES):
+    for path in options.figure or (() if options.quick or options.models else _FIGURES):
         from benchmarks import figure
 
         figure.draw(output, path)
@@ -85,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="few small cases, to see that it runs")
     parser.add_argument(
         "--tools", nargs="*", choices=PEERS, default=PEERS, help="peers; none after it: ours alone"
+    )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        choices=list(dict.fromkeys(c.model for c in cases.compared(False))),
+        help="compare these models alone, nothing else",
     )
     parser.add_argument("--rounds", type=int, help="times that everything is measured (9)")
     parser.add_argument("--seconds", type=float, help="of a tool's turn in a round (0.5)")

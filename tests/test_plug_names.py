@@ -41,6 +41,7 @@ HOMONYMS: dict[tuple[str, str], str] = {
     ("urnn.figures.statistics.settings", "rnn"): "a model's name in the shipped configurations",
     ("urnn.figures.style", "rnn"): "a model's name in the shipped configurations",
     ("urnn.figures.style", "lstm"): "a model's name in the shipped configurations",
+    ("urnn.figures.style", "gru"): "a model's name in the shipped configurations",
 }
 #: names that are ordinary words too, and may be a part of a text
 ORDINARY = {

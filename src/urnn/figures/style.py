@@ -36,6 +36,7 @@ MODELS: dict[str, tuple[str, str]] = {
     "rnn": (BLUE, "o"),
     "urnn": (VERMILLION, "s"),
     "lstm": (GREEN, "^"),
+    "gru": (SKY_BLUE, "p"),
     "contractive_rnn": (PURPLE, "D"),
 }
 #: What any further model gets, in the order in which it appears.
