@@ -14,7 +14,7 @@ paper: $(VENV)/installed           ## the paper's full protocol
 	$(BIN)/snakemake --cores $(CORES) --configfile config/paper.yaml
 
 test: $(VENV)/installed            ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed           ## lint, format, types
 	$(BIN)/ruff check .

@@ -25,3 +25,8 @@ def make_data() -> Callable[..., Path]:
         return path
 
     return make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs of the workflow first: they take longest, and processes then end together."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
