@@ -53,7 +53,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{EXPERIMENT}.block_size", 0, "at least 1, but it is 0"),
     (f"{EXPERIMENT}.models", [], "must not be empty"),
     (f"{EXPERIMENT}.models", "rnn", "list, but it is the text 'rnn'"),
-    (f"{EXPERIMENT}.models", ["gru"], "'gru' is not in models"),
+    (f"{EXPERIMENT}.models", ["esn"], "'esn' is not in models"),
     (f"{EXPERIMENT}.models", ["rnn", "rnn"], "'rnn' stands here twice"),
     (f"{EXPERIMENT}.hidden_units", [], "must not be empty"),
     (f"{EXPERIMENT}.hidden_units", [4, 4], "4 stands here twice"),
