@@ -326,6 +326,29 @@ class Emitter:
         self.add_product(sums, first, self.WT, self.ROWS, self.D, self.later)
         return sums
 
+    def each_part(self, sums: int, body: Callable[[Offset, int, range], None]) -> None:
+        """body(first, units, vectors) over tiles of hidden units with so many sums for each.
+
+        Of the vectors as many at once as fit: those sums of a unit, its state, and a weight.
+        """
+        most = (self.REGISTERS - 1) // (sums + 1)
+
+        def tile(first: Offset, units: int) -> None:
+            for start in range(0, self.VECTORS, most):
+                body(first, units, range(start, min(start + most, self.VECTORS)))
+
+        self.tiles(self.HIDDEN, self.TILE, tile)
+
+    def each_gradient(self, body: Callable[[Offset, int, Any], None]) -> None:
+        """body(unit, vector, gradient of its state) over all hidden units, on the way back."""
+
+        def tile(first: Offset, units: int) -> None:
+            for i, places in enumerate(self.state_gradient(first, units)):
+                for v, place in enumerate(places):
+                    body(self.plus(first, i), v, self.get(place))
+
+        self.tiles(self.HIDDEN, self.TILE, tile)
+
     def add_rows(self, total: Any, source: Any, at: Offset, count: int) -> None:
         """total[i] += sum over steps and vectors of source[at, i], i < count; total (count, L)."""
 

@@ -128,7 +128,7 @@ class Cell(Settings):
         raise NotImplementedError
 
     def emit_backward(self, e: Emitter) -> None:
-        """D[now]: gradient of the sums, from `e.state_gradient` of each tile of hidden units.
+        """D[now]: gradient of the sums, from that of the state, which `e.each_gradient` gives.
 
         H[h] is the state after the step, with A[kept_after], and H[before] the one before it. If
         the cell is split, D is that of the recurrent side, and DI[now] that of the input's. The

@@ -50,8 +50,6 @@ class GRU(Cell):
 
     def emit_forward(self, e: Emitter) -> None:
         """H[after] = n + z (H[before] - n); A keeps r, z, n and W_n h + b_hn."""
-        # vectors that are held at once: 4 sums each, the state, and a weight
-        most = (e.REGISTERS - 1) // 5
 
         def part(first: Offset, units: int, vectors: range) -> None:
             row = e.times(first, 3)
@@ -72,22 +70,11 @@ class GRU(Cell):
             for unit in range(units):
                 _unit_forward(e, e.plus(first, unit), sums[4 * unit : 4 * unit + 4], vectors)
 
-        def tile(first: Offset, units: int) -> None:
-            for start in range(0, e.VECTORS, most):
-                part(first, units, range(start, min(start + most, e.VECTORS)))
-
-        e.tiles(e.HIDDEN, e.TILE, tile)
+        e.each_part(self.accumulators, part)
 
     def emit_backward(self, e: Emitter) -> None:
         """D[now] and DI[now]: gradients of both sides' sums; carried: z times that of h."""
-
-        def tile(first: Offset, units: int) -> None:
-            sums = e.state_gradient(first, units)
-            for i, places in enumerate(sums):
-                for v, place in enumerate(places):
-                    _unit_backward(e, e.plus(first, i), v, e.get(place))
-
-        e.tiles(e.HIDDEN, e.TILE, tile)
+        e.each_gradient(lambda unit, v, gradient: _unit_backward(e, unit, v, gradient))
 
 
 def _unit_forward(e: Emitter, unit: Offset, sums: list[list[Any]], vectors: range) -> None:

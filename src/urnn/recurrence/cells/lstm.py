@@ -52,8 +52,6 @@ class LSTM(Cell):
 
     def emit_forward(self, e: Emitter) -> None:
         """c = f c + i g, H[after] = o tanh(c); A keeps i, f, g, o and c."""
-        # vectors that are held at once: 4 gates each, the state, and a weight
-        most = (e.REGISTERS - 1) // 5
 
         def part(first: Offset, units: int, vectors: range) -> None:
             row = e.times(first, 4)
@@ -64,22 +62,11 @@ class LSTM(Cell):
                 gates = sums[4 * unit : 4 * unit + 4]
                 _unit_forward(e, e.plus(first, unit), gates, vectors)
 
-        def tile(first: Offset, units: int) -> None:
-            for start in range(0, e.VECTORS, most):
-                part(first, units, range(start, min(start + most, e.VECTORS)))
-
-        e.tiles(e.HIDDEN, e.TILE, tile)
+        e.each_part(self.accumulators, part)
 
     def emit_backward(self, e: Emitter) -> None:
         """D[now]: gradients of the gates' sums; carried: that of the cell state."""
-
-        def tile(first: Offset, units: int) -> None:
-            sums = e.state_gradient(first, units)
-            for i, places in enumerate(sums):
-                for v, place in enumerate(places):
-                    _unit_backward(e, e.plus(first, i), v, e.get(place))
-
-        e.tiles(e.HIDDEN, e.TILE, tile)
+        e.each_gradient(lambda unit, v, gradient: _unit_backward(e, unit, v, gradient))
 
 
 def _unit_forward(e: Emitter, unit: Offset, sums: list[list[Any]], vectors: range) -> None:
