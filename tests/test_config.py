@@ -40,7 +40,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         f"{EXPERIMENT}.folder",
         "mnist",
-        "unknown key; known here: task, system, snr_db, realizations",
+        "unknown key; known here: task, system, snr_db, label, realizations",
     ),
     (f"{EXPERIMENT}.snr_dB", 20, "did you mean 'snr_db'"),
     ("experiments.digits", MNIST | {"folder": ""}, "folder: must not be empty"),
@@ -78,23 +78,31 @@ WRONG: list[tuple[str, Any, str]] = [
     ("models.urnn", {"label": "A", "transition": "arjovsky", "field": "real"}, "field is a key of"),
     ("models.urnn", {"label": "A", "transition": "eunn", "capacity": 2, "fft": True}, "not both"),
     (f"{EXPERIMENT}.hidden_units", [0], "at least 1, but it is 0"),
-    ("models.lstm.transition", "unitary", "known here: cell, label; transition is a key of rnn\n"),
-    ("models.lstm.activation", "tanh", "unknown key; known here: cell, label; activation is a key"),
+    (
+        "models.lstm.transition",
+        "unitary",
+        "known here: cell, gate_activation, label; transition is a",
+    ),
+    (
+        "models.lstm.activation",
+        "tanh",
+        "did you mean 'gate_activation'?; activation is a key of rnn",
+    ),
     ("models.lstm.cell", "lstmm", "'rnn', 'lstm', 'gru', but it is the text 'lstmm'"),
     ("models.lstm.cell", ["lstm"], "'rnn', 'lstm', 'gru', but it is ['lstm']"),
-    ("recipes.short.learning_rate", 0, "greater than 0"),
-    ("recipes.short.learning_rate", "1e-2", "write 0.01"),
-    ("recipes.short.optimizer", "adamw", "'adam' or 'rmsprop'"),
-    ("recipes.short.epochs", 1.5, "whole number"),
-    ("recipes.short.batch_size", 701, "leaves 630 training trials"),
-    ("recipes.short.validation_ratio", 1, "less than 1"),
-    ("recipes.short.clip_norm", -1, "greater than 0"),
-    ("recipes.short.restarts", 0, "at least 1"),
-    ("recipes.short.hidden_units", {"two": {"restarts": 3}}, "whole number"),
-    ("recipes.short.hidden_units", {2: {"restart": 3}}, "did you mean 'restarts'"),
-    ("recipes.short.hidden_units", {2: {"restarts": 0}}, "at least 1"),
-    ("recipes.short.models", {"urn": {}}, "did you mean 'urnn'"),
-    ("recipes.short.models", {"urnn": {"learning_rat": 1}}, "did you mean 'learning_rate'"),
+    ("recipes.tuned.learning_rate", 0, "greater than 0"),
+    ("recipes.tuned.learning_rate", "1e-2", "write 0.01"),
+    ("recipes.tuned.optimizer", "adamw", "'adam' or 'rmsprop'"),
+    ("recipes.tuned.epochs", 1.5, "whole number"),
+    ("recipes.tuned.batch_size", 701, "leaves 630 training trials"),
+    ("recipes.tuned.validation_ratio", 1, "less than 1"),
+    ("recipes.tuned.clip_norm", -1, "greater than 0"),
+    ("recipes.tuned.restarts", 0, "at least 1"),
+    ("recipes.tuned.hidden_units", {"two": {"restarts": 3}}, "whole number"),
+    ("recipes.tuned.hidden_units", {2: {"restart": 3}}, "did you mean 'restarts'"),
+    ("recipes.tuned.hidden_units", {2: {"restarts": 0}}, "at least 1"),
+    ("recipes.tuned.models", {"urn": {}}, "did you mean 'urnn'"),
+    ("recipes.tuned.models", {"urnn": {"learning_rat": 1}}, "did you mean 'learning_rate'"),
     ("figures.figure2.experiment", "synthetic", "is not in experiments"),
     ("figures.figure2.published", "figure9", "'figure2' or 'figure3'"),
     ("figures.figure2.kind", "bars", "'r2', 'gap'"),
@@ -114,13 +122,17 @@ WRONG: list[tuple[str, Any, str]] = [
         "is scored by r2, but a figure of kind history shows accuracy",
     ),
     ("figures.history.shows", "loss", "'validation_accuracy' or 'constraint_error'"),
-    ("recipes.short.patience", 0, "at least 1"),
-    ("recipes.short.patience", 3, "has no validation trials; set validation_ratio"),
-    ("recipes.images.validation_ratio", 0.1, "has validation trials of its own; leave it out"),
+    ("recipes.tuned.patience", 0, "at least 1"),
+    ("recipes.tuned.patience", 3, "has no validation trials; set validation_ratio"),
+    (
+        "recipes.images.validation_ratio",
+        0.1,
+        "has validation trials of its own for validation; leave it out",
+    ),
     (
         "figures.figure2.margin",
         0.1,
-        "unknown key; known here: kind, published, experiment; margin is",
+        "unknown key; known here: kind, models, published, note, experiment; margin is",
     ),
     ("figures.statistics-20dB.reference", "gru", "'gru' is not a model of synthetic-20dB"),
     ("figures.statistics-20dB.margin", 0, "greater than 0"),
@@ -190,12 +202,15 @@ def test_shipped_configurations_are_valid(path: Path) -> None:
 
 def test_the_full_protocol_is_the_papers() -> None:
     config = load(yaml.safe_load((ROOT / "config/paper.yaml").read_text()))
-    assert [e.snr_db for e in config.experiments.values()] == [20, 15, 20, 15]
     for name, experiment in config.experiments.items():
-        assert experiment.recipe == ("tuned" if experiment.data_of else "paper")
+        data, _, noise = name.rpartition("-")
+        assert experiment.snr_db == {"20dB": 20, "15dB": 15}[noise]
+        released = data in ("published", "slow", "tuned")
+        kind = {"divide_by_norm": not released, "output_bias": released}
+        assert {key: getattr(experiment.system, key) for key in kind} == kind
         assert experiment.realizations == 30
         assert experiment.hidden_units == [2, 4, 6, 8, 10, 12, 14]
-        assert experiment.models == ["rnn", "urnn", "lstm"]
+        assert experiment.models[:3] == ["rnn", "urnn", "lstm"]
         system = experiment.system
         assert (system.hidden_units, system.input_size, system.output_size) == (4, 2, 2)
         assert (system.epsilon, system.time_steps, system.on_fraction) == (0.01, 1000, 0.6)
@@ -206,6 +221,7 @@ def test_the_full_protocol_is_the_papers() -> None:
             recipe = config.recipe(name, model, 4)
             assert (recipe.optimizer, recipe.learning_rate) == ("adam", 0.01)
             assert (recipe.epochs, recipe.batch_size, recipe.schedule) == (100, 10, "constant")
+            assert (recipe.restarts, recipe.clip_norm, recipe.patience) == (1, None, None)
 
 
 @pytest.mark.parametrize(("key", "value", "words"), WRONG, ids=[f"{k}={v!r}" for k, v, _ in WRONG])
@@ -253,7 +269,7 @@ def test_the_task_says_which_keys_an_experiment_has() -> None:
         ({"images": {"validation_images": 60_000}}, "mnist.images.validation_images: must be less"),
         (
             {"snr_db": 20},
-            "mnist.snr_db: unknown key; known here: task, images, folder, realizations",
+            "mnist.snr_db: unknown key; known here: task, images, folder, label, realizations",
         ),
         ({"task": "permuted_digits", "images": {"test_images": 1700}}, "mnist.images: test_images"),
         ({"task": ["permuted_mnist"]}, "mnist.task: must be one of 'synthetic', 'permuted_mnist'"),
@@ -298,7 +314,7 @@ def test_the_exported_schema_is_current() -> None:
 
 
 def test_what_differs_for_one_model_stands_under_it() -> None:
-    values = changed("recipes.short.models", {"urnn": {"learning_rate": 0.02}})
+    values = changed("recipes.tuned.models", {"urnn": {"learning_rate": 0.02}})
     config = load(values)
     assert config.recipe("synthetic-20dB", "urnn", 4).learning_rate == 0.02
     assert config.recipe("synthetic-20dB", "rnn", 4).learning_rate == 0.01
@@ -306,7 +322,7 @@ def test_what_differs_for_one_model_stands_under_it() -> None:
 
 def test_a_recipe_can_differ_by_model_and_by_size() -> None:
     recipe = {"epochs": 9, "models": {"urnn": {"epochs": 8}}, "hidden_units": {2: {"restarts": 7}}}
-    original = changed("recipes.short", recipe)
+    original = changed("recipes.tuned", recipe)
     for values in (original, json.loads(json.dumps(original))):  # keys of JSON are texts
         config = load(values)
         found = {

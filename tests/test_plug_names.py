@@ -37,6 +37,8 @@ HOMONYMS: dict[tuple[str, str], str] = {
     ("urnn.report", "r2"): "the score in a heading",
     ("urnn.figures.gap.settings", "r2"): "the score that the figure needs",
     ("urnn.figures.statistics.settings", "r2"): "the score that the figure needs",
+    ("urnn.figures.reproduction.settings", "r2"): "the score that the figure needs",
+    ("urnn.figures.reproduction.deviations", "r2"): "the score, a variable of files",
     ("urnn.figures.history.settings", "accuracy"): "the score that the figure needs",
     ("urnn.figures.statistics.settings", "rnn"): "a model's name in the shipped configurations",
     ("urnn.figures.style", "rnn"): "a model's name in the shipped configurations",
@@ -46,7 +48,7 @@ HOMONYMS: dict[tuple[str, str], str] = {
 #: names that are ordinary words too, and may be a part of a text
 ORDINARY = {
     *("free", "contractive", "unitary", "synthetic", "rnn"),
-    *("r2", "gap", "statistics", "accuracy", "history"),
+    *("r2", "gap", "statistics", "reproduction", "accuracy", "history"),
 }
 
 #: functions of more lines than the limit: (module, name) and why they are better whole

@@ -76,7 +76,7 @@ def test_the_key_chooses_a_member_of_the_union(point: str) -> None:
     union = TypeAdapter(there.union(Extra))
     for name in there:
         needed = {
-            key: {"snr_db": 20.0}[key]
+            key: {"snr_db": 20.0, "published": "figure2"}[key]
             for key, field in there.plug(name).model_fields.items()
             if field.is_required() and key != there.key
         }
@@ -108,7 +108,7 @@ def test_a_row_has_the_fields_of_the_bases_and_of_the_plug() -> None:
     plug = figures.POINT.plug("accuracy")
     assert row(plug) is plug
     both = row(plug, OneExperiment, Extra)
-    assert set(both.model_fields) == {"kind", "published", "experiment", "extra"}
+    assert set(both.model_fields) == {"kind", "models", "published", "note", "experiment", "extra"}
     assert issubclass(both, plug) and both.__doc__ == plug.__doc__
     made = both.model_validate({"kind": "accuracy", "experiment": "a"})
     assert isinstance(made, OneExperiment) and made.sources == ["a"]

@@ -182,6 +182,29 @@ def test_classes_are_scored_by_their_accuracy(tmp_path: Path, make_data: Callabl
     assert scores.attrs["task_title"] == "Permuted 8×8 digits"
 
 
+def test_scores_after_each_epoch_where_validation_was_on_the_test_trials(
+    folder: Path, tmp_path: Path, make_data: Callable
+) -> None:
+    images = {"test_images": 100, "validation_images": 1600}
+    digits = make_data(tmp_path / "digits.nc", {"task": "permuted_digits", "images": images})
+    for name, data in (("r2", data_of(folder)), ("accuracy", [digits])):
+        path, output = tmp_path / f"{name}.nc", tmp_path / f"{name}-scores.nc"
+        recipe = {"epochs": 3, "batch_size": 7, "validate_on_test": True}
+        train(data, path, {}, recipe=json.dumps(recipe))
+        assert score(data, [path], output) == 0
+        scores = storage.read(output)
+        by_epoch = scores[f"{name}_by_epoch"]
+        assert by_epoch.dims == (*scores[name].dims, "epoch")
+        assert by_epoch.attrs["long_name"].endswith(", after each epoch")
+        np.testing.assert_allclose(by_epoch.isel(epoch=-1), scores[name], rtol=1e-6)
+        assert (by_epoch.isel(epoch=0) != by_epoch.isel(epoch=1)).all()
+    plain = train(
+        data_of(folder), tmp_path / "plain.nc", {}, recipe='{"epochs": 3, "batch_size": 7}'
+    )
+    noted = storage.read(tmp_path / "r2.nc")
+    np.testing.assert_array_equal(plain["W"], noted["W"])  # it changes no training
+
+
 def test_data_without_a_known_optimum_have_scores_all_the_same(
     folder: Path, tmp_path: Path
 ) -> None:

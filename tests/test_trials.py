@@ -108,8 +108,22 @@ def test_the_recipes_share_is_for_validation_where_the_file_has_none(write: Writ
         trials.to_train(paths, Recipe(patience=3))
     own = write(dataset(0))
     assert trials.to_train(own, Recipe(patience=3)).validation_trials == 2
-    with pytest.raises(ConfigError, match=r"^--recipe\.validation_ratio: the data has validation"):
+    with pytest.raises(
+        ConfigError, match=r"^--recipe\.validation_ratio: trials of the data are for validation"
+    ):
         trials.to_train(own, Recipe(validation_ratio=0.25))
+
+
+def test_validation_on_the_test_trials_leaves_all_others_for_training(write: Write) -> None:
+    on_test = Recipe(validate_on_test=True, patience=3)
+    uses = ["train"] * 4 + ["validation"] * 2 + ["test"] * 3
+    paths = write(dataset(0, uses))
+    found, test = trials.to_train(paths, on_test), trials.to_test(paths)
+    assert found.validation_trials == 3 and found.x.shape[1] == 7
+    np.testing.assert_array_equal(found.x[:, 4:], test.x)
+    np.testing.assert_array_equal(found.x[:, :4], trials.to_train(paths, RECIPE).x[:, :4])
+    with pytest.raises(ConfigError, match="the test trials are for validation; leave it out"):
+        trials.to_train(paths, Recipe(validate_on_test=True, validation_ratio=0.1))
 
 
 def test_something_must_be_left_to_train_on(write: Write) -> None:

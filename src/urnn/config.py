@@ -6,7 +6,7 @@ task, a cell, a transition, a kind of figure or a theorem adds comes from its ex
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,6 +68,10 @@ class RecipeEntry(Recipe):
 class Experiment(Settings):
     """What experiments of all tasks have: models of several sizes, trained on each realization."""
 
+    label: Annotated[str, Field(min_length=1, max_length=60)] | None = Field(
+        None,
+        description="name in figures of several experiments; null: that of its recipe, or its own",
+    )
     realizations: Annotated[int, Field(ge=1, le=1000)] = Field(
         description="independent draws of the task's data"
     )
@@ -164,14 +168,17 @@ class Config(Settings):
             problem = self.models[model].size_problem(size)
             if problem:
                 yield f"{path}.hidden_units: for {model}, {problem}"
-        train, own = experiment.training_trials, experiment.validation_trials
+        train = experiment.training_trials
         for model, size in product(experiment.models, experiment.hidden_units):
             recipe, at = self.recipe(name, model, size), f"recipes.{experiment.recipe}"
+            on_test = recipe.validate_on_test
+            own = experiment.test_trials if on_test else experiment.validation_trials
             share = round(train * recipe.validation_ratio)
             if recipe.validation_ratio and own:
+                has = "the test trials" if on_test else "validation trials of its own"
                 yield (
                     f"{at}.validation_ratio: {recipe.validation_ratio} for {model}, but {path} has "
-                    "validation trials of its own; leave it out"
+                    f"{has} for validation; leave it out"
                 )
             elif recipe.patience is not None and not own and not share:
                 yield (
@@ -228,8 +235,28 @@ class Config(Settings):
                     f"{path}.{key}: a figure of kind {figure.kind} shows the distance to the "
                     f"optimum, which is not known for {source}"
                 )
-            for name, problem in figure.problems(experiment.models):
+            for model in figure.models or ():
+                yield from _unknown(f"{path}.models", model, experiment.models, source)
+            for name, problem in figure.problems(figure.models or experiment.models):
                 yield f"{path}.{name}: {problem}"
+        given = [e.label for e in map(self.experiments.get, figure.sources) if e and e.label]
+        for label in sorted({label for label in given if given.count(label) > 1}):
+            yield f"{path}.{key}: two have the label {label!r} and cannot be told apart"
+
+    def labels(self, figure: str) -> dict[str, Any]:
+        """What a figure calls its models, by name, and its experiments, in their order."""
+        sources = self.figures[figure].sources
+        recipes = [self.experiments[name].recipe for name in sources]
+        distinct_recipes = len(set(recipes)) == len(recipes)
+        usual = [f"recipe {name}" for name in recipes] if distinct_recipes else sources
+        models = [model for name in sources for model in self.experiments[name].models]
+        return {
+            "models": {model: self.models[model].label for model in models},
+            "experiments": [
+                self.experiments[name].label or label
+                for name, label in zip(sources, usual, strict=True)
+            ],
+        }
 
     def recipe(self, experiment: str, model: str, hidden_units: int) -> Recipe:
         """The recipe of a model of one size in an experiment."""
@@ -260,7 +287,7 @@ class Config(Settings):
         return found
 
 
-def _unknown(path: str, name: str, table: Mapping[str, Any], kind: str) -> Iterator[str]:
+def _unknown(path: str, name: str, table: Collection[str], kind: str) -> Iterator[str]:
     if name not in table:
         names = ", ".join(table)
         yield f"{path}: {name!r} is not in {kind}, which has {names}{near(name, table)}"

@@ -40,6 +40,10 @@ class Loss(Protocol):
         """Loss and accuracy (R,) float64 of outputs, with targets y of each replica's trials."""
         ...
 
+    def score(self, loss: NDArray, accuracy: NDArray, y: NDArray) -> NDArray:
+        """The metric of outputs whose loss and accuracy on trials with targets y are known."""
+        ...
+
 
 class Squared:
     """mean((y_hat - y)^2) over trials, time and outputs; y (trial, time, output)."""
@@ -69,6 +73,12 @@ class Squared:
         loss = backend.to_numpy((error * error).mean((1, 2, 3))).astype(np.float64)
         return loss, np.full(len(loss), np.nan)
 
+    def score(self, loss: NDArray, accuracy: NDArray, y: NDArray) -> NDArray:
+        """R^2 = 1 - loss / mean(y^2)."""
+        import numpy as np
+
+        return 1 - loss / np.mean(np.square(y, dtype=np.float64))
+
 
 class CrossEntropy:
     """mean(-log softmax(y_hat)[label]) over trials, at the last time step; label (trial,)."""
@@ -94,6 +104,10 @@ class CrossEntropy:
         """The cross-entropy (R,), and the share of labels that have the highest output."""
         scores, labels = backend.to_numpy(outputs), backend.to_numpy(y)
         return cross_entropy(scores, labels), accuracy(scores, labels)
+
+    def score(self, loss: NDArray, accuracy: NDArray, y: NDArray) -> NDArray:
+        """The accuracy itself."""
+        return accuracy
 
 
 #: by name

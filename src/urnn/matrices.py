@@ -54,14 +54,17 @@ def orthonormal_columns(random: np.random.Generator, rows: int, columns: int) ->
 
 
 def slowly_varying_transition(
-    random: np.random.Generator, hidden_units: int, epsilon: float
+    random: np.random.Generator, hidden_units: int, epsilon: float, *, divide_by_norm: bool = True
 ) -> NDArray:
     """W_g = I - epsilon A^T A / ||A||_2^2 with A standard normal: the true systems of the paper.
 
     (n, n) float64, symmetric, eigenvalues in [1 - epsilon, 1): time constants of about 1 / epsilon
-    steps and more. Source: the paper, section 5.1.
+    steps and more. Without the division, W_g = I - epsilon A^T A, they reach down to
+    1 - epsilon ||A||_2^2, where ||A||_2^2 is about 10 for n = 4: time constants are shorter.
+    Source: the paper, section 5.1; without the division, the authors' released script.
     """
     import numpy as np
 
     A = random.standard_normal((hidden_units, hidden_units))
-    return np.eye(hidden_units) - epsilon * (A.T @ A) / np.linalg.norm(A, 2) ** 2
+    scale = np.linalg.norm(A, 2) ** 2 if divide_by_norm else 1.0
+    return np.eye(hidden_units) - epsilon * (A.T @ A) / scale

@@ -19,7 +19,7 @@ import yaml
 
 from urnn import published, scoring
 from urnn.errors import ArgumentError
-from urnn.figures.findings import NONE, interval, number
+from urnn.figures.findings import NONE, Findings, interval, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +53,8 @@ class FigureEntry(TypedDict):
     path: str | Path
     caption: str
     title: str
+    #: what stands below the caption
+    findings: Findings
 
 
 def render(
@@ -75,8 +77,8 @@ def render(
         figures: drawn files (.svg or .png) with their words, in the order of the page.
         configuration: the merged configuration; what YAML cannot express is shown as text.
         benchmarks: by stage, Snakemake's benchmark files (TSV); stages in the order of the page.
-        shown_by: by experiment, the figures that show it. Their findings stand below the table of
-            scores; the first of them that has published curves adds the published columns.
+        shown_by: by experiment, the figures that show it; the first of them that has published
+            curves adds the published columns to the table of scores.
         title: of the page.
         date: of the page; now by default, or the time in SOURCE_DATE_EPOCH (seconds) where that
             is set, so that a page can be made twice with the same bytes.
@@ -120,6 +122,8 @@ def _embedded(figure: FigureEntry) -> dict[str, Any]:
         "title": figure["title"],
         "source": f"data:{_MEDIA_TYPES[path.suffix]};base64,{data}",
         "paragraphs": [part for part in paragraphs if part],
+        "sentences": figure["findings"]["sentences"],
+        "tables": figure["findings"]["tables"],
     }
 
 
@@ -150,7 +154,6 @@ def _experiment(name: str, scores: xr.Dataset, figures: Sequence[FigureSettings]
         ]
         label = str(of_model["model_label"].item()) if "model_label" in of_model else model
         models.append({"label": label, "rows": [row for row in rows if row is not None]})
-    found = [figure.findings(scores, curves) for figure in figures]
     return {
         "name": name,
         "facts": _facts(scores, summary),
@@ -161,8 +164,6 @@ def _experiment(name: str, scores: xr.Dataset, figures: Sequence[FigureSettings]
         "has_optimum": f"{metric}_optimal_mean" in summary,
         "published": None if curves is None else _typeset(curves.attrs["comment"]),
         "figure": compared[0] if compared else None,
-        "sentences": [sentence for each in found for sentence in each["sentences"]],
-        "tables": [table for each in found for table in each["tables"]],
     }
 
 

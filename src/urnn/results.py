@@ -154,6 +154,8 @@ class ScoreTable:
     optima: dict[str, NDArray]
     scores: dict[str, NDArray] = field(init=False)
     histories: dict[str, NDArray] = field(init=False)
+    #: the metric after each epoch, of trainings that validate on the test trials
+    by_epoch: NDArray[np.float64] = field(init=False)
     diverged: NDArray[np.int8] = field(init=False)
     kept_epoch: NDArray[np.int32] = field(init=False)
     parameters: NDArray[np.int64] = field(init=False)
@@ -163,6 +165,7 @@ class ScoreTable:
         shape = (len(self.names), len(self.sizes), len(self.trials.realizations))
         self.scores = {name: np.full(shape, np.nan) for name in self.trials.loss.scores}
         self.histories = {name: np.full((*shape, self.epochs), np.nan) for name in SCORED_HISTORIES}
+        self.by_epoch = np.full((*shape, self.epochs), np.nan)
         self.diverged = np.zeros(shape, np.int8)
         self.kept_epoch = np.zeros(shape, np.int32)
         self.parameters = np.zeros(shape[:2], np.int64)
@@ -216,6 +219,9 @@ class ScoreTable:
         kept = {
             name: values for name, values in self.histories.items() if np.isfinite(values).any()
         }
+        if np.isfinite(self.by_epoch).any():
+            name = f"{loss.metric}_by_epoch"
+            kept[name], names[name] = self.by_epoch, f"{loss.scores[loss.metric]}, after each epoch"
         return _named((*_EVERYWHERE, "epoch"), kept, names)
 
     def _attributes(self, files: Sequence[xr.Dataset]) -> dict[str, Any]:

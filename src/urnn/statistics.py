@@ -8,7 +8,6 @@ as `urnn.scoring.summarise` does: r2, diverged (model, hidden_units, realization
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ from urnn.errors import ArgumentError, DataError
 from urnn.scoring import bootstrap_interval, reported
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 #: Why something cannot be said, as a part of a sentence.
@@ -266,51 +264,6 @@ def failures(scores: xr.Dataset, distance: float) -> dict[str, tuple[Share, Shar
         over, low = (share(count, trained) for count in counts)
         found[str(name)] = (over, low)
     return found
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """A point of a published curve and ours, with what may explain the difference."""
-
-    model: str
-    hidden_units: int
-    published: float
-    mean: float
-    median: float
-    #: of the trainings that did not stall; NaN where none is left
-    mean_not_stalled: float
-    stalled: int
-    diverged: int
-    trainings: int
-
-
-def deviations(scores: xr.Dataset, published: pd.DataFrame, distance: float) -> Iterator[Deviation]:
-    """Every point that a published curve and the scores have in common.
-
-    The evidence beside the mean: the median, which a few failed trainings do not move, and the mean
-    without those that `stalled`.
-    """
-    failed = stalled(scores, distance)
-    r2 = reported(scores, "r2")
-    for name in (str(name) for name in scores["model"].values if name in published):
-        for n in (int(n) for n in scores["hidden_units"].values):
-            at = {"model": name, "hidden_units": n}
-            values: NDArray = r2.sel(at).values
-            known = np.isfinite(values)
-            if n not in published.index or not np.isfinite(published[name][n]) or not known.any():
-                continue
-            kept = values[known & ~failed.sel(at).values]
-            yield Deviation(
-                name,
-                n,
-                float(published[name][n]),
-                float(values[known].mean()),
-                float(np.median(values[known])),
-                float(kept.mean()) if kept.size else float("nan"),
-                int(failed.sel(at).sum()),
-                int(scores["diverged"].sel(at).sum()),
-                values.size,
-            )
 
 
 def challengers(scores: xr.Dataset, reference: str) -> list[str]:

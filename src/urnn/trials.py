@@ -44,6 +44,7 @@ def to_train(paths: Sequence[Path], recipe: Recipe) -> Trials:
     """Training trials of all files, validation trials last.
 
     A file with validation trials has them for validation; of others the recipe's share is taken.
+    With the recipe's ``validate_on_test`` the test trials are those of the validation.
 
     Raises:
         DataError: a file cannot be read, is not of the same task as the first, or has a realization
@@ -51,12 +52,15 @@ def to_train(paths: Sequence[Path], recipe: Recipe) -> Trials:
         ConfigError: the recipe asks for a validation that the data do not have, or have already, or
             that leaves nothing to train on.
     """
-    trials = _read(paths, ("train", "validation"), "training")
+    trials = _read(
+        paths, ("train", "test" if recipe.validate_on_test else "validation"), "training"
+    )
     validation = trials.validation_trials
     if not validation:
         validation = round(trials.x.shape[1] * recipe.validation_ratio)
     elif recipe.validation_ratio:
-        raise ConfigError("--recipe.validation_ratio: the data has validation trials; leave it out")
+        theirs = "the test trials" if recipe.validate_on_test else "trials of the data"
+        raise ConfigError(f"--recipe.validation_ratio: {theirs} are for validation; leave it out")
     if recipe.patience is not None and not validation:
         raise ConfigError("--recipe.patience: needs validation trials; set validation_ratio")
     if validation >= trials.x.shape[1]:

@@ -25,8 +25,14 @@ def kind(request) -> str:
 
 
 @pytest.fixture
-def settings(kind):
-    return POINT.make(kind)
+def required(kind) -> dict[str, str]:
+    """Options that a kind cannot do without."""
+    return {"published": "figure2"} if kind == "reproduction" else {}
+
+
+@pytest.fixture
+def settings(kind, required):
+    return POINT.make(kind, **required)
 
 
 @pytest.fixture
@@ -45,15 +51,17 @@ def test_it_draws_from_what_it_needs_and_nothing_else(kind, settings, scores):
     assert figure.get_suptitle()
 
 
-def test_facts(settings):
+def test_facts(settings, required):
     assert len(settings.caption) > 100 and settings.caption[-1] == "."
     metrics = {loss.metric for loss in losses.LOSSES.values()}
     assert settings.metric is None or settings.metric in metrics
-    assert settings.curves is None
+    assert settings.curves == required.get("published")
     base = SeveralExperiments if settings.several else OneExperiment
     values = {"experiments": ["a", "b"]} if settings.several else {"experiment": "a"}
-    of_config = row(type(settings), base).model_validate({"kind": settings.kind, **values})
+    values |= {"kind": settings.kind, "note": "Look.", **required}
+    of_config = row(type(settings), base).model_validate(values)
     assert of_config.sources == (["a", "b"] if settings.several else ["a"])
+    assert of_config.text == f"Look.\n\n{settings.caption}" and settings.text == settings.caption
     assert POINT.part(of_config) == settings
 
 
@@ -90,11 +98,12 @@ def test_everything_diverged(kind, settings, scores):
     POINT.part_module(kind, "plot").plot({"a": scores}, settings).draw_without_rendering()
 
 
-def test_the_command_draws_it_twice_with_the_same_bytes(kind, settings, scores, tmp_path):
+def test_the_command_draws_it_twice_with_the_same_bytes(kind, settings, scores, required, tmp_path):
     path = tmp_path / "experiment/scores.nc"
     storage.write(scores.drop_vars("model_label"), path)
-    outputs = [tmp_path / name for name in ("a.svg", "a.png")]
-    command = ["figure", str(path), "--settings", json.dumps({"kind": kind}), "--labels"]
+    outputs = [tmp_path / name for name in ("a.svg", "a.png", "a.md")]
+    chosen = {"kind": kind, "models": ["urnn", "rnn"], **required}
+    command = ["figure", str(path), "--settings", json.dumps(chosen), "--labels"]
     command += [json.dumps({"models": {"urnn": "Unitary"}}), "--output", *map(str, outputs)]
     assert main(command) == 0
     first = [output.read_bytes() for output in outputs]
@@ -113,6 +122,7 @@ def test_the_command_draws_it_twice_with_the_same_bytes(kind, settings, scores, 
         (["--labels", '{"experiments": ["a", "b"]}'], "one name for each file"),
         (["--style", '{"width": 0}'], "--style.width: must be greater than 0"),
         (["--settings", '{"kind": "accuracy"}'], "lacks accuracy"),
+        (["--settings", '{"models": ["gru"]}'], "has no model 'gru'; it has rnn, urnn, lstm"),
         (["--output", "figure.gif"], "must end in .svg or .png"),
     ],
 )

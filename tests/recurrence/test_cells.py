@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from urnn.recurrence import Spec, parameter_shapes
 from urnn.recurrence.cells import POINT
@@ -57,3 +58,21 @@ def test_the_forget_gate_has_a_bias_of_its_own_before_training(plain_cell: Any) 
     special = {name: value.tolist() for name, value in values.items() if value.any()}
     forget = {"b": [0, 0, 1.5, 1.5, 0, 0, 0, 0]}
     assert special == (forget if "forget" in plain_cell.gate_names else {})
+
+
+def test_hard_sigmoid_gates_are_those_of_keras_and_shut_completely() -> None:
+    """One unit by hand: c = clip(0.2 f + 0.5) c + clip(0.2 i + 0.5) tanh(g)."""
+    cell = POINT.make("lstm", gate_activation="hard_sigmoid")
+    parameters = {"W": torch.zeros(1, 4, 1, dtype=torch.float64)}
+    h, c = (torch.full((1, 1, 1), value, dtype=torch.float64) for value in (0.0, 0.7))
+    for i, f, o, expected in [(1.0, -1.0, 0.5, (0.7, 0.3, 0.6)), (3, -3, -3, (1, 0, 0))]:
+        drive = torch.tensor([[[i, f, 0.4, o]]], dtype=torch.float64)
+        h_after, c_after = cell.step(parameters, drive, (h, c))
+        gate_i, gate_f, gate_o = expected
+        assert c_after.item() == pytest.approx(gate_f * 0.7 + gate_i * np.tanh(0.4), abs=1e-15)
+        assert h_after.item() == pytest.approx(gate_o * np.tanh(c_after.item()), abs=1e-15)
+
+
+def test_cells_of_other_gates_have_other_kernels() -> None:
+    tags = {POINT.make("lstm", gate_activation=name).tag for name in ("sigmoid", "hard_sigmoid")}
+    assert tags == {"lstm", "lstm-hard_sigmoid"}

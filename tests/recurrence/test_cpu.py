@@ -20,7 +20,7 @@ from urnn.recurrence.cells import POINT
 
 CPU, REFERENCE = backend("cpu"), backend("reference")
 
-# cell, options, hidden, input, output, replicas, batch, time; then the loss
+# cell, its activation, hidden, input, output, replicas, batch, time; then the loss
 OF_RNN: list[tuple[Any, ...]] = [
     *[("rnn", activation, 4, 2, 2, 5, 10, 40) for activation in ACTIVATIONS],
     ("rnn", "relu", 1, 1, 1, 1, 1, 1),
@@ -48,14 +48,21 @@ OF_LSTM: list[tuple[Any, ...]] = [
     ("lstm", "", 130, 1, 3, 1, 100, 3),
     ("lstm", "", 4, 2, 3, 5, 7, 20, "cross_entropy"),
     ("lstm", "", 20, 1, 10, 1, 33, 6, "cross_entropy"),
+    ("lstm", "hard_sigmoid", 5, 1, 3, 2, 3, 30),
+    ("lstm", "hard_sigmoid", 14, 2, 2, 3, 23, 20),
+    ("lstm", "hard_sigmoid", 4, 2, 2, 1, 2, 2000),
+    ("lstm", "hard_sigmoid", 130, 1, 3, 1, 100, 3),
+    ("lstm", "hard_sigmoid", 4, 2, 3, 5, 7, 20, "cross_entropy"),
 ]
+#: the option that an activation is given by
+ACTIVATION = {"rnn": "activation", "lstm": "gate_activation"}
 # every other cell has to do what either of them does
 SIZES = list(dict.fromkeys(shape[2:] for shape in OF_RNN + OF_LSTM))
 OTHERS = [(name, "", *size) for name in POINT if name not in ("rnn", "lstm") for size in SIZES]
 
 
 def spec_of(cell: str, activation: str, *sizes: Any) -> Spec:
-    options = {"activation": activation} if activation else {}
+    options = {ACTIVATION[cell]: activation} if activation else {}
     return Spec(POINT.make(cell, **options), *sizes)
 
 

@@ -111,3 +111,41 @@ def test_units_that_cannot_be_calibrated_are_an_error() -> None:
     settings = SMALL.model_copy(update={"on_tolerance": 1e-9, "calibration_rounds": 1})
     with pytest.raises(CalibrationError, match=r"realization 0.*system\.on_tolerance"):
         generate(at(20.0, settings), seed=0, realization=0)
+
+
+RELEASED = System(divide_by_norm=False, output_bias=True)
+
+
+def test_the_released_systems_are_the_posters_but_for_the_norm_and_the_bias(
+    systems: list[xr.Dataset],
+) -> None:
+    """The same draws of A, F, C and the inputs; y_clean = C h + d, and d is part of the signal."""
+    poster, data = systems[1], generate(at(20, RELEASED), seed=2019, realization=3)
+    identity = np.eye(4)
+    shrunk, whole = identity - poster["W"].values, identity - data["W"].values
+    norm = np.linalg.norm(whole / RELEASED.epsilon, 2)  # ||A||^2
+    np.testing.assert_allclose(shrunk * norm, whole, atol=1e-12)
+    assert norm > 1 and np.linalg.norm(data["W"].values, 2) < 1
+    for name in ("F", "C", "x"):
+        np.testing.assert_array_equal(data[name], poster[name])
+    np.testing.assert_array_equal(poster["d"], 0)
+    assert np.abs(data["d"]).min() > 1e-3
+    system = RNN(*(data[name].values for name in ("W", "F", "b", "C", "h_init")))
+    clean = system(data["x"].values) + data["d"].values
+    np.testing.assert_allclose(data["y_clean"], clean, rtol=1e-6, atol=1e-5)
+    assert data.attrs["noise_variance"] == pytest.approx(np.mean(clean**2) / 100)
+
+
+def test_the_output_bias_is_of_its_realization_and_of_no_other_draw() -> None:
+    with_bias = SMALL.model_copy(update={"output_bias": True})
+    plain = generate(at(20, SMALL), seed=1, realization=0)
+    one, other = (generate(at(20, with_bias), seed=1, realization=r) for r in (0, 1))
+    assert (one["d"].values != other["d"].values).all()
+    for name in ("W", "F", "b", "C", "x"):
+        np.testing.assert_array_equal(one[name], plain[name])
+
+
+def test_a_system_that_is_not_contractive_is_refused() -> None:
+    wild = System(divide_by_norm=False, epsilon=0.9)
+    with pytest.raises(CalibrationError, match=r"not contractive.*system\.epsilon: 0\.9 is too la"):
+        generate(at(20, wild), seed=1, realization=0)

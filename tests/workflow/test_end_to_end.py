@@ -25,7 +25,7 @@ def leftovers(folder: Path) -> list[Path]:
 def test_every_output_is_there_and_nothing_half_written(finished: Project) -> None:
     folder = finished.folder
     assert (folder / "reports/index.html").is_file()
-    figures = ("figure2", "figure3", "figure4", "gap", "history", "statistics")
+    figures = ("figure2", "figure3", "figure4", "gap", "history", "reproduction", "statistics")
     for name in (*figures, "theorem1", "theorem2", "theorem3"):
         assert (folder / f"reports/figures/{name}.svg").read_text().startswith("<?xml")
         assert (folder / f"reports/figures/{name}.png").read_bytes().startswith(b"\x89PNG")

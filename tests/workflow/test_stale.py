@@ -17,7 +17,7 @@ MODELS = {
     "test-20dB": ["rnn", "contractive_rnn", "urnn", "lstm"],
     "test-15dB": ["rnn", "urnn"],
 }
-FIGURES = ["figure2", "figure3", "gap", "statistics"]
+FIGURES = ["figure2", "figure3", "gap", "reproduction", "statistics"]
 ALL_FIGURES = [*FIGURES, "figure4", "history"]
 THEOREMS = ["theorem1", "theorem2", "theorem3"]
 BLOCKS = [(0, 1), (2, 2)]
@@ -124,7 +124,7 @@ def test_one_more_model(project: Project) -> None:
         f"test-15dB: lstm with {size:02d} hidden units, realizations {first:03d} to {last:03d}"
         for size, (first, last) in size_and_block
     ]
-    expect(project, new, scores(["test-15dB"]), ["figure3", "gap"], REPORT)
+    expect(project, new, scores(["test-15dB"]), ["figure3", "gap", "reproduction"], REPORT)
 
 
 def test_another_recipe_on_the_same_data(project: Project) -> None:
@@ -157,7 +157,9 @@ def test_more_realizations_train_only_the_new_block(project: Project) -> None:
 def test_one_snr(project: Project) -> None:
     project.edit(CONFIG, "snr_db: 15", "snr_db: 10")
     one = ["test-15dB"]
-    expect(project, data(one), trainings(one), scores(one), ["figure3", "gap"], REPORT)
+    expect(
+        project, data(one), trainings(one), scores(one), ["figure3", "gap", "reproduction"], REPORT
+    )
 
 
 def test_seed(project: Project) -> None:
@@ -218,11 +220,12 @@ REACHED = {
     "tasks/permuted_mnist/mnist": [],
     "training": TRAINED,
     "scoring": [EVERY_SCORE, ALL_FIGURES, REPORT],
-    "statistics": [["gap", "statistics"], REPORT],
+    "statistics": [["gap", "reproduction", "statistics"], REPORT],
     "equivalence/cascade": [*THEORY, REPORT],
     "figures/style": [ALL_FIGURES, THEOREMS, REPORT],
     "figures/r2/plot": [["figure2", "figure3"], REPORT],
     "figures/statistics/findings": [["statistics"], REPORT],
+    "figures/reproduction/deviations": [["reproduction"], REPORT],
     "theorems/theorem2/plot": [["theorem2"], REPORT],
     "theorems/theorem2/numbers": [numbers(["theorem2"]), ["theorem2"], REPORT],
     "report": [REPORT],

@@ -1,19 +1,3 @@
-def figure_labels(wildcards):
-    """What models and experiments are called in a figure, as JSON."""
-    sources = run.figures[wildcards.figure].sources
-    recipes = [run.experiments[name].recipe for name in sources]
-    distinct = len(set(recipes)) == len(recipes)
-    models = [model for name in sources for model in run.experiments[name].models]
-    return json.dumps(
-        {
-            "models": {model: run.models[model].label for model in models},
-            "experiments": (
-                [f"recipe {name}" for name in recipes] if distinct else sources
-            ),
-        }
-    )
-
-
 def published_curves(wildcards):
     """The files of the published curves that a figure draws."""
     name = run.figures[wildcards.figure].curves
@@ -50,9 +34,9 @@ rule figure:
         settings=lambda wildcards: as_json(
             figures.POINT.part(run.figures[wildcards.figure])
         ),
-        labels=figure_labels,
+        labels=lambda wildcards: as_json(run.labels(wildcards.figure)),
         style=as_json(run.style),
-        caption=lambda wildcards: run.figures[wildcards.figure].caption,
+        caption=lambda wildcards: run.figures[wildcards.figure].text,
     message:
         "{wildcards.figure}"
     shell:

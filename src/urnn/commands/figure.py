@@ -37,7 +37,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--style", default="{}", help="style settings, JSON or @FILE (YAML)")
     parser.add_argument(
-        "--output", type=Path, nargs="+", required=True, help="files to write, .svg or .png"
+        "--output",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="files to write: .svg or .png the figure, .md what it says in sentences and tables",
     )
 
 
@@ -51,13 +55,20 @@ def run(options: argparse.Namespace) -> None:
     if len(names) != len(options.scores) or len({*names}) != len(names):
         raise ConfigError("--labels.experiments: give one name for each file, all distinct")
     from urnn import published, storage
+    from urnn.figures.findings import markdown
     from urnn.figures.style import save
 
     scores = {
-        name: labelled(storage.read(path, settings.needs()), labels.models)
+        name: settings.chosen(labelled(storage.read(path, settings.needs()), labels.models))
         for name, path in zip(names, options.scores, strict=True)
     }
     curves = published.load(settings.curves) if settings.curves else None
+    words = [path for path in options.output if path.suffix == ".md"]
+    for path in words:
+        storage.write_text(markdown(settings.findings(scores, curves)), path)
+    if len(words) == len(options.output):
+        return
     figure = POINT.part_module(settings.kind, "plot").plot(scores, settings, curves, style)
     for path in options.output:
-        save(figure, path, style)
+        if path not in words:
+            save(figure, path, style)

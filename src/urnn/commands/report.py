@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from urnn.settings.base import values_of
 from urnn.theorems import POINT as THEOREMS
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from urnn.report import FigureEntry
 
 
@@ -41,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
         name: labelled(storage.read(options.results / name / "scores.nc", ("diverged",)), labels)
         for name in config.experiments
     }
-    figures = _figures(config, options.figures)
+    figures = _figures(config, options.figures, scores)
     shown_by = {
         name: [figure for figure in config.figures.values() if name in figure.sources]
         for name in config.experiments
@@ -52,21 +54,38 @@ def run(options: argparse.Namespace) -> None:
     storage.write_text(page, options.output)
 
 
-def _figures(config: Config, folder: Path) -> list[FigureEntry]:
+def _figures(config: Config, folder: Path, scores: Mapping[str, xr.Dataset]) -> list[FigureEntry]:
     """The figures of the configuration, then those of the theorems."""
-    entries: list[FigureEntry] = [
-        {
-            "name": name,
-            "path": folder / f"{name}.svg",
-            "caption": figure.caption,
-            "title": f"{_title(name)}: {', '.join(figure.sources)}",
+    from urnn import published
+
+    entries: list[FigureEntry] = []
+    for name, figure in config.figures.items():
+        labels = config.labels(name)["experiments"]
+        shown = {
+            label: figure.chosen(scores[source])
+            for label, source in zip(labels, figure.sources, strict=True)
         }
-        for name, figure in config.figures.items()
-    ]
+        curves = published.load(figure.curves) if figure.curves else None
+        entries.append(
+            {
+                "name": name,
+                "path": folder / f"{name}.svg",
+                "caption": figure.text,
+                "title": f"{_title(name)}: {', '.join(figure.sources)}",
+                "findings": figure.findings(shown, curves),
+            }
+        )
     for name in THEOREMS if config.theory else ():
         plug = THEOREMS.plug(name)
-        path = folder / f"{name}.svg"
-        entries.append({"name": name, "path": path, "caption": plug.caption, "title": plug.title})
+        entries.append(
+            {
+                "name": name,
+                "path": folder / f"{name}.svg",
+                "caption": plug.caption,
+                "title": plug.title,
+                "findings": {"sentences": [], "tables": []},
+            }
+        )
     return entries
 
 

@@ -80,13 +80,18 @@ def _score(file: xr.Dataset, model: Model, table: ScoreTable) -> None:
     sizes = hidden_units, test.x.shape[-1], test.output_size
     spec = models.specification(model, *sizes, test.loss.name)
     recipe = json.loads(file.attrs["config"])["recipe"]
-    initial_state = recipe["train_initial_state"]
-    table.parameters[m, h] = models.trained_numbers(model, spec, initial_state)
+    table.parameters[m, h] = models.trained_numbers(model, spec, recipe["train_initial_state"])
     theta = models.from_variables(spec, {str(v): replicas[v] for v in replicas.data_vars})
     y_hat = backend("cpu").outputs(spec, theta, test.x, np.array(places, np.int64))
     finite = np.isfinite(y_hat).reshape(len(places), -1).all(1)
     for r, s in enumerate(places):
         table.found[m, h, s] = True
+        if recipe.get("validate_on_test"):
+            table.by_epoch[m, h, s, : file.sizes["epoch"]] = test.loss.score(
+                replicas["validation_loss"].values[r],
+                replicas["validation_accuracy"].values[r],
+                test.y[s],
+            )
         for key, values in table.histories.items():
             values[m, h, s, : file.sizes["epoch"]] = replicas[key].values[r]
         table.kept_epoch[m, h, s] = replicas["kept_epoch"].values[r]

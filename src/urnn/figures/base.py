@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from urnn.errors import DataError
 from urnn.settings.base import Name, Settings
 
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from urnn.figures.findings import Findings
+
+
+def distinct(values: list[Any]) -> list[Any]:
+    """The list itself, if no entry stands in it twice."""
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"each entry once, but {repeated[0]!r} stands here twice")
+    return values
 
 
 class FigureSettings(Settings):
@@ -26,6 +35,9 @@ class FigureSettings(Settings):
 
     #: the key that chooses a kind; a subclass narrows it to its own name
     kind: Any
+    models: Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)] | None = Field(
+        None, description="the models that it shows, in this order; null: all of its experiments"
+    )
 
     #: text below the figure in a report; plain text, a blank line starts a paragraph
     caption: ClassVar[str]
@@ -49,6 +61,27 @@ class FigureSettings(Settings):
         """The experiments whose scores it shows."""
         return []
 
+    @property
+    def text(self) -> str:
+        """What stands below it."""
+        return self.caption
+
+    def chosen(self, scores: xr.Dataset) -> xr.Dataset:
+        """Scores of the models that it shows.
+
+        Raises:
+            DataError: the dataset lacks one of them.
+        """
+        if self.models is None:
+            return scores
+        there = [str(name) for name in scores["model"].values]
+        lacking = [name for name in self.models if name not in there]
+        if lacking:
+            raise DataError(
+                f"the file of scores has no model {lacking[0]!r}; it has {', '.join(there)}"
+            )
+        return scores.sel(model=self.models)
+
     def needs(self) -> tuple[str, ...]:
         """The variables of a file of scores that it cannot do without."""
         raise NotImplementedError
@@ -57,20 +90,27 @@ class FigureSettings(Settings):
         """What is wrong with the settings for an experiment with these models: (key, sentence)."""
         return []
 
-    def findings(self, scores: xr.Dataset, published: pd.DataFrame | None) -> Findings:
-        """Sentences and tables on an experiment, for the report."""
+    def findings(
+        self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
+    ) -> Findings:
+        """What the figure says in sentences and tables; the arguments are those of ``plot``."""
         return {"sentences": [], "tables": []}
 
 
-def distinct(values: list[Any]) -> list[Any]:
-    """The list itself, if no entry stands in it twice."""
-    repeated = sorted({value for value in values if values.count(value) > 1})
-    if repeated:
-        raise ValueError(f"each entry once, but {repeated[0]!r} stands here twice")
-    return values
+class _Entry(Settings):
+    """What an entry of the table of figures has besides the settings of its kind."""
+
+    note: str = Field(
+        "", description="what a reader should know of this figure, put before the usual caption"
+    )
+
+    @property
+    def text(self) -> str:
+        """The note, and the caption of the kind; paragraphs are separated by a blank line."""
+        return "\n\n".join(part for part in (self.note, getattr(self, "caption", "")) if part)
 
 
-class OneExperiment(Settings):
+class OneExperiment(_Entry):
     """The experiment of a figure that shows one."""
 
     experiment: Name = Field(description="whose scores it shows")
@@ -81,12 +121,12 @@ class OneExperiment(Settings):
         return [self.experiment]
 
 
-class SeveralExperiments(Settings):
+class SeveralExperiments(_Entry):
     """The experiments of a figure that shows several."""
 
     experiments: Annotated[
         list[Name], Field(min_length=1, max_length=4), AfterValidator(distinct)
-    ] = Field(description="whose scores it shows, by the names of their recipes")
+    ] = Field(description="whose scores it shows, by the names of their recipes, or by their own")
 
     @property
     def sources(self) -> list[str]:

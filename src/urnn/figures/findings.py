@@ -21,6 +21,16 @@ class Findings(TypedDict):
     tables: list[Table]
 
 
+def markdown(found: Findings) -> str:
+    """The sentences and tables as Markdown."""
+    parts = list(found["sentences"])
+    for table in found["tables"]:
+        rows = [table["head"], ["---"] * len(table["head"]), *table["rows"]]
+        lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+        parts += [table["caption"], "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
 #: what stands for a number that there is not
 NONE = "–"
 

@@ -30,6 +30,12 @@ class Recipe(Settings):
         description="share of the training trials kept for validation, which chooses the restart "
         "and the epoch; 0: by training loss. Tasks of images have their own validation images",
     )
+    validate_on_test: bool = Field(
+        False,
+        description="validate on the test trials themselves, as the authors' released scripts do. "
+        "All training trials are trained on; what validation chooses (with restarts or patience) "
+        "has then seen the test",
+    )
     initial_transition: Literal["orthogonal", "identity"] = Field(
         "orthogonal",
         description="W before training (an LSTM's: four blocks with joint orthonormal columns)",

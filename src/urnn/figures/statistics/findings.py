@@ -9,24 +9,17 @@ from urnn import statistics
 from urnn.figures.findings import NONE, Findings, Table, interval, number
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
     from urnn.figures.statistics.settings import StatisticsSettings
 
-#: means that differ from a published value by more than this are listed with what may explain it
-LARGE = 0.01
 
-
-def describe(
-    scores: xr.Dataset, settings: StatisticsSettings, published: pd.DataFrame | None = None
-) -> Findings:
+def describe(scores: xr.Dataset, settings: StatisticsSettings) -> Findings:
     """Sentences and tables on the models that may need more hidden units than the reference.
 
     Args:
         scores: as `urnn.statistics` takes them, with the coordinate model_label.
         settings: the reference and the margins.
-        published: the curves to compare with, if any, as from `urnn.published.load`.
 
     Raises:
         ArgumentError: the reference is not among the models.
@@ -51,10 +44,6 @@ def describe(
     sentence, table = _failures(scores, labels, settings.stalled)
     sentences.append(sentence)
     tables.append(table)
-    if published is not None:
-        sentence, deviating = _deviations(scores, published, labels, settings.stalled)
-        sentences.append(sentence)
-        tables += deviating
     return {"sentences": sentences, "tables": tables}
 
 
@@ -201,47 +190,3 @@ def _stalled(distance: float) -> str:
         f"scored more than {distance:g} below the same model with fewer hidden units on the same "
         "realization"
     )
-
-
-def _deviations(
-    scores: xr.Dataset, published: pd.DataFrame, labels: dict[str, str], distance: float
-) -> tuple[str, list[Table]]:
-    """Where our mean is more than 0.01 from a published value, with what may explain it."""
-    points = list(statistics.deviations(scores, published, distance))
-    large = [point for point in points if abs(point.mean - point.published) > LARGE]
-    lower = [p for p in large if p.mean < p.published]
-    failed = [p for p in lower if max(p.median, p.mean_not_stalled) >= p.published - LARGE]
-    sentence = (
-        f"{len(large)} of {len(points)} means differ from the published value by more than "
-        f"{LARGE:g}, {len(large) - len(lower)} upwards and {len(lower)} downwards."
-    )
-    if lower:
-        sentence += (
-            f" For {len(failed)} of the latter, the median or the mean without the stalled "
-            f"trainings is at most {LARGE:g} below it: there, single trainings failed, not the "
-            "model."
-        )
-    rows = [
-        [
-            labels[p.model],
-            str(p.hidden_units),
-            number(p.published),
-            number(p.mean),
-            number(p.mean - p.published, 4, True),
-            number(p.median),
-            number(p.mean_not_stalled),
-            f"{p.stalled} of {p.trainings}",
-            f"{p.diverged} of {p.trainings}",
-        ]
-        for p in large
-    ]
-    table: Table = {
-        "caption": f"Means that differ from the published ones by more than {LARGE:g}. Stalled: "
-        f"{_stalled(distance)}.",
-        "head": [
-            "Model", "Hidden units", "Published", "Mean", "Difference", "Median",
-            "Mean, not stalled", "Stalled", "Diverged",
-        ],
-        "rows": rows,
-    }  # fmt: skip
-    return sentence, [table] if rows else []

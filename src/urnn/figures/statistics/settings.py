@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -72,11 +73,14 @@ class StatisticsSettings(FigureSettings):
             )
         ]
 
-    def findings(self, scores: xr.Dataset, published: pd.DataFrame | None) -> Findings:
-        """What the comparisons say, and how far our scores are from the published ones."""
+    def findings(
+        self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
+    ) -> Findings:
+        """What the comparisons say."""
         from urnn.figures.statistics import findings
 
-        return findings.describe(scores, self, published)
+        (dataset,) = scores.values()
+        return findings.describe(dataset, self)
 
 
 PLUG = StatisticsSettings

@@ -17,17 +17,23 @@ if TYPE_CHECKING:
 
 
 class LSTM(Cell):
-    """i, f, g, o = sigmoid, sigmoid, tanh, sigmoid of the parts of W h_{t-1} + F x_t + b;
+    """i, f, g, o = s, s, tanh, s of the parts of W h_{t-1} + F x_t + b;
     c_t = f c_{t-1} + i g, h_t = o tanh(c_t).
 
-    Rows are in the order of torch.nn.LSTM, whose weights are W = weight_hh_l0, F = weight_ih_l0 and
-    b = bias_ih_l0 + bias_hh_l0.
+    s is the sigmoid, or hard_sigmoid(z) = min(max(0.2 z + 0.5, 0), 1), which was the default of
+    Keras until version 2.3 (2019). Rows are in the order of torch.nn.LSTM, whose weights are
+    W = weight_hh_l0, F = weight_ih_l0 and b = bias_ih_l0 + bias_hh_l0.
 
     Source: Hochreiter and Schmidhuber (1997, doi:10.1162/neco.1997.9.8.1735), with the forget gate
     of Gers et al. (2000).
     """
 
     cell: Literal["lstm"] = Field("lstm", description="long short-term memory")
+    gate_activation: Literal["sigmoid", "hard_sigmoid"] = Field(
+        "sigmoid",
+        description="of an LSTM's input, forget and output gate; hard_sigmoid is clip(0.2 z + 0.5, "
+        "0, 1), the default of Keras until 2019",
+    )
 
     gates: ClassVar[int] = 4
     gate_names: ClassVar[tuple[str, ...]] = ("input", "forget", "cell", "output")
@@ -36,6 +42,16 @@ class LSTM(Cell):
     #: i, f, g, o and c
     kept: ClassVar[int] = 5
     carried: ClassVar[bool] = True
+
+    @property
+    def tag(self) -> str:
+        """The cell, and its gates if they are not the usual ones."""
+        return self.cell if not self.hard else f"{self.cell}-{self.gate_activation}"
+
+    @property
+    def hard(self) -> bool:
+        """Whether the gates are piecewise linear."""
+        return self.gate_activation == "hard_sigmoid"
 
     def initialise(self, values: dict[str, NDArray], hidden_units: int, forget_bias: float) -> None:
         """The bias of the forget gate."""
@@ -47,8 +63,9 @@ class LSTM(Cell):
         """The equations above."""
         h, c = states
         i, f, g, o = (drive + h @ parameters["W"].mT).chunk(4, dim=-1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        i, f, o = ((0.2 * z + 0.5).clamp(0, 1) if self.hard else z.sigmoid() for z in (i, f, o))
+        c = f * c + i * g.tanh()
+        return o * c.tanh(), c
 
     def emit_forward(self, e: Emitter) -> None:
         """c = f c + i g, H[after] = o tanh(c); A keeps i, f, g, o and c."""
@@ -60,34 +77,56 @@ class LSTM(Cell):
             e.add_product(sums, row, e.W, e.HIDDEN, e.H, e.before, vectors)
             for unit in range(units):
                 gates = sums[4 * unit : 4 * unit + 4]
-                _unit_forward(e, e.plus(first, unit), gates, vectors)
+                _unit_forward(e, self.hard, e.plus(first, unit), gates, vectors)
 
         e.each_part(self.accumulators, part)
 
     def emit_backward(self, e: Emitter) -> None:
         """D[now]: gradients of the gates' sums; carried: that of the cell state."""
-        e.each_gradient(lambda unit, v, gradient: _unit_backward(e, unit, v, gradient))
+        e.each_gradient(lambda unit, v, gradient: _unit_backward(e, self.hard, unit, v, gradient))
 
 
-def _unit_forward(e: Emitter, unit: Offset, sums: list[list[Any]], vectors: range) -> None:
+def _hard_sigmoid(e: Emitter, z: Any) -> Any:
+    """min(max(0.2 z + 0.5, 0), 1); NaN stays NaN."""
+    zero, one = e.constant(0), e.constant(1)
+    gate = e.fma(e.constant(0.2), z, e.constant(0.5))
+    gate = e.where("<", gate, zero, zero, gate)
+    return e.where(">", gate, one, one, gate)
+
+
+def _through_gate(e: Emitter, hard: bool, gate: Any, gradient: Any, product: Any) -> Any:
+    """The gradient of a gate's sum from that of the gate; product = gradient * gate."""
+    one = e.constant(1)
+    if not hard:
+        return e.builder.fmul(product, e.builder.fsub(one, gate))
+    zero = e.constant(0)
+    slope = e.where(">", gate, zero, e.constant(0.2), zero)
+    slope = e.where("<", gate, one, slope, zero)
+    return e.builder.fmul(gradient, slope)
+
+
+def _unit_forward(
+    e: Emitter, hard: bool, unit: Offset, sums: list[list[Any]], vectors: range
+) -> None:
     """The states of a unit from the sums of its gates."""
     b = e.builder
     cells, opens = [], []
     for k, v in enumerate(vectors):
-        gates = [e.get(sums[gate][k]) for gate in range(4)]
-        gates = [e.tanh(z) if gate == 2 else e.sigmoid(z) for gate, z in enumerate(gates)]
+        i, f, g, o = (e.get(sums[gate][k]) for gate in range(4))
+        i, f, o = (_hard_sigmoid(e, z) if hard else e.sigmoid(z) for z in (i, f, o))
+        g = e.tanh(g)
         previous = e.load(e.A, e.kept_before, e.value(unit, 5, 4, v))
-        cell = e.fma(gates[1], previous, b.fmul(gates[0], gates[2]))
-        for slot, value in enumerate((*gates, cell)):
+        cell = e.fma(f, previous, b.fmul(i, g))
+        for slot, value in enumerate((i, f, g, o, cell)):
             e.store(value, e.A, e.kept_after, e.value(unit, 5, slot, v))
         cells.append(cell)
-        opens.append(gates[3])
+        opens.append(o)
     for k, v in enumerate(vectors):  # apart, so that the divisions of all vectors overlap
         state = b.fmul(opens[k], e.tanh(cells[k]))
         e.store(state, e.H, e.after, e.at(unit, 0, v))
 
 
-def _unit_backward(e: Emitter, unit: Offset, v: int, gradient: Any) -> None:
+def _unit_backward(e: Emitter, hard: bool, unit: Offset, v: int, gradient: Any) -> None:
     """From the gradient of a unit's h to those of its gates (D[now]) and its cell state."""
     b, one, place = e.builder, e.constant(1), e.at(unit, 0, v)
     i, f, g, o = (e.load(e.A, e.kept_after, e.value(unit, 5, slot, v)) for slot in range(4))
@@ -97,15 +136,17 @@ def _unit_backward(e: Emitter, unit: Offset, v: int, gradient: Any) -> None:
         e.prefetch_states(e.A, e.kept_after, e.value(unit, 5, slot, v), v, 5, slot)
     e.prefetch_states(e.H, e.h, place, v, 1)
     floor = e.constant(1e-30)
-    tanh_cell = b.fdiv(h, e.where("<", o, floor, floor, o))  # tanh(c) = h / o
-    d_output = b.fmul(b.fmul(gradient, h), b.fsub(one, o))
+    tanh_cell = b.fdiv(
+        h, e.where("<", o, floor, floor, o)
+    )  # tanh(c) = h / o, of no use where o = 0
+    d_output = _through_gate(e, hard, o, b.fmul(gradient, tanh_cell), b.fmul(gradient, h))
     carried = e.load(e.carried, place)
     d_cell = e.fma(gradient, e.fma(b.fneg(h), tanh_cell, o), carried)
     into = b.fmul(d_cell, i)
-    d_input = b.fmul(b.fmul(into, g), b.fsub(one, i))
+    d_input = _through_gate(e, hard, i, b.fmul(d_cell, g), b.fmul(into, g))
     d_candidate = b.fmul(into, e.fma(b.fneg(g), g, one))
     kept = b.fmul(d_cell, f)
-    d_forget = b.fmul(b.fmul(kept, previous), b.fsub(one, f))
+    d_forget = _through_gate(e, hard, f, b.fmul(d_cell, previous), b.fmul(kept, previous))
     e.store(kept, e.carried, place)
     for gate, value in enumerate((d_input, d_forget, d_candidate, d_output)):
         e.store(value, e.D, e.now, e.value(unit, 4, gate, v))

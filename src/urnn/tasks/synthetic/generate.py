@@ -3,6 +3,8 @@
 Source: the paper, section 5.1. W = I - epsilon A^T A / ||A||_2^2 with A iid Gaussian has its
 eigenvalues in [1 - epsilon, 1], so the time constant is about 1/epsilon steps; F, C and b are iid
 standard Gaussian, and b is then moved until every hidden unit is on for a given share of the time.
+The authors' released script differs in two things, which are settings: it does not divide by
+||A||_2^2, and its outputs have a bias d.
 """
 
 from __future__ import annotations
@@ -25,9 +27,22 @@ CALIBRATION_GAIN = 0.1
 
 
 def draw_system(settings: System, random: np.random.Generator) -> RNN:
-    """A contractive ReLU RNN before its calibration; ||W||_2 < 1 and h(-1) = 0."""
+    """A contractive ReLU RNN before its calibration; ||W||_2 < 1 and h(-1) = 0.
+
+    Raises:
+        CalibrationError: W is not contractive, which it can be only without division by the norm.
+    """
     n, m, p = settings.hidden_units, settings.input_size, settings.output_size
-    W = slowly_varying_transition(random, n, settings.epsilon)
+    W = slowly_varying_transition(
+        random, n, settings.epsilon, divide_by_norm=settings.divide_by_norm
+    )
+    norm = np.linalg.norm(W, 2)
+    if norm >= 1 and not settings.divide_by_norm:
+        raise CalibrationError(
+            f"the true system is not contractive, ||W||_2 = {norm:.4g}: with "
+            f"system.divide_by_norm: false, system.epsilon: {settings.epsilon} is too large for "
+            f"{n} hidden units. Choose a smaller epsilon."
+        )
     F = random.standard_normal((n, m))
     C = random.standard_normal((p, n))
     return RNN(W, F, random.standard_normal(n), C)
@@ -71,6 +86,8 @@ def true_system(
 ) -> tuple[RNN, NDArray[np.float32], NDArray[np.float64]]:
     """The calibrated system of a realization, its inputs x (trial, time, input) and its states.
 
+    Without the bias of the output, see `output_bias`.
+
     The same at every signal-to-noise ratio, and independent of how many other realizations are
     made. The biases are calibrated as in the paper, on trials of their own; where a unit's share on
     the realization's trials still misses the tolerance, as many rounds again refine it on those.
@@ -99,17 +116,25 @@ def true_system(
     return system, x, states
 
 
+def output_bias(settings: System, seed: int, realization: int) -> NDArray[np.float64]:
+    """The bias d (output,) of a realization's outputs, standard normal or none."""
+    if not settings.output_bias:
+        return np.zeros(settings.output_size)
+    return _random(seed, realization, "output_bias").standard_normal(settings.output_size)
+
+
 def generate(task: Synthetic, seed: int, realization: int) -> xr.Dataset:
     """One realization: a true system, its trials, and its outputs with noise.
 
-    Noise is Gaussian with the variance mean(y_clean^2) 10^(-snr_db/10), the mean over trials,
-    steps and outputs.
+    y_clean = C h + d. Noise is Gaussian with the variance mean(y_clean^2) 10^(-snr_db/10), the mean
+    over trials, steps and outputs.
 
     Raises:
         CalibrationError: see `true_system`.
     """
     system, x, states = true_system(task.system, seed, realization)
-    y_clean = states @ system.C.T
+    d = output_bias(task.system, seed, realization)
+    y_clean = states @ system.C.T + d
     noise_variance = float(np.mean(y_clean**2) * 10 ** (-task.snr_db / 10))
     noise = _random(seed, realization, "noise").standard_normal(y_clean.shape)
     y = y_clean + np.sqrt(noise_variance) * noise
@@ -133,6 +158,7 @@ def generate(task: Synthetic, seed: int, realization: int) -> xr.Dataset:
             "F": named(("hidden", "input"), system.F, "input matrix of the true system"),
             "b": named(("hidden",), system.b, "bias of the true system"),
             "C": named(("output", "hidden"), system.C, "output matrix of the true system"),
+            "d": named(("output",), d, "output bias of the true system"),
             "h_init": named(("hidden",), system.h_init, "initial state of the true system"),
         },
         coords={

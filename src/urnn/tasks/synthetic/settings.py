@@ -11,13 +11,26 @@ from urnn.tasks.base import Task
 
 
 class System(Settings):
-    """The true systems, their trials and their calibration. Defaults are the paper's."""
+    """The true systems, their trials and their calibration. Defaults are the poster's.
+
+    The authors' released script has ``divide_by_norm: false`` and ``output_bias: true``.
+    """
 
     hidden_units: Count = Field(4, description="states of the true system")
     input_size: Count = Field(2, description="inputs, iid standard Gaussian")
     output_size: Count = Field(2, description="outputs")
     epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.01, description="W = I - epsilon A^T A / ||A||^2: the time constant is 1/epsilon steps"
+    )
+    divide_by_norm: bool = Field(
+        True,
+        description="true: W as above, the paper's formula. false: W = I - epsilon A^T A, the "
+        "authors' released script, with shorter time constants",
+    )
+    output_bias: bool = Field(
+        False,
+        description="false: y = C h, the paper's formula. true: y = C h + d with d iid standard "
+        "Gaussian, the authors' released script; d counts as signal in the noise variance",
     )
     time_steps: Annotated[int, Field(ge=2)] = Field(1000, description="steps of a trial")
     trials: Annotated[int, Field(ge=2)] = Field(1000, description="trials of a realization")

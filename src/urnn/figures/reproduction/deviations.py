@@ -1,0 +1,229 @@
+"""How far our scores are from published curves, for each way in which those may have come about."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from urnn.scoring import bootstrap_interval, reported
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+#: of the bootstrap
+_RESAMPLES, _SEED = 10_000, 0
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a point of a curve is made from the trainings of a model of one size."""
+
+    #: "last": the score after the last epoch; "best": after the epoch of the lowest test loss
+    epoch: str
+    #: "mean" or "median" over the realizations
+    statistic: str
+    #: whether a training that overflowed counts with the score of an epoch before
+    counts_overflowed: bool
+
+    @property
+    def short(self) -> str:
+        """For legends."""
+        return f"{self.statistic.capitalize()}, {self.epoch} epoch"
+
+    @property
+    def label(self) -> str:
+        """For sentences and tables."""
+        overflowed = "counted" if self.counts_overflowed else "left out"
+        return f"{self.statistic} of the {self.epoch} epoch, overflowed {overflowed}"
+
+
+def _median_interval(values: ArrayLike) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the median; none of fewer than two values."""
+    sample = np.asarray(values, float)
+    if sample.size < 2:
+        return float("nan"), float("nan")
+    drawn = np.random.default_rng(_SEED).integers(sample.size, size=(_RESAMPLES, sample.size))
+    low, high = np.quantile(np.median(sample[drawn], axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+#: by statistic
+INTERVALS = {"mean": bootstrap_interval, "median": _median_interval}
+
+#: the first is what figures 2 and 3 show
+WAYS = [
+    Way(epoch, statistic, counts)
+    for epoch, counts, statistic in product(("last", "best"), (False, True), ("mean", "median"))
+]
+
+
+def values(scores: xr.Dataset, way: Way) -> xr.DataArray | None:
+    """(model, hidden_units, realization): what a way takes of each training, NaN if nothing.
+
+    None where it needs the scores after each epoch and the file has none: `r2_by_epoch` is there if
+    the recipe validates on the test trials.
+    """
+    if way.epoch == "last" and not way.counts_overflowed:
+        return reported(scores, "r2")
+    if "r2_by_epoch" not in scores:
+        return None
+    by_epoch = scores["r2_by_epoch"]
+    if way.epoch == "best":
+        chosen = by_epoch.max("epoch")
+    else:
+        count = by_epoch.notnull().sum("epoch")  # an overflow leaves NaN to the end
+        chosen = by_epoch.isel(epoch=(count - 1).clip(0))
+    return chosen if way.counts_overflowed else chosen.where(scores["diverged"] == 0)
+
+
+def ways(scores: xr.Dataset) -> list[Way]:
+    """The ways that these scores allow, without those that only repeat another."""
+    overflowed = bool(scores["diverged"].any())
+    return [
+        way
+        for way in WAYS
+        if (overflowed or not way.counts_overflowed) and values(scores, way) is not None
+    ]
+
+
+def curves(
+    scores: xr.Dataset, published: pd.DataFrame, same: Mapping[str, str]
+) -> dict[str, pd.Series]:
+    """By model: the published curve that it is compared with, at the sizes that both have."""
+    found = {}
+    sizes = scores["hidden_units"].values
+    for model in map(str, scores["model"].values):
+        name = same.get(model, model)
+        if name in published:
+            curve = published[name].dropna()
+            found[model] = curve[curve.index.isin(sizes)]
+    return {model: curve for model, curve in found.items() if len(curve)}
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far the points of a model are from its published curve."""
+
+    #: root mean square of the differences over the sizes
+    rms: float
+    #: 95 % bootstrap interval of what it would be with ever so many realizations
+    lower: float
+    upper: float
+    #: what it would be by chance, if the published points were means of as many other realizations
+    chance: float
+    #: points whose own interval holds the published value
+    inside: int
+    points: int
+
+
+def distance(of_model: xr.DataArray, curve: pd.Series, statistic: str, smallest: int) -> Distance:
+    """The distance of a curve from the values (hidden_units, realization) of a model.
+
+    Realizations are resampled for all sizes together, for one system is behind all of them. The
+    root mean square r of noisy differences is too large: its expected square exceeds that of the
+    expected differences by their mean variance. The interval makes up for that; it is the basic
+    bootstrap interval of r^2, [2 r^2 - q_97.5, 2 r^2 - q_2.5], cut off at 0, and its root.
+
+    Source: Davison and Hinkley, "Bootstrap methods and their application", 1997, section 5.2.
+    """
+    curve = curve[curve.index >= smallest]
+    taken = of_model.sel(hidden_units=curve.index.values)
+    sample = taken.transpose("hidden_units", "realization").values.astype(float)
+    theirs = curve.to_numpy(float)
+    known = np.isfinite(sample).any(1)
+    sample, theirs = sample[known], theirs[known]
+    if not theirs.size:
+        nan = float("nan")
+        return Distance(nan, nan, nan, nan, 0, 0)
+    average: Callable[..., NDArray] = np.nanmedian if statistic == "median" else np.nanmean
+    difference = average(sample, axis=1) - theirs
+    count = sample.shape[1]
+    drawn = np.random.default_rng(_SEED).integers(count, size=(_RESAMPLES, count))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a resample of NaN alone is NaN
+        again = np.array([average(row[drawn], axis=1) for row in sample])  # (size, resample)
+    low, high = np.nanquantile(again, [0.025, 0.975], axis=1)
+    square = float(np.mean(difference**2))
+    squares = np.nanmean((again - theirs[:, None]) ** 2, axis=0)
+    bounds = 2 * square - np.nanquantile(squares, [0.975, 0.025])
+    lower, upper = np.sqrt(np.maximum(bounds, 0)) if count > 1 else (np.nan, np.nan)
+    return Distance(
+        float(np.sqrt(square)),
+        float(lower),
+        float(upper),
+        float(np.sqrt(2 * np.nanvar(again, axis=1).mean())) if count > 1 else float("nan"),
+        int(((low <= theirs) & (theirs <= high)).sum()) if count > 1 else 0,
+        int(theirs.size),
+    )
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a published curve, our mean there, and what may explain the difference."""
+
+    model: str
+    hidden_units: int
+    published: float
+    mean: float
+    #: 95 % bootstrap interval of the mean
+    lower: float
+    upper: float
+    median: float
+    #: realizations whose training stalled, and the mean without them and its interval
+    stalled: list[int]
+    mean_without: float
+    lower_without: float
+    upper_without: float
+    #: trainings that overflowed, which are in none of the means
+    overflowed: int
+
+    @property
+    def inside(self) -> bool:
+        """Whether the interval holds the published value."""
+        return self.lower <= self.published <= self.upper
+
+    @property
+    def explained(self) -> bool:
+        """Whether the interval without the stalled trainings reaches the published value."""
+        if self.mean > self.published or not self.stalled:
+            return False
+        return self.upper_without >= self.published
+
+
+def points(
+    scores: xr.Dataset, published: pd.DataFrame, same: Mapping[str, str], distance: float
+) -> Iterator[Point]:
+    """Every point that a published curve and the scores have in common.
+
+    A training stalled as in `urnn.statistics.stalled`, by more than the distance.
+    """
+    from urnn.statistics import stalled
+
+    failed, r2 = stalled(scores, distance), reported(scores, "r2")
+    for model, curve in curves(scores, published, same).items():
+        for n, theirs in curve.items():
+            at = {"model": model, "hidden_units": n}
+            ours: NDArray = r2.sel(at).values.astype(float)
+            known, bad = np.isfinite(ours), failed.sel(at).values
+            if not known.any():
+                continue
+            kept = ours[known & ~bad]
+            yield Point(
+                model,
+                int(str(n)),
+                float(theirs),
+                float(ours[known].mean()),
+                *bootstrap_interval(ours[known]),
+                float(np.median(ours[known])),
+                [int(number) for number in scores["realization"].values[bad]],
+                float(kept.mean()) if kept.size else float("nan"),
+                *bootstrap_interval(kept),
+                overflowed=int(scores["diverged"].sel(at).sum()),
+            )

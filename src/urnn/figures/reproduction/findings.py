@@ -1,0 +1,208 @@
+"""What a comparison with published curves says, as sentences and tables of the report page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from urnn.figures.findings import NONE, Findings, Table, interval, number
+from urnn.figures.reproduction import deviations
+from urnn.figures.reproduction.deviations import Distance, Point, Way
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from urnn.figures.reproduction.settings import ReproductionSettings
+
+#: by data and way: the distance of each model from its published curve
+Distances = dict[tuple[str, Way], dict[str, Distance]]
+
+
+def describe(
+    scores: Mapping[str, xr.Dataset],
+    settings: ReproductionSettings,
+    published: pd.DataFrame | None,
+) -> Findings:
+    """Which data and which way come nearest to the published curves, and every point.
+
+    Args:
+        scores: by label, as for the plot, with the coordinate model_label.
+        settings: of this kind.
+        published: the curves, as from `urnn.published.load`.
+    """
+    assert published is not None  # the settings name them
+    labels = {
+        str(m): str(dataset["model_label"].sel(model=m).item())
+        for dataset in scores.values()
+        for m in dataset["model"].values
+    }
+    found = distances(scores, settings, published)
+    if not found:
+        return {"sentences": ["No model has a published curve."], "tables": []}
+    tables = [_ways(found, labels, settings)]
+    sentences = [_best(found, labels, settings)]
+    for label, dataset in scores.items():
+        rows = list(deviations.points(dataset, published, settings.same, settings.stalled))
+        if rows:
+            sentences.append(_sentence_on_points(label, rows))
+            tables.append(_points(label, rows, labels, settings))
+    return {"sentences": sentences, "tables": tables}
+
+
+def distances(
+    scores: Mapping[str, xr.Dataset], settings: ReproductionSettings, published: pd.DataFrame
+) -> Distances:
+    """The distances of all models, for all data and ways."""
+    found: Distances = {}
+    for label, dataset in scores.items():
+        curves = deviations.curves(dataset, published, settings.same)
+        for way in deviations.ways(dataset):
+            values = deviations.values(dataset, way)
+            assert values is not None  # the way is possible
+            of_models = {
+                model: deviations.distance(
+                    values.sel(model=model), curve, way.statistic, settings.smallest
+                )
+                for model, curve in curves.items()
+            }
+            of_models = {model: one for model, one in of_models.items() if one.points}
+            if of_models:
+                found[label, way] = of_models
+    return found
+
+
+def together(
+    of_models: Mapping[str, Distance], settings: ReproductionSettings
+) -> tuple[float, list[str]]:
+    """Root mean square over the published curves, with the nearest model of each, and those."""
+    nearest: dict[str, str] = {}
+    for model, one in of_models.items():
+        curve = settings.same.get(model, model)
+        if curve not in nearest or one.rms < of_models[nearest[curve]].rms:
+            nearest[curve] = model
+    squares = [of_models[model].rms ** 2 for model in nearest.values()]
+    return float(np.sqrt(np.mean(squares))), list(nearest.values())
+
+
+def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSettings) -> str:
+    """The data and the way that are nearest to all curves."""
+    (data, way), of_models = min(found.items(), key=lambda item: together(item[1], settings)[0])
+    overall, nearest = together(of_models, settings)
+    each = ", ".join(
+        f"{labels[m]} {number(of_models[m].rms)} ({of_models[m].inside} of {of_models[m].points} "
+        "points inside)"
+        for m in nearest
+    )
+    text = (
+        f"Nearest to the published curves, from {settings.smallest} hidden units on, is {data} "
+        f"with the {way.label}: root mean square difference {number(overall)} over the curves of "
+        f"{each}."
+    )
+    others = [label for label, _ in found if label != data]
+    if others:
+        best = {
+            other: min(
+                together(distances, settings)[0]
+                for (label, _), distances in found.items()
+                if label == other
+            )
+            for other in dict.fromkeys(others)
+        }
+        listed = "; ".join(f"{other}: {number(value)}" for other, value in best.items())
+        text += f" The best that the others come to: {listed}."
+    return text
+
+
+def _ways(found: Distances, labels: Mapping[str, str], settings: ReproductionSettings) -> Table:
+    models = list(dict.fromkeys(model for of_models in found.values() for model in of_models))
+    body = []
+    for (data, way), of_models in found.items():
+        row = [data, way.label]
+        for model in models:
+            one = of_models.get(model)
+            row += (
+                [NONE] * 4
+                if one is None
+                else [
+                    number(one.rms),
+                    interval(one.lower, one.upper),
+                    number(one.chance),
+                    f"{one.inside} of {one.points}",
+                ]
+            )
+        body.append([*row, number(together(of_models, settings)[0])])
+    head = ["Data", "Point of the curve"]
+    for model in models:
+        head += [labels[model], "95 % interval", "By chance", "Inside"]
+    return {
+        "caption": "Root mean square difference from the published curve, from "
+        f"{settings.smallest} hidden units on. Interval: basic bootstrap, of the difference "
+        "without the scatter of our own means, which the number before it contains. By chance: "
+        "what two samples of so many systems would differ by. Inside: points whose 95 % interval "
+        "holds the published value. All: over the curves, with the nearest model of each.",
+        "head": [*head, "All"],
+        "rows": body,
+    }
+
+
+def _sentence_on_points(data: str, rows: list[Point]) -> str:
+    outside = [row for row in rows if not row.inside]
+    explained = [row for row in outside if row.explained]
+    text = (
+        f"{data}: the 95 % interval of the mean holds {len(rows) - len(outside)} of {len(rows)} "
+        "published values."
+    )
+    if outside:
+        text += (
+            f" Of the other {len(outside)}, {sum(row.mean < row.published for row in outside)} lie "
+            f"below; {len(explained)} of these are traced to stalled trainings, without which the "
+            "interval reaches the published value. The rest is unexplained."
+        )
+    return text
+
+
+def _points(
+    data: str, rows: list[Point], labels: Mapping[str, str], settings: ReproductionSettings
+) -> Table:
+    body = [
+        [
+            labels[row.model],
+            str(row.hidden_units),
+            number(row.published),
+            number(row.mean),
+            interval(row.lower, row.upper),
+            number(row.mean - row.published, sign=True),
+            number(row.median),
+            str(row.overflowed),
+            _explanation(row),
+        ]
+        for row in rows
+    ]
+    return {
+        "caption": f"{data}: every published point, and our mean after the last epoch over the "
+        "trainings that did not overflow. Stalled: scored more than "
+        f"{settings.stalled:g} below the same model with fewer hidden units on the same "
+        "realization.",
+        "head": [
+            "Model", "Hidden units", "Published", "Mean", "95 % interval", "Difference", "Median",
+            "Overflowed", "Where the interval misses the published value",
+        ],
+        "rows": body,
+    }  # fmt: skip
+
+
+def _explanation(row: Point) -> str:
+    """What a miss is traced to."""
+    if row.inside:
+        return NONE
+    if not row.stalled:
+        return "unexplained"
+    listed = ", ".join(map(str, row.stalled))
+    text = (
+        f"stalled: {listed}; without {number(row.mean_without)} "
+        f"({interval(row.lower_without, row.upper_without)})"
+    )
+    return text if row.explained else f"unexplained ({text})"
