@@ -123,7 +123,10 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("figures.history.shows", "loss", "'validation_accuracy' or 'constraint_error'"),
     ("recipes.tuned.patience", 0, "at least 1"),
-    ("recipes.tuned.patience", 3, "has no validation trials; set validation_ratio"),
+    ("recipes.published", {"patience": 3}, "has no validation trials; set validation_ratio"),
+    ("recipes.published.validation_ratio", 0.1, "has the test trials for validation; leave it out"),
+    ("figures.figure2.models", ["rnn", "gru"], "'gru' is not in synthetic-20dB, which has rnn"),
+    ("experiments.tuned-20dB.label", "Recipe of the paper", "cannot be told apart"),
     (
         "recipes.images.validation_ratio",
         0.1,
@@ -261,6 +264,7 @@ def test_the_task_says_which_keys_an_experiment_has() -> None:
     assert tasks == {
         "synthetic-20dB": "synthetic",
         "synthetic-15dB": "synthetic",
+        "tuned-20dB": "synthetic",
         "digits": "permuted_digits",
         "mnist": "permuted_mnist",
     }
@@ -314,7 +318,7 @@ def test_the_exported_schema_is_current() -> None:
 
 
 def test_what_differs_for_one_model_stands_under_it() -> None:
-    values = changed("recipes.tuned.models", {"urnn": {"learning_rate": 0.02}})
+    values = changed("recipes.published.models", {"urnn": {"learning_rate": 0.02}})
     config = load(values)
     assert config.recipe("synthetic-20dB", "urnn", 4).learning_rate == 0.02
     assert config.recipe("synthetic-20dB", "rnn", 4).learning_rate == 0.01
@@ -322,7 +326,7 @@ def test_what_differs_for_one_model_stands_under_it() -> None:
 
 def test_a_recipe_can_differ_by_model_and_by_size() -> None:
     recipe = {"epochs": 9, "models": {"urnn": {"epochs": 8}}, "hidden_units": {2: {"restarts": 7}}}
-    original = changed("recipes.tuned", recipe)
+    original = changed("recipes.published", recipe)
     for values in (original, json.loads(json.dumps(original))):  # keys of JSON are texts
         config = load(values)
         found = {

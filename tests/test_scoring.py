@@ -164,6 +164,22 @@ def test_no_interval_of_fewer_than_two(values):
     assert np.isnan(scoring.bootstrap_interval(values)).all()
 
 
+def test_a_small_sample_has_the_wider_interval_of_students_t():
+    from scipy import stats
+
+    values = outputs(6, (30,))
+    assert scoring.mean_interval(values) == scoring.bootstrap_interval(values)
+    assert np.isnan(scoring.mean_interval(values[:2])).all()
+    few = values[:5]
+    theirs = stats.ttest_1samp(few, 0).confidence_interval(0.95)
+    assert scoring.mean_interval(few) == pytest.approx(tuple(theirs), abs=1e-12)
+    assert scoring.mean_interval([0.1] * 5) == (0.1, 0.1)
+    trials = outputs(7, (400, 3), mean=2.0)
+    bounds = [scoring.mean_interval(row) for row in trials]
+    covered = np.mean([lower <= 2 <= upper for lower, upper in bounds])
+    assert 0.92 < covered < 0.98
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -213,7 +229,7 @@ def test_diverged_realizations_are_left_out_and_counted():
     assert float(summary["r2_mean"].sel(cell)) == kept.mean()
     interval = summary["r2_interval"].sel(cell)
     assert interval["bound"].values.tolist() == ["lower", "upper"]
-    assert tuple(interval.values) == scoring.bootstrap_interval(kept)
+    assert tuple(interval.values) == scoring.mean_interval(kept)
     gone = summary.sel(model="urnn", hidden_units=8)
     assert np.isnan(gone["r2_mean"]) and np.isnan(gone["r2_interval"]).all()
     assert float(summary["r2_optimal_mean"]) == pytest.approx(0.9905)

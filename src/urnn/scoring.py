@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SCORES = ("r2", "r2_centred", "accuracy")
 #: The scores of a perfect model, one per realization.
 OPTIMA = ("r2_optimal", "r2_centred_optimal")
+#: The fewest values whose mean has a bootstrap interval in figures and tables.
+BOOTSTRAP_FROM = 10
 
 
 def _real(value: ArrayLike, name: str) -> NDArray[np.float64]:
@@ -216,6 +218,29 @@ def bootstrap_interval(
     return float(lower), float(upper)
 
 
+def mean_interval(
+    values: ArrayLike, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """An interval of the mean that the sample can carry.
+
+    From ten values on the `bootstrap_interval`; for three to nine, where that is too narrow,
+    Student's mean -+ t_{n-1} s / sqrt(n); for fewer there is none, (NaN, NaN). Arguments and errors
+    are those of `bootstrap_interval`.
+    """
+    from scipy import stats
+
+    lower, upper = bootstrap_interval(values, level, resamples, seed)
+    sample = np.sort(np.asarray(values, dtype=np.float64))
+    if sample.size >= BOOTSTRAP_FROM:
+        return lower, upper
+    if sample.size < 3:
+        return float("nan"), float("nan")
+    centre = sample[sample.size // 2]  # equal values then have an interval of exactly no width
+    mean, error = centre + (sample - centre).mean(), stats.sem(sample - centre)
+    reach = float(stats.t.ppf((1 + level) / 2, sample.size - 1) * error)
+    return float(mean - reach), float(mean + reach)
+
+
 def metric(scores: xr.Dataset) -> str:
     """The score that figures and tables show: the first of `SCORES` that there is.
 
@@ -250,7 +275,7 @@ def summarise(
         scores: with dim ``realization``, ``diverged(model, hidden_units, realization)`` and at
             least one of ``r2``, ``r2_centred``, ``accuracy`` over the same dims (others are kept);
             ``r2_optimal(realization)`` and ``r2_centred_optimal`` if the optimum is known.
-        level, resamples, seed: see `bootstrap_interval`.
+        level, resamples, seed: see `mean_interval`.
 
     Returns:
         For each score s of the dataset ``s_mean`` and ``s_interval`` with the further dim
@@ -314,7 +339,7 @@ def _mean_and_interval(
         kept = values[~left_out]
         if kept.size == 0 or np.isnan(values).all():
             return np.full(3, np.nan)
-        return np.array([kept.mean(), *bootstrap_interval(kept, level, resamples, seed)])
+        return np.array([kept.mean(), *mean_interval(kept, level, resamples, seed)])
 
     name = score.name
     both = xr.apply_ufunc(
@@ -330,7 +355,7 @@ def _mean_and_interval(
     )
     bounds = both.isel(statistic=slice(1, 3)).rename(statistic="bound")
     bounds = bounds.assign_coords(bound=["lower", "upper"]).assign_attrs(
-        long_name=f"{100 * level:g} % bootstrap interval of {name}_mean", units="1"
+        long_name=f"{100 * level:g} % interval of {name}_mean", units="1"
     )
     return {f"{name}_mean": mean, f"{name}_interval": bounds}
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from urnn.errors import ArgumentError, DataError
-from urnn.scoring import bootstrap_interval, reported
+from urnn.scoring import mean_interval, reported
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +30,7 @@ class PairedDifference:
     """Mean of the differences over pairs, without units."""
 
     mean: float
-    #: 95 % bootstrap interval of the mean
+    #: 95 % interval of the mean
     lower: float
     upper: float
     #: of the hypothesis that the mean differs from zero by the margin or more
@@ -43,11 +43,12 @@ class PairedDifference:
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike, margin: float) -> PairedDifference:
-    """Mean of first - second, its bootstrap interval, and whether it is within +-margin.
+    """Mean of first - second, its `mean_interval`, and whether it is within +-margin.
 
     Equivalence is tested by two one-sided paired t-tests: p is the larger of the p-values of
     "mean <= -margin" and "mean >= margin", so a large p says nothing but that equality was not
-    shown. Pairs with a NaN are left out; with fewer than two, all but ``pairs`` is NaN.
+    shown. Pairs with a NaN are left out; with fewer than two, all but ``pairs`` is NaN,
+    and with two the interval.
 
     Args:
         first, second: one score per realization, (realization,), in the same order.
@@ -75,7 +76,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike, margin: float) -> Pai
         above = stats.ttest_1samp(d, -margin, alternative="greater").pvalue
         below = stats.ttest_1samp(d, margin, alternative="less").pvalue
         p = float(max(above, below))
-    return PairedDifference(mean, *bootstrap_interval(d), p, p < 0.05, d.size, d)
+    return PairedDifference(mean, *mean_interval(d), p, p < 0.05, d.size, d)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def gaps(scores: xr.Dataset) -> xr.DataArray:
 
 
 def gap_to_optimum(scores: xr.Dataset, model: str, hidden_units: int) -> tuple[float, float, float]:
-    """Mean of the `gaps` over the realizations, and its 95 % bootstrap interval.
+    """Mean of the `gaps` over the realizations, and its 95 % interval.
 
     NaN where every training diverged.
     """
@@ -132,7 +133,7 @@ def gap_to_optimum(scores: xr.Dataset, model: str, hidden_units: int) -> tuple[f
     gap = gap[np.isfinite(gap)]
     if gap.size == 0:
         return (float("nan"),) * 3
-    return float(gap.mean()), *bootstrap_interval(gap)
+    return float(gap.mean()), *mean_interval(gap)
 
 
 def smallest_sizes(scores: xr.Dataset, margin: float) -> xr.DataArray:
@@ -160,8 +161,8 @@ def geometric_mean(values: ArrayLike) -> float:
 
 
 def geometric_interval(values: ArrayLike) -> tuple[float, float]:
-    """The 95 % bootstrap interval of the `geometric_mean`; NaN of fewer than two values."""
-    lower, upper = np.exp(bootstrap_interval(np.log(np.asarray(values, float))))
+    """The 95 % interval of the `geometric_mean`; NaN of fewer than three values."""
+    lower, upper = np.exp(mean_interval(np.log(np.asarray(values, float))))
     return float(lower), float(upper)
 
 
@@ -169,7 +170,7 @@ def geometric_interval(values: ArrayLike) -> tuple[float, float]:
 class StateRatio:
     """How many times the hidden units of the reference a model needs, over realizations."""
 
-    #: geometric mean over realizations where both came near, and its 95 % bootstrap interval
+    #: geometric mean over realizations where both came near, and its 95 % interval
     mean: float
     lower: float
     upper: float

@@ -14,7 +14,7 @@ SETTINGS = AccuracySettings(kind="accuracy")
 
 
 def test_means_and_published_curves(make_accuracies) -> None:
-    scores = make_accuracies()
+    scores = make_accuracies(realizations=3)
     published = pd.DataFrame(
         {"urnn": [0.6, 0.7, 0.8], "stranger": [0.1] * 3}, index=scores["hidden_units"].values
     )
@@ -22,7 +22,7 @@ def test_means_and_published_curves(make_accuracies) -> None:
     (panel,) = figure.axes
     assert panel.get_xlabel() == "Hidden units"
     assert panel.get_ylabel() == "Test accuracy"
-    assert figure.get_suptitle() == "Permuted MNIST: 2 realizations, at most 5 epochs"
+    assert figure.get_suptitle() == "Permuted MNIST: 3 realizations, at most 5 epochs"
     summary = scoring.summarise(scores)
     ours = [container.lines[0] for container in panel.containers]
     for line, container, model in zip(ours, panel.containers, scores["model"].values, strict=True):

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from urnn.errors import ArgumentError
 from urnn.figures.style import BARS, EDGE, FONT_SIZE, GREY, scale
-from urnn.scoring import bootstrap_interval
+from urnn.scoring import mean_interval
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,7 +85,7 @@ def means(
     step: float = 0.0,
     lowest: float = -np.inf,
     estimator: Any = "mean",
-    interval: Callable[[Any], tuple[float, float]] | None = bootstrap_interval,
+    interval: Callable[[Any], tuple[float, float]] | None = mean_interval,
     **line: Any,
 ) -> pd.DataFrame:
     """Draw the mean of each group at each x, joined by a line, and its interval as a bar.
@@ -97,7 +97,7 @@ def means(
         step: each group is drawn so far beside the one before, in the order of looks.
         lowest: a mean below this is not drawn and leaves a gap in the line.
         estimator: the mean, by its name or as a function of the values.
-        interval: (lower, upper) of the values; None: no bars. The default is the 95 % bootstrap
+        interval: (lower, upper) of the values; None: no bars. The default is the 95 %
             interval, none for a single value.
         line: properties of the lines.
 

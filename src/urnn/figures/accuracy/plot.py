@@ -31,7 +31,7 @@ def plot(
 ) -> Figure:
     """Mean test accuracy of every model, with its interval, and the published curves.
 
-    The bars are 95 % bootstrap intervals of the mean over realizations, where there are several.
+    The bars are 95 % intervals of the mean over realizations, where there are several.
 
     Args:
         scores: of one experiment: accuracy, diverged (model, hidden_units, realization), with the

@@ -22,9 +22,10 @@ class AccuracySettings(FigureSettings):
         "Test accuracy of recurrent networks that classify a sequence after its last step; an "
         "image is read one pixel per step, in a fixed random order. The title gives the data, "
         "the number of realizations and the largest number of epochs. Markers are means over the "
-        "realizations whose training did not diverge; bars, where there are several "
-        "realizations, are 95 % bootstrap intervals of these means. Thin light lines, where "
-        "shown: the published curves for permuted MNIST, read off the figure by pixel position."
+        "realizations whose training did not diverge; bars, where there are at least three "
+        "realizations, are 95 % intervals of these means (Student's t below ten, else bootstrap). "
+        "Thin light lines, where shown: the published curves for permuted MNIST, read off the "
+        "figure by pixel position."
     )
 
     @property

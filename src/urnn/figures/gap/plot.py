@@ -37,7 +37,7 @@ def plot(
 ) -> Figure:
     """Mean of r2_optimal - r2 over the realizations, one panel for each model.
 
-    The bars are 95 % bootstrap intervals of that paired mean (`urnn.statistics.gaps`). A mean below
+    The bars are 95 % intervals of that paired mean (`urnn.statistics.gaps`). A mean below
     1e-5 stands as a triangle at the lower edge: no gap to the optimum is left. Published curves are
     subtracted from the optimum that was published with them.
 

@@ -19,7 +19,7 @@ class GapSettings(FigureSettings):
     caption: ClassVar[str] = (
         "The gap to the optimum, on a logarithmic scale, one panel for each model: the R² of a "
         "perfect model on the same noisy data minus that of the trained model, averaged over the "
-        "realizations whose training did not diverge. Bars are 95 % bootstrap intervals of this "
+        "realizations whose training did not diverge. Bars are 95 % intervals of this "
         "mean, paired by realization. A triangle at the lower edge marks a mean gap of at most "
         "0.00001: the optimum is reached. Grey: the published curves, subtracted from the "
         "published optimum."

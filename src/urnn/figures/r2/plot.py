@@ -38,7 +38,7 @@ def plot(
 
     Left against hidden units, right against adjusted hidden units: divided by the model's
     ``state_factor``, which is 2 for a unitary model, since a URNN may need 2n states where another
-    RNN needs n (Theorems 1 and 2). The error bars are 95 % bootstrap intervals of the mean over
+    RNN needs n (Theorems 1 and 2). The error bars are 95 % intervals of the mean over
     realizations. Points too far below the others to be shown without squashing them stand as
     arrows with their value at the lower edge.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from urnn.scoring import bootstrap_interval, reported
+from urnn.scoring import BOOTSTRAP_FROM, mean_interval, reported
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,9 +45,9 @@ class Way:
 
 
 def _median_interval(values: ArrayLike) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the median; none of fewer than two values."""
+    """95 % percentile bootstrap interval of the median; none of fewer than ten values."""
     sample = np.asarray(values, float)
-    if sample.size < 2:
+    if sample.size < BOOTSTRAP_FROM:
         return float("nan"), float("nan")
     drawn = np.random.default_rng(_SEED).integers(sample.size, size=(_RESAMPLES, sample.size))
     low, high = np.quantile(np.median(sample[drawn], axis=1), [0.025, 0.975])
@@ -55,7 +55,7 @@ def _median_interval(values: ArrayLike) -> tuple[float, float]:
 
 
 #: by statistic
-INTERVALS = {"mean": bootstrap_interval, "median": _median_interval}
+INTERVALS = {"mean": mean_interval, "median": _median_interval}
 
 #: the first is what figures 2 and 3 show
 WAYS = [
@@ -113,7 +113,7 @@ class Distance:
 
     #: root mean square of the differences over the sizes
     rms: float
-    #: 95 % bootstrap interval of what it would be with ever so many realizations
+    #: 95 % interval of what it would be with ever so many realizations
     lower: float
     upper: float
     #: what it would be by chance, if the published points were means of as many other realizations
@@ -172,7 +172,7 @@ class Point:
     hidden_units: int
     published: float
     mean: float
-    #: 95 % bootstrap interval of the mean
+    #: 95 % interval of the mean
     lower: float
     upper: float
     median: float
@@ -220,10 +220,10 @@ def points(
                 int(str(n)),
                 float(theirs),
                 float(ours[known].mean()),
-                *bootstrap_interval(ours[known]),
+                *mean_interval(ours[known]),
                 float(np.median(ours[known])),
                 [int(number) for number in scores["realization"].values[bad]],
                 float(kept.mean()) if kept.size else float("nan"),
-                *bootstrap_interval(kept),
+                *mean_interval(kept),
                 overflowed=int(scores["diverged"].sel(at).sum()),
             )

@@ -41,7 +41,7 @@ def plot(
 ) -> Figure:
     """Test R^2 less the published value, against hidden units, for each `deviations.Way`.
 
-    The bars are 95 % bootstrap intervals of the mean or the median over the realizations whose
+    The bars are 95 % intervals of the mean or the median over the realizations whose
     training did not overflow.
 
     Args:

@@ -43,7 +43,7 @@ class ReproductionSettings(FigureSettings):
         "the mean or the median over the realizations, of the score after the last epoch or at the "
         "epoch with the lowest loss on the test trials (which the released script validates on), "
         "with trainings that overflowed left out or counted with the last score before. Bars are "
-        "95 % bootstrap intervals over our realizations; the published values have an uncertainty "
+        "95 % intervals over our realizations; the published values have an uncertainty "
         "of their own, about as large. Ways that give the same numbers are drawn once."
     )
     several: ClassVar[bool] = True

@@ -34,7 +34,7 @@ def plot(
     """Three panels on the models that may need more states, by `urnn.statistics`.
 
     (a) Mean of r2 of the reference with n hidden units less that of the model with n and with twice
-    as many, with its 95 % bootstrap interval; the band is +-margin, a filled marker says that the
+    as many, with its 95 % interval; the band is +-margin, a filled marker says that the
     two are equal within it (two one-sided tests, 5 %). (b) Share of the realizations that come
     within the margin of the optimum with at most so many hidden units. (c) How many times the
     hidden units of the reference the model needs to come within a margin, against the margin.
