@@ -29,7 +29,8 @@ def scores(make_scores):
         ]
     )[None]
     made = make_scores(("rnn",), sizes=(4, 8), r2=by_epoch[..., -1])
-    return made.assign(r2_by_epoch=((*made["r2"].dims, "epoch"), by_epoch))
+    made = made.assign(r2_by_epoch=((*made["r2"].dims, "epoch"), by_epoch))
+    return made.assign_coords(epoch=[1, 2, 3, 4])
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,18 @@ def test_the_nearest_data_and_way_are_named(make_scores) -> None:
     assert table["head"][-1] == "All" and table["rows"][0][-1] == "0.0010"
     assert all(len(row) == len(table["head"]) for row in table["rows"])
     assert findings.describe(both, SETTINGS, CURVES[[]])["tables"] == []
+
+
+def test_the_epoch_after_which_the_mean_is_nearest(scores) -> None:
+    theirs = pd.Series([0.53, 0.55], index=[4, 8])  # what the means are after epoch 3 is .567, .7
+    assert deviations.nearest_epoch(scores, "rnn", theirs, 4) == (
+        2,
+        pytest.approx(np.sqrt(((0.5 - 0.53) ** 2 + (1.6 / 3 - 0.55) ** 2) / 2)),
+    )
+    assert deviations.nearest_epoch(scores, "rnn", pd.Series([0.8], index=[8]), 4)[0] == 1
+    said = findings.describe({"a": scores}, SETTINGS, CURVES)["sentences"][1]
+    assert said.startswith("a, had training ended earlier: the mean is nearest to the published ")
+    assert said.endswith("; there were 4 epochs.")
 
 
 def test_the_figure_shows_each_way_against_zero(scores) -> None:

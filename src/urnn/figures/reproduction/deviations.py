@@ -164,6 +164,21 @@ def distance(of_model: xr.DataArray, curve: pd.Series, statistic: str, smallest:
     )
 
 
+def nearest_epoch(
+    scores: xr.Dataset, model: str, curve: pd.Series, smallest: int
+) -> tuple[int, float]:
+    """The epoch after which the mean curve is nearest to the published one, and the rms there.
+
+    The mean is over the trainings that have not overflowed until then; `r2_by_epoch` must be there.
+    """
+    curve = curve[curve.index >= smallest]
+    by_epoch = scores["r2_by_epoch"].sel(model=model, hidden_units=curve.index.values)
+    means = by_epoch.mean("realization").transpose("hidden_units", "epoch").values
+    rms = np.sqrt(np.mean((means - curve.to_numpy(float)[:, None]) ** 2, axis=0))
+    place = int(np.nanargmin(rms))
+    return int(scores["epoch"][place]), float(rms[place])
+
+
 @dataclass(frozen=True)
 class Point:
     """A point of a published curve, our mean there, and what may explain the difference."""

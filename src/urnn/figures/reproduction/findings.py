@@ -45,6 +45,8 @@ def describe(
     tables = [_ways(found, labels, settings)]
     sentences = [_best(found, labels, settings)]
     for label, dataset in scores.items():
+        if "r2_by_epoch" in dataset:
+            sentences.append(_earlier(label, dataset, labels, settings, published))
         rows = list(deviations.points(dataset, published, settings.same, settings.stalled))
         if rows:
             sentences.append(_sentence_on_points(label, rows))
@@ -114,6 +116,26 @@ def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
         listed = "; ".join(f"{other}: {number(value)}" for other, value in best.items())
         text += f" The best that the others come to: {listed}."
     return text
+
+
+def _earlier(
+    data: str,
+    scores: xr.Dataset,
+    labels: Mapping[str, str],
+    settings: ReproductionSettings,
+    published: pd.DataFrame,
+) -> str:
+    """After which epoch the mean of each model is nearest to its curve."""
+    curves = deviations.curves(scores, published, settings.same)
+    parts = []
+    for model, curve in curves.items():
+        if (curve.index >= settings.smallest).any():
+            epoch, rms = deviations.nearest_epoch(scores, model, curve, settings.smallest)
+            parts.append(f"{labels[model]} after epoch {epoch} ({number(rms)})")
+    return (
+        f"{data}, had training ended earlier: the mean is nearest to the published curve for "
+        f"{', '.join(parts)}; there were {scores.sizes['epoch']} epochs."
+    )
 
 
 def _ways(found: Distances, labels: Mapping[str, str], settings: ReproductionSettings) -> Table:
