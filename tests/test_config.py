@@ -317,6 +317,18 @@ def test_the_exported_schema_is_current() -> None:
     assert stored == schema(), "run: python -m urnn schema > config/schema.json"
 
 
+def test_a_figure_calls_experiments_by_their_label_else_their_recipe_else_their_name() -> None:
+    def called(**changes: Any) -> list[str]:
+        values = changed("experiments.tuned-20dB.label", None)
+        values["experiments"]["synthetic-20dB"] |= {"label": None, **changes}
+        return list(load(values).labels("figure2-tuned")["experiments"])
+
+    assert called() == ["recipe published", "recipe tuned"]
+    assert called(label="Plain") == ["Plain", "recipe tuned"]
+    assert called(recipe="tuned") == ["synthetic-20dB", "tuned-20dB"]
+    assert load(BASE).labels("figure2")["models"] == {"rnn": "RNN", "urnn": "URNN", "lstm": "LSTM"}
+
+
 def test_what_differs_for_one_model_stands_under_it() -> None:
     values = changed("recipes.published.models", {"urnn": {"learning_rate": 0.02}})
     config = load(values)
