@@ -241,6 +241,15 @@ def mean_interval(
     return float(mean - reach), float(mean + reach)
 
 
+def quartiles(values: ArrayLike) -> tuple[float, float]:
+    """The bounds of the middle half of the values; (NaN, NaN) of fewer than three."""
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.size < 3:
+        return float("nan"), float("nan")
+    lower, upper = np.quantile(sample, [0.25, 0.75])
+    return float(lower), float(upper)
+
+
 def metric(scores: xr.Dataset) -> str:
     """The score that figures and tables show: the first of `SCORES` that there is.
 

@@ -16,7 +16,8 @@ from urnn.figures.reproduction.deviations import Way
 
 SETTINGS = POINT.make("reproduction", published="figure2", smallest=4, same={"lstm_keras": "lstm"})
 CURVES = published.load("figure2")
-LAST = Way("last", "mean", False)
+LEFT_OUT, COUNTED, FAILED_LEFT_OUT = deviations.TREATMENTS
+LAST = Way("last", "mean", LEFT_OUT)
 
 
 @pytest.fixture
@@ -37,23 +38,28 @@ def scores(make_scores):
     ("way", "four", "eight"),
     [
         (LAST, [0.7, 0.8, 0.4], [0.9, 0.6, np.nan]),
-        (Way("last", "mean", True), [0.7, 0.8, 0.4], [0.9, 0.6, 0.2]),
-        (Way("best", "mean", False), [0.9, 0.8, 0.4], [0.9, 0.9, np.nan]),
-        (Way("best", "median", True), [0.9, 0.8, 0.4], [0.9, 0.9, 0.95]),
+        (Way("last", "mean", COUNTED), [0.7, 0.8, 0.4], [0.9, 0.6, 0.2]),
+        (Way("best", "mean", LEFT_OUT), [0.9, 0.8, 0.4], [0.9, 0.9, np.nan]),
+        (Way("best", "median", COUNTED), [0.9, 0.8, 0.4], [0.9, 0.9, 0.95]),
+        (Way("last", "mean", FAILED_LEFT_OUT), [0.7, 0.8, 0.4], [0.9, np.nan, np.nan]),
+        (Way("best", "mean", FAILED_LEFT_OUT), [0.9, 0.8, 0.4], [0.9, 0.9, np.nan]),
     ],
 )
 def test_what_a_way_takes_of_each_training(scores, way, four, eight) -> None:
-    found = deviations.values(scores, way).sel(model="rnn")
+    found = deviations.values(scores, way, 0.02).sel(model="rnn")
     np.testing.assert_array_equal(found.sel(hidden_units=4), four)
     np.testing.assert_array_equal(found.sel(hidden_units=8), eight)
 
 
 def test_only_ways_that_the_scores_allow_and_that_differ(scores) -> None:
-    assert deviations.ways(scores) == deviations.WAYS and deviations.WAYS[0] == LAST
-    without = scores.drop_vars("r2_by_epoch")
-    assert {way.epoch for way in deviations.ways(without)} == {"last"}
-    held = scores.sel(hidden_units=[4])
-    assert not any(way.counts_overflowed for way in deviations.ways(held))
+    assert deviations.ways(scores, 0.02) == deviations.WAYS and deviations.WAYS[0] == LAST
+    without = deviations.ways(scores.drop_vars("r2_by_epoch"), 0.02)
+    assert {(way.epoch, way.treatment) for way in without} == {
+        ("last", LEFT_OUT),
+        ("last", FAILED_LEFT_OUT),
+    }
+    held = deviations.ways(scores.sel(hidden_units=[4]), 0.02)
+    assert {way.treatment for way in held} == {LEFT_OUT}
 
 
 def test_the_distance_is_the_root_mean_square_over_the_sizes(make_scores) -> None:
@@ -96,12 +102,12 @@ def test_a_miss_is_traced_to_stalled_trainings_or_unexplained(make_scores) -> No
     rnn[1] += 0.003  # higher than published
     rnn[2, [3, 17]] = 0.9  # stalled
     found = list(
-        deviations.points(make_scores(("rnn",), sizes=(4, 6, 8), r2=[rnn]), CURVES, {}, 0.02)
+        deviations.points(make_scores(("rnn",), sizes=(4, 6, 8), r2=[rnn]), CURVES, {}, LAST, 0.02)
     )
     assert [point.hidden_units for point in found] == [4, 6, 8]
     assert [point.inside for point in found] == [True, False, False]
     assert [point.explained for point in found] == [False, False, True]
-    assert found[2].stalled == [3, 17] and found[2].mean_without == pytest.approx(0.988, abs=1e-4)
+    assert found[2].stalled == [3, 17] and found[2].without == pytest.approx(0.988, abs=1e-4)
     text = findings.describe(
         {"a": make_scores(("rnn",), sizes=(4, 6, 8), r2=[rnn])}, SETTINGS, CURVES
     )
@@ -110,7 +116,7 @@ def test_a_miss_is_traced_to_stalled_trainings_or_unexplained(make_scores) -> No
     assert cells[2].startswith("stalled: 3, 17; without 0.98")
     assert (
         "holds 1 of 3 published values. Of the other 2, 1 lie below; 1 of these are"
-        in (text["sentences"][1])
+        in text["sentences"][1]
     )
 
 
@@ -122,7 +128,7 @@ def test_the_nearest_data_and_way_are_named(make_scores) -> None:
         hard = np.array(r2[1]) - 0.02
         return make_scores(("rnn", "lstm", "lstm_keras"), sizes=(4, 8), r2=[*r2, hard])
 
-    both = {"near": made(0.001), "far": made(0.004)}
+    both = {"near": made(0.001), "far": made(0.004)}  # and nothing stalls or overflows
     found = findings.describe(both, SETTINGS, CURVES)
     assert found["sentences"][0].startswith(
         "Nearest to the published curves, from 4 hidden units on, is near with the mean of the last"

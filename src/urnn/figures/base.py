@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -95,6 +95,16 @@ class FigureSettings(Settings):
     ) -> Findings:
         """What the figure says in sentences and tables; the arguments are those of ``plot``."""
         return {"sentences": [], "tables": []}
+
+
+class Averaged(Settings):
+    """How a point is made from the realizations, of a kind of figure that averages over them."""
+
+    statistic: Literal["mean", "median"] = Field(
+        "mean",
+        description="of the realizations: mean, with its 95 % interval, or median, with the middle "
+        "half of them, which a few failed trainings among few do not move",
+    )
 
 
 class _Entry(Settings):

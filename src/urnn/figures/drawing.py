@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from urnn.errors import ArgumentError
 from urnn.figures.style import BARS, EDGE, FONT_SIZE, GREY, scale
-from urnn.scoring import mean_interval
+from urnn.scoring import mean_interval, quartiles
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 #: colour and marker by group
 Looks = Mapping[str, tuple[str, str]]
+#: arguments of `means` by `urnn.figures.base.Averaged.statistic`, and what the bars are called
+AVERAGES: dict[str, dict[str, Any]] = {
+    "mean": {"estimator": "mean", "interval": mean_interval},
+    "median": {"estimator": "median", "interval": quartiles},
+}
+BAR_NAMES = {"mean": "95 % interval", "median": "middle half"}
 #: More x ticks than this and matplotlib chooses them; else they are the sizes.
 _MOST_TICKS = 16
 

@@ -35,11 +35,11 @@ def plot(
     published: pd.DataFrame | None = None,
     style: Style = DEFAULT,
 ) -> Figure:
-    """Mean of r2_optimal - r2 over the realizations, one panel for each model.
+    """Mean or median of r2_optimal - r2 over the realizations, one panel for each model.
 
-    The bars are 95 % intervals of that paired mean (`urnn.statistics.gaps`). A mean below
-    1e-5 stands as a triangle at the lower edge: no gap to the optimum is left. Published curves are
-    subtracted from the optimum that was published with them.
+    The bars are 95 % intervals of that paired mean (`urnn.statistics.gaps`), or the middle half of
+    the realizations. A point below 1e-5 stands as a triangle at the lower edge: no gap to the
+    optimum is left. Published curves are subtracted from the optimum that was published with them.
 
     Args:
         scores: by label, r2, diverged (model, hidden_units, realization) and r2_optimal
@@ -76,13 +76,13 @@ def plot(
             if model in curves and published is not None:
                 gap = published.attrs["optimal"] - curves[model]
                 panel.add_line(drawing.published_line(style, gap.index, gap, **_THEIRS))
-            of_model = rows[rows["model"] == model]
-            hidden = drawing.means(panel, of_model, look, step=step, lowest=_FLOOR)
+            of_model, how = rows[rows["model"] == model], drawing.AVERAGES[settings.statistic]
+            hidden = drawing.means(panel, of_model, look, step=step, lowest=_FLOOR, **how)
             _triangles(panel, hidden, look)
             panel.set_title(f"({chr(ord('a') + i)}) {name}", loc="left")
             panel.set(xlabel="Hidden units", ylabel="")
             drawing.size_ticks(panel, rows["x"])
-        _log_scale(panels[0], rows)
+        _log_scale(panels[0], rows, settings.statistic)
         first = next(iter(scores.values()))
         figure.suptitle(f"Gap to the optimum: {', '.join(drawing.circumstances(first))}")
         groups = drawing.handles({label: drawing.plain(label) for label in scores}, look)
@@ -104,15 +104,15 @@ def _triangles(panel: Axes, hidden: pd.DataFrame, look: drawing.Looks) -> None:
         )
 
 
-def _log_scale(panel: Axes, rows: pd.DataFrame) -> None:
-    """A logarithmic axis down to half the smallest mean that can be told from none.
+def _log_scale(panel: Axes, rows: pd.DataFrame, statistic: str) -> None:
+    """A logarithmic axis down to half the smallest point that can be told from none.
 
     Set after everything is drawn, for seaborn averages what it draws on the scale of the axis.
     """
-    means = rows.groupby(["model", "group", "x"])["value"].mean()
-    smallest = means[means >= _FLOOR].min() if (means >= _FLOOR).any() else 1e-3
+    points = rows.groupby(["model", "group", "x"])["value"].agg(statistic)
+    smallest = points[points >= _FLOOR].min() if (points >= _FLOOR).any() else 1e-3
     panel.set_yscale("log")
     panel.set_ylim(bottom=max(float(smallest) / 2, _FLOOR))
     panel.yaxis.set_minor_formatter(NullFormatter())
     panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    panel.set_ylabel("Optimal R² − test R²")
+    panel.set_ylabel("Optimal R² − test R²" + (", median" if statistic == "median" else ""))

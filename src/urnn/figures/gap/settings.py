@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from urnn.figures.base import FigureSettings
+from urnn.figures.base import Averaged, FigureSettings
 from urnn.published import OfR2
 
 
-class GapSettings(FigureSettings):
+class GapSettings(FigureSettings, Averaged):
     """The gap to the optimum of several experiments side by side, on a log scale."""
 
     kind: Literal["gap"] = Field(description="what the figure shows")
@@ -18,10 +18,11 @@ class GapSettings(FigureSettings):
 
     caption: ClassVar[str] = (
         "The gap to the optimum, on a logarithmic scale, one panel for each model: the R² of a "
-        "perfect model on the same noisy data minus that of the trained model, averaged over the "
-        "realizations whose training did not diverge. Bars are 95 % intervals of this "
-        "mean, paired by realization. A triangle at the lower edge marks a mean gap of at most "
-        "0.00001: the optimum is reached. Grey: the published curves, subtracted from the "
+        "perfect model on the same noisy data minus that of the trained model. Markers are means "
+        "over the realizations whose training did not diverge, and bars 95 % intervals of these "
+        "means, paired by realization; or, where the axis says so, markers are medians, and bars "
+        "hold the middle half of the realizations. A triangle at the lower edge marks a gap of at "
+        "most 0.00001: the optimum is reached. Grey: the published curves, subtracted from the "
         "published optimum."
     )
     several: ClassVar[bool] = True

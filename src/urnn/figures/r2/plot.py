@@ -34,13 +34,13 @@ def plot(
     published: pd.DataFrame | None = None,
     style: Style = DEFAULT,
 ) -> Figure:
-    """Mean test R^2 of every model, with its interval, the optimum and the published curves.
+    """Test R^2 of every model, with its interval, the optimum and the published curves.
 
     Left against hidden units, right against adjusted hidden units: divided by the model's
     ``state_factor``, which is 2 for a unitary model, since a URNN may need 2n states where another
-    RNN needs n (Theorems 1 and 2). The error bars are 95 % intervals of the mean over
-    realizations. Points too far below the others to be shown without squashing them stand as
-    arrows with their value at the lower edge.
+    RNN needs n (Theorems 1 and 2). Points are means over the realizations with 95 % intervals, or
+    medians with the middle half of the realizations. Points too far below the others to be shown
+    without squashing them stand as arrows with their value at the lower edge.
 
     Args:
         scores: of one experiment: r2, diverged (model, hidden_units, realization) and, if the
@@ -64,21 +64,22 @@ def plot(
     rows = drawing.table(scoring.reported(dataset, "r2"))
     curves = drawing.curves_of(published, names)
     optimum = float(summary["r2_optimal_mean"]) if "r2_optimal_mean" in summary else None
-    bottom, top = _y_range(summary, curves, optimum)
+    bottom, top = _y_range(rows, settings.statistic, curves, optimum)
     with applied(style):
         figure = Figure(figsize=(style.width, style.height), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
-        _draw(panels[0], rows, curves, dict.fromkeys(names, 1.0), look, bottom, style)
-        _draw(panels[1], rows, curves, factors, look, bottom, style)
+        for panel, factor in zip(panels, (dict.fromkeys(names, 1.0), factors), strict=True):
+            _draw(panel, rows, curves, factor, look, settings.statistic, bottom, style)
         for panel, letter in zip(panels, "ab", strict=True):
             if optimum is not None:
                 panel.axhline(optimum, zorder=1.5, **DASHED)
             panel.set_title(f"({letter})", loc="left")
-        panels[0].set(ylim=(bottom, top), ylabel="Test R²", xlabel="Hidden units")
+        score = "Median test R²" if settings.statistic == "median" else "Test R²"
+        panels[0].set(ylim=(bottom, top), ylabel=score, xlabel="Hidden units")
         panels[1].set(ylabel="", xlabel=f"Adjusted hidden units{_adjustment(names, factors)}")
         figure.suptitle(drawing.title(dataset))
-        intervals = bool(summary["r2_interval"].notnull().any())
-        kinds = _kinds_of_line(optimum, intervals, bool(curves), style)
+        bars = drawing.BAR_NAMES[settings.statistic] if (summary["averaged"] > 2).any() else ""
+        kinds = _kinds_of_line(optimum, bars, bool(curves), style)
         drawing.legend(figure, drawing.handles(names, look), kinds)
         drawing.note(panels[0], drawing.divergence(summary, names), style)
     return figure
@@ -90,6 +91,7 @@ def _draw(
     curves: Mapping[str, pd.Series],
     factors: Mapping[str, float],
     look: drawing.Looks,
+    statistic: str,
     bottom: float,
     style: Style,
 ) -> None:
@@ -99,7 +101,9 @@ def _draw(
         panel.add_line(drawing.published_line(style, x, curve.to_numpy(), look[model][0]))
     rows = rows.assign(x=rows["x"] / rows["group"].map(factors).astype(float))
     step = drawing.step_aside(rows["x"], len(look))
-    hidden = drawing.means(panel, rows, look, step=step, lowest=bottom)
+    hidden = drawing.means(
+        panel, rows, look, step=step, lowest=bottom, **drawing.AVERAGES[statistic]
+    )
     for model, x, value in hidden[["group", "x", "value"]].itertuples(index=False):
         _arrow(panel, x, value, look[model][0], list(look).index(model))
     sizes = sorted({*rows["x"]})
@@ -127,16 +131,17 @@ def _arrow(panel: Axes, x: float, value: float, colour: str, rank: int) -> None:
 
 
 def _y_range(
-    summary: xr.Dataset, curves: Mapping[str, pd.Series], optimum: float | None
+    rows: pd.DataFrame, statistic: str, curves: Mapping[str, pd.Series], optimum: float | None
 ) -> tuple[float, float]:
     """A range that shows the published curves and ours, except for points far below the others.
 
     Far is more than four times as far below the top as three quarters of our points are, and
     more than twice as far as the lowest published point.
     """
-    means = summary["r2_mean"].values.ravel()
-    bounds = summary["r2_interval"].values.ravel()
-    ours: NDArray = np.concatenate([means, bounds])
+    cells = rows.groupby(["group", "x"])["value"]
+    means = cells.agg(statistic).to_numpy()
+    bounds = [drawing.AVERAGES[statistic]["interval"](cell) for _, cell in cells]
+    ours: NDArray = np.concatenate([means, np.ravel(bounds)])
     ours = ours[np.isfinite(ours)]
     theirs = np.concatenate([[], *(curve.to_numpy() for curve in curves.values())])
     ceiling = [] if optimum is None else [optimum]
@@ -145,9 +150,8 @@ def _y_range(
         return 0.0, 1.0
     high = float(everything.max())
     reach = 2 * float((high - theirs).max()) if theirs.size else 0.0
-    finite_means = means[np.isfinite(means)]
-    if finite_means.size:
-        reach = max(reach, 4 * float(np.quantile(high - finite_means, 0.75)))
+    if means.size:
+        reach = max(reach, 4 * float(np.quantile(high - means, 0.75)))
     shown = everything[everything >= high - reach - 1e-12]
     span = max(high - float(shown.min()), 1e-3)
     return high - 1.06 * span, high + 0.06 * span
@@ -164,11 +168,9 @@ def _adjustment(names: Mapping[str, str], factors: Mapping[str, float]) -> str:
     return f" ({', '.join(f'{names[m]}: {text}' for m, text in share.items())})" if share else ""
 
 
-def _kinds_of_line(
-    optimum: float | None, intervals: bool, published: bool, style: Style
-) -> list[Line2D]:
+def _kinds_of_line(optimum: float | None, bars: str, published: bool, style: Style) -> list[Line2D]:
     """What the legend says besides the models."""
-    ours = "This run, 95 % interval" if intervals else "This run"
+    ours = f"This run, {bars}" if bars else "This run"
     kinds = [Line2D([], [], color=GREY, marker="o", label=ours, **EDGE)]
     if published:
         kinds.append(drawing.published_line(style))

@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from urnn.figures.base import FigureSettings
+from urnn.figures.base import Averaged, FigureSettings
 from urnn.published import OfR2
 
 
-class R2Settings(FigureSettings):
+class R2Settings(FigureSettings, Averaged):
     """Test R^2 against hidden units and adjusted hidden units."""
 
     kind: Literal["r2"] = Field("r2", description="what the figure shows")
@@ -22,9 +22,10 @@ class R2Settings(FigureSettings):
         "signal-to-noise ratio, the number of realizations and the largest number of epochs. (a) "
         "Against the number of hidden units; (b) against the adjusted number, where the hidden "
         "units of unitary networks (URNN) count half. Markers are means over the realizations "
-        "whose training did not diverge; bars are 95 % intervals of these means (Student's t "
-        "below ten realizations, else bootstrap). A bar "
-        "may extend beyond the panel; an arrow with a value marks a mean that lies outside it. "
+        "whose training did not diverge, and bars 95 % intervals of these means (Student's t "
+        "below ten realizations, else bootstrap); or, where the axis says so, markers are medians, "
+        "and bars hold the middle half of the realizations. A bar may extend beyond the panel; an "
+        "arrow with a value marks a point that lies outside it. "
         "Dashed: the R² of a perfect model on the same noisy data. Thin light lines: the "
         "published curves, read off the figure by pixel position."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,8 @@ class Way:
     epoch: str
     #: "mean" or "median" over the realizations
     statistic: str
-    #: whether a training that overflowed counts with the score of an epoch before
-    counts_overflowed: bool
+    #: one of `TREATMENTS`
+    treatment: str
 
     @property
     def short(self) -> str:
@@ -40,8 +40,16 @@ class Way:
     @property
     def label(self) -> str:
         """For sentences and tables."""
-        overflowed = "counted" if self.counts_overflowed else "left out"
-        return f"{self.statistic} of the {self.epoch} epoch, overflowed {overflowed}"
+        return f"{self.statistic} of the {self.epoch} epoch, {self.treatment}"
+
+
+#: of trainings that overflowed: they are left out, or count with a score of an epoch before; or
+#: those that stalled are left out too
+LEFT_OUT, COUNTED, FAILED_LEFT_OUT = TREATMENTS = (
+    "overflowed left out",
+    "overflowed counted",
+    "overflowed and stalled left out",
+)
 
 
 def _median_interval(values: ArrayLike) -> tuple[float, float]:
@@ -59,18 +67,22 @@ INTERVALS = {"mean": mean_interval, "median": _median_interval}
 
 #: the first is what figures 2 and 3 show
 WAYS = [
-    Way(epoch, statistic, counts)
-    for epoch, counts, statistic in product(("last", "best"), (False, True), ("mean", "median"))
+    Way(epoch, statistic, treatment)
+    for epoch, treatment, statistic in product(("last", "best"), TREATMENTS, ("mean", "median"))
 ]
 
 
-def values(scores: xr.Dataset, way: Way) -> xr.DataArray | None:
+def values(scores: xr.Dataset, way: Way, distance: float) -> xr.DataArray | None:
     """(model, hidden_units, realization): what a way takes of each training, NaN if nothing.
 
     None where it needs the scores after each epoch and the file has none: `r2_by_epoch` is there if
-    the recipe validates on the test trials.
+    the recipe validates on the test trials. A training stalled as in `urnn.statistics.stalled`, by
+    more than the distance.
     """
-    if way.epoch == "last" and not way.counts_overflowed:
+    if way.treatment == FAILED_LEFT_OUT:
+        kept = values(scores, replace(way, treatment=LEFT_OUT), distance)
+        return None if kept is None else kept.where(~stalled_in(scores, kept, distance))
+    if way.epoch == "last" and way.treatment == LEFT_OUT:
         return reported(scores, "r2")
     if "r2_by_epoch" not in scores:
         return None
@@ -80,16 +92,25 @@ def values(scores: xr.Dataset, way: Way) -> xr.DataArray | None:
     else:
         count = by_epoch.notnull().sum("epoch")  # an overflow leaves NaN to the end
         chosen = by_epoch.isel(epoch=(count - 1).clip(0))
-    return chosen if way.counts_overflowed else chosen.where(scores["diverged"] == 0)
+    return chosen if way.treatment == COUNTED else chosen.where(scores["diverged"] == 0)
 
 
-def ways(scores: xr.Dataset) -> list[Way]:
+def stalled_in(scores: xr.Dataset, taken: xr.DataArray, distance: float) -> xr.DataArray:
+    """Which trainings stalled, by the values taken of them."""
+    from urnn.statistics import stalled
+
+    return stalled(scores.assign(r2=taken, diverged=taken.isnull()), distance)
+
+
+def ways(scores: xr.Dataset, distance: float) -> list[Way]:
     """The ways that these scores allow, without those that only repeat another."""
-    overflowed = bool(scores["diverged"].any())
+    happened = {
+        LEFT_OUT: True,
+        COUNTED: bool(scores["diverged"].any()),
+        FAILED_LEFT_OUT: bool(stalled_in(scores, reported(scores, "r2"), distance).any()),
+    }
     return [
-        way
-        for way in WAYS
-        if (overflowed or not way.counts_overflowed) and values(scores, way) is not None
+        way for way in WAYS if happened[way.treatment] and values(scores, way, distance) is not None
     ]
 
 
@@ -181,22 +202,21 @@ def nearest_epoch(
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a published curve, our mean there, and what may explain the difference."""
+    """A point of a published curve, ours in one way, and what may explain the difference."""
 
     model: str
     hidden_units: int
     published: float
-    mean: float
-    #: 95 % interval of the mean
+    ours: float
+    #: 95 % interval
     lower: float
     upper: float
-    median: float
-    #: realizations whose training stalled, and the mean without them and its interval
+    #: realizations whose training stalled, and what is left without them
     stalled: list[int]
-    mean_without: float
+    without: float
     lower_without: float
     upper_without: float
-    #: trainings that overflowed, which are in none of the means
+    #: trainings that overflowed
     overflowed: int
 
     @property
@@ -207,25 +227,27 @@ class Point:
     @property
     def explained(self) -> bool:
         """Whether the interval without the stalled trainings reaches the published value."""
-        if self.mean > self.published or not self.stalled:
+        if self.ours > self.published or not self.stalled:
             return False
         return self.upper_without >= self.published
 
 
 def points(
-    scores: xr.Dataset, published: pd.DataFrame, same: Mapping[str, str], distance: float
+    scores: xr.Dataset,
+    published: pd.DataFrame,
+    same: Mapping[str, str],
+    way: Way,
+    distance: float,
 ) -> Iterator[Point]:
-    """Every point that a published curve and the scores have in common.
-
-    A training stalled as in `urnn.statistics.stalled`, by more than the distance.
-    """
-    from urnn.statistics import stalled
-
-    failed, r2 = stalled(scores, distance), reported(scores, "r2")
+    """Every point that a published curve and the scores have in common, made in a way of `ways`."""
+    taken = values(scores, way, distance)
+    assert taken is not None  # the way is possible
+    failed = stalled_in(scores, taken, distance)
+    average = getattr(np, way.statistic)
     for model, curve in curves(scores, published, same).items():
         for n, theirs in curve.items():
             at = {"model": model, "hidden_units": n}
-            ours: NDArray = r2.sel(at).values.astype(float)
+            ours: NDArray = taken.sel(at).values.astype(float)
             known, bad = np.isfinite(ours), failed.sel(at).values
             if not known.any():
                 continue
@@ -234,11 +256,10 @@ def points(
                 model,
                 int(str(n)),
                 float(theirs),
-                float(ours[known].mean()),
-                *mean_interval(ours[known]),
-                float(np.median(ours[known])),
+                float(average(ours[known])),
+                *INTERVALS[way.statistic](ours[known]),
                 [int(number) for number in scores["realization"].values[bad]],
-                float(kept.mean()) if kept.size else float("nan"),
-                *mean_interval(kept),
+                float(average(kept)) if kept.size else float("nan"),
+                *INTERVALS[way.statistic](kept),
                 overflowed=int(scores["diverged"].sel(at).sum()),
             )

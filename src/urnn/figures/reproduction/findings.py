@@ -44,13 +44,17 @@ def describe(
         return {"sentences": ["No model has a published curve."], "tables": []}
     tables = [_ways(found, labels, settings)]
     sentences = [_best(found, labels, settings)]
+    # the plain mean, whose misses are then traced to what stalled
+    way = Way(_nearest(found, settings)[1].epoch, "mean", deviations.LEFT_OUT)
     for label, dataset in scores.items():
         if "r2_by_epoch" in dataset:
             sentences.append(_earlier(label, dataset, labels, settings, published))
-        rows = list(deviations.points(dataset, published, settings.same, settings.stalled))
+        if way not in deviations.ways(dataset, settings.stalled):
+            continue
+        rows = list(deviations.points(dataset, published, settings.same, way, settings.stalled))
         if rows:
-            sentences.append(_sentence_on_points(label, rows))
-            tables.append(_points(label, rows, labels, settings))
+            sentences.append(_sentence_on_points(label, way, rows))
+            tables.append(_points(label, way, rows, labels, settings))
     return {"sentences": sentences, "tables": tables}
 
 
@@ -61,8 +65,8 @@ def distances(
     found: Distances = {}
     for label, dataset in scores.items():
         curves = deviations.curves(dataset, published, settings.same)
-        for way in deviations.ways(dataset):
-            values = deviations.values(dataset, way)
+        for way in deviations.ways(dataset, settings.stalled):
+            values = deviations.values(dataset, way, settings.stalled)
             assert values is not None  # the way is possible
             of_models = {
                 model: deviations.distance(
@@ -89,9 +93,15 @@ def together(
     return float(np.sqrt(np.mean(squares))), list(nearest.values())
 
 
-def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSettings) -> str:
+def _nearest(found: Distances, settings: ReproductionSettings) -> tuple[str, Way]:
     """The data and the way that are nearest to all curves."""
-    (data, way), of_models = min(found.items(), key=lambda item: together(item[1], settings)[0])
+    return min(found, key=lambda one: together(found[one], settings)[0])
+
+
+def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSettings) -> str:
+    """Which data and which way are nearest, how near, and what others come to."""
+    data, way = _nearest(found, settings)
+    of_models = found[data, way]
     overall, nearest = together(of_models, settings)
     each = ", ".join(
         f"{labels[m]} {number(of_models[m].rms)} ({of_models[m].inside} of {of_models[m].points} "
@@ -170,16 +180,16 @@ def _ways(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
     }
 
 
-def _sentence_on_points(data: str, rows: list[Point]) -> str:
+def _sentence_on_points(data: str, way: Way, rows: list[Point]) -> str:
     outside = [row for row in rows if not row.inside]
     explained = [row for row in outside if row.explained]
     text = (
-        f"{data}: the 95 % interval of the mean holds {len(rows) - len(outside)} of {len(rows)} "
+        f"{data}, {way.label}: the 95 % interval holds {len(rows) - len(outside)} of {len(rows)} "
         "published values."
     )
     if outside:
         text += (
-            f" Of the other {len(outside)}, {sum(row.mean < row.published for row in outside)} lie "
+            f" Of the other {len(outside)}, {sum(row.ours < row.published for row in outside)} lie "
             f"below; {len(explained)} of these are traced to stalled trainings, without which the "
             "interval reaches the published value. The rest is unexplained."
         )
@@ -187,29 +197,31 @@ def _sentence_on_points(data: str, rows: list[Point]) -> str:
 
 
 def _points(
-    data: str, rows: list[Point], labels: Mapping[str, str], settings: ReproductionSettings
+    data: str,
+    way: Way,
+    rows: list[Point],
+    labels: Mapping[str, str],
+    settings: ReproductionSettings,
 ) -> Table:
     body = [
         [
             labels[row.model],
             str(row.hidden_units),
             number(row.published),
-            number(row.mean),
+            number(row.ours),
             interval(row.lower, row.upper),
-            number(row.mean - row.published, sign=True),
-            number(row.median),
+            number(row.ours - row.published, sign=True),
             str(row.overflowed),
             _explanation(row),
         ]
         for row in rows
     ]
     return {
-        "caption": f"{data}: every published point, and our mean after the last epoch over the "
-        "trainings that did not overflow. Stalled: scored more than "
-        f"{settings.stalled:g} below the same model with fewer hidden units on the same "
+        "caption": f"{data}: every published point and ours, the {way.label}. Stalled: scored "
+        f"more than {settings.stalled:g} below the same model with fewer hidden units on the same "
         "realization.",
         "head": [
-            "Model", "Hidden units", "Published", "Mean", "95 % interval", "Difference", "Median",
+            "Model", "Hidden units", "Published", "Ours", "95 % interval", "Difference",
             "Overflowed", "Where the interval misses the published value",
         ],
         "rows": body,
@@ -224,7 +236,7 @@ def _explanation(row: Point) -> str:
         return "unexplained"
     listed = ", ".join(map(str, row.stalled))
     text = (
-        f"stalled: {listed}; without {number(row.mean_without)} "
+        f"stalled: {listed}; without {number(row.without)} "
         f"({interval(row.lower_without, row.upper_without)})"
     )
     return text if row.explained else f"unexplained ({text})"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from urnn.settings.style import Style
 
 #: the ways that are drawn, by what they are called: colours and markers
-_SHOWN = [way for way in deviations.WAYS if not way.counts_overflowed]
+_SHOWN = [way for way in deviations.WAYS if way.treatment == deviations.LEFT_OUT]
 _LOOKS = {
     way.short: look
     for way, look in zip(
@@ -87,10 +87,9 @@ def plot(
 def _draw(panel: Axes, scores: xr.Dataset, model: str, curve: pd.Series) -> pd.DataFrame:
     """The ways of a model side by side; returns the means and medians: group, x, value."""
     parts = []
-    for way in deviations.ways(scores):
-        if not way.counts_overflowed:
-            values = deviations.values(scores, way)
-            assert values is not None  # the way is possible
+    for way in _SHOWN:
+        values = deviations.values(scores, way, 0.0)  # here nothing depends on what stalled
+        if values is not None:
             taken = values.sel(model=[model], hidden_units=curve.index.values)
             rows = drawing.table(taken).assign(group=way.short, statistic=way.statistic)
             parts.append(rows.assign(value=rows["value"] - rows["x"].map(curve)))

@@ -42,9 +42,9 @@ class ReproductionSettings(FigureSettings):
         "does not say how its points were made from the trainings, so each row shows several ways: "
         "the mean or the median over the realizations, of the score after the last epoch or at the "
         "epoch with the lowest loss on the test trials (which the released script validates on), "
-        "with trainings that overflowed left out or counted with the last score before. Bars are "
+        "where trainings that overflowed are left out (the tables have other treatments). Bars are "
         "95 % intervals over our realizations; the published values have an uncertainty "
-        "of their own, about as large. Ways that give the same numbers are drawn once."
+        "of their own, about as large."
     )
     several: ClassVar[bool] = True
 
