@@ -214,14 +214,15 @@ class ScoreTable:
         )
 
     def _histories(self, loss: Loss) -> dict[str, Any]:
-        """What every epoch gave, where there is anything to keep."""
+        """What every epoch gave, where there is anything to keep; float32 is exact enough."""
         names = {name: _HISTORIES[name].format(loss=loss.long_name) for name in SCORED_HISTORIES}
+        by_epoch = f"{loss.metric}_by_epoch"
+        names[by_epoch] = f"{loss.scores[loss.metric]}, after each epoch"
         kept = {
-            name: values for name, values in self.histories.items() if np.isfinite(values).any()
+            name: values.astype(np.float32)
+            for name, values in {**self.histories, by_epoch: self.by_epoch}.items()
+            if np.isfinite(values).any()
         }
-        if np.isfinite(self.by_epoch).any():
-            name = f"{loss.metric}_by_epoch"
-            kept[name], names[name] = self.by_epoch, f"{loss.scores[loss.metric]}, after each epoch"
         return _named((*_EVERYWHERE, "epoch"), kept, names)
 
     def _attributes(self, files: Sequence[xr.Dataset]) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def run(options: argparse.Namespace) -> None:
         _score(file, settings[file.attrs["model"]], table)
     _check_complete(table)
     factors = [settings[name].transition_plug.state_factor for name in table.names]
-    storage.write(table.dataset(factors, files), options.output)
+    scores = table.dataset(factors, files)
+    storage.write(scores, options.output, [str(n) for n in scores if "epoch" in scores[n].dims])
 
 
 def _score(file: xr.Dataset, model: Model, table: ScoreTable) -> None:
@@ -86,13 +87,15 @@ def _score(file: xr.Dataset, model: Model, table: ScoreTable) -> None:
     finite = np.isfinite(y_hat).reshape(len(places), -1).all(1)
     for r, s in enumerate(places):
         table.found[m, h, s] = True
-        if recipe.get("validate_on_test"):
+        histories = table.histories
+        if recipe.get("validate_on_test"):  # then the loss says no more than the score does
+            histories = {k: v for k, v in histories.items() if k != "validation_loss"}
             table.by_epoch[m, h, s, : file.sizes["epoch"]] = test.loss.score(
                 replicas["validation_loss"].values[r],
                 replicas["validation_accuracy"].values[r],
                 test.y[s],
             )
-        for key, values in table.histories.items():
+        for key, values in histories.items():
             values[m, h, s, : file.sizes["epoch"]] = replicas[key].values[r]
         table.kept_epoch[m, h, s] = replicas["kept_epoch"].values[r]
         if replicas["diverged"].values[r] or not finite[r]:
