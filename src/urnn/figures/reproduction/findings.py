@@ -94,8 +94,12 @@ def together(
 
 
 def _nearest(found: Distances, settings: ReproductionSettings) -> tuple[str, Way]:
-    """The data and the way that are nearest to all curves."""
-    return min(found, key=lambda one: together(found[one], settings)[0])
+    """The data and the way that are nearest to all curves.
+
+    Not among the ways that leave out trainings for their scores: those come near by selection.
+    """
+    fair = [one for one in found if one[1].treatment != deviations.FAILED_LEFT_OUT]
+    return min(fair, key=lambda one: together(found[one], settings)[0])
 
 
 def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSettings) -> str:
@@ -118,14 +122,14 @@ def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
         best = {
             other: min(
                 together(distances, settings)[0]
-                for (label, _), distances in found.items()
-                if label == other
+                for (label, way), distances in found.items()
+                if label == other and way.treatment != deviations.FAILED_LEFT_OUT
             )
             for other in dict.fromkeys(others)
         }
         listed = "; ".join(f"{other}: {number(value)}" for other, value in best.items())
         text += f" The best that the others come to: {listed}."
-    return text
+    return f"{text} Ways that leave out what stalled, a choice by the score, are not counted here."
 
 
 def _earlier(
