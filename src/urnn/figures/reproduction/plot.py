@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from urnn.figures import drawing
 from urnn.figures.reproduction import deviations
-from urnn.figures.style import BLUE, DASHED, DEFAULT, ORANGE, SKY_BLUE, VERMILLION, applied
+from urnn.figures.style import BLUE, DASHED, DEFAULT, GREY, ORANGE, SKY_BLUE, VERMILLION, applied
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,6 +68,10 @@ def plot(
                 panel.axhline(0, zorder=1.5, **DASHED)
                 if model in curves[label]:
                     drawn.append(_draw(panel, dataset, model, curves[label][model]))
+                elif curves[label]:
+                    panel.text(
+                        0.5, 0.7, "not run", color=GREY, ha="center", transform=panel.transAxes
+                    )
         for panel, model in zip(panels[0], models, strict=True):
             panel.set_title(names[model])
         for panel in panels[-1]:
@@ -118,7 +122,7 @@ def _split_scale(panel: Axes, differences: pd.Series[float]) -> None:
     reach = max(2 * _LINEAR, 1.5 * float(np.abs(differences).max()) if len(differences) else 0.0)
     panel.set_yscale("symlog", linthresh=_LINEAR, linscale=1.5)
     panel.set_ylim(-reach, min(reach, 0.2))
-    outer = [value for value in (0.02, 0.05, 0.2, 1.0) if value <= reach]
+    outer = [value for value in (0.05, 0.2, 1.0) if value <= reach]
     ticks = [*(-value for value in reversed(outer)), -_LINEAR, -0.005, 0, 0.005, _LINEAR, *outer]
     panel.yaxis.set_major_locator(FixedLocator(ticks))
     panel.yaxis.set_minor_locator(NullLocator())
