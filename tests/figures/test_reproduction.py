@@ -116,7 +116,7 @@ def test_a_miss_is_traced_to_stalled_trainings_or_unexplained(make_scores) -> No
     assert cells[2].startswith("stalled: 3, 17; without 0.98")
     assert (
         "holds 1 of 3 published values. Of the other 2, 1 lie below; 1 of these are"
-        in text["sentences"][1]
+        in text["sentences"][2]
     )
 
 
@@ -135,6 +135,9 @@ def test_the_nearest_data_and_way_are_named(make_scores) -> None:
         " epoch, overflowed left out: root mean square difference 0.0010 over the curves of RNN "
     )
     assert "The best that the others come to: far: 0.0040. Ways that" in found["sentences"][0]
+    assert found["sentences"][1].startswith(
+        "Each curve alone comes nearest with: RNN 0.0010 (near, mean of the last epoch, overflowed "
+    )
     table = found["tables"][0]
     assert table["rows"][0][:2] == [
         "near",
@@ -153,7 +156,7 @@ def test_the_epoch_after_which_the_mean_is_nearest(scores) -> None:
         pytest.approx(np.sqrt(((0.5 - 0.53) ** 2 + (1.6 / 3 - 0.55) ** 2) / 2)),
     )
     assert deviations.nearest_epoch(scores, "rnn", pd.Series([0.8], index=[8]), 4)[0] == 1
-    said = findings.describe({"a": scores}, SETTINGS, CURVES)["sentences"][1]
+    said = findings.describe({"a": scores}, SETTINGS, CURVES)["sentences"][2]
     assert said.startswith("a, had training ended earlier: the mean is nearest to the published ")
     assert said.endswith("; there were 4 epochs.")
 

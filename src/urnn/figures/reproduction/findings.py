@@ -43,7 +43,7 @@ def describe(
     if not found:
         return {"sentences": ["No model has a published curve."], "tables": []}
     tables = [_ways(found, labels, settings)]
-    sentences = [_best(found, labels, settings)]
+    sentences = [_best(found, labels, settings), _best_of_each(found, labels, settings)]
     # the plain mean, whose misses are then traced to what stalled
     way = Way(_nearest(found, settings)[1].epoch, "mean", deviations.LEFT_OUT)
     for label, dataset in scores.items():
@@ -94,12 +94,18 @@ def together(
 
 
 def _nearest(found: Distances, settings: ReproductionSettings) -> tuple[str, Way]:
-    """The data and the way that are nearest to all curves.
+    """The data and the way that are nearest to all curves."""
+    fair = _fair(found)
+    return min(fair, key=lambda one: together(fair[one], settings)[0])
 
-    Not among the ways that leave out trainings for their scores: those come near by selection.
-    """
-    fair = [one for one in found if one[1].treatment != deviations.FAILED_LEFT_OUT]
-    return min(fair, key=lambda one: together(found[one], settings)[0])
+
+def _fair(found: Distances) -> Distances:
+    """Without the ways that leave out trainings for their scores: they come near by selection."""
+    return {
+        (data, way): of_models
+        for (data, way), of_models in found.items()
+        if way.treatment != deviations.FAILED_LEFT_OUT
+    }
 
 
 def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSettings) -> str:
@@ -122,14 +128,28 @@ def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
         best = {
             other: min(
                 together(distances, settings)[0]
-                for (label, way), distances in found.items()
-                if label == other and way.treatment != deviations.FAILED_LEFT_OUT
+                for (label, _), distances in _fair(found).items()
+                if label == other
             )
             for other in dict.fromkeys(others)
         }
         listed = "; ".join(f"{other}: {number(value)}" for other, value in best.items())
         text += f" The best that the others come to: {listed}."
     return f"{text} Ways that leave out what stalled, a choice by the score, are not counted here."
+
+
+def _best_of_each(
+    found: Distances, labels: Mapping[str, str], settings: ReproductionSettings
+) -> str:
+    """What is nearest to each published curve alone."""
+    best: dict[str, tuple[float, str]] = {}
+    for (data, way), of_models in _fair(found).items():
+        for model, one in of_models.items():
+            curve = settings.same.get(model, model)
+            if one.rms < best.get(curve, (np.inf, ""))[0]:
+                text = f"{labels[model]} {number(one.rms)} ({data}, {way.label})"
+                best[curve] = one.rms, text
+    return f"Each curve alone comes nearest with: {'; '.join(text for _, text in best.values())}."
 
 
 def _earlier(
