@@ -126,7 +126,6 @@ WRONG: list[tuple[str, Any, str]] = [
     ("recipes.published", {"patience": 3}, "has no validation trials; set validation_ratio"),
     ("recipes.published.validation_ratio", 0.1, "has the test trials for validation; leave it out"),
     ("figures.figure2.models", ["rnn", "gru"], "'gru' is not in synthetic-20dB, which has rnn"),
-    ("experiments.tuned-20dB.label", "Recipe of the paper", "cannot be told apart"),
     (
         "recipes.images.validation_ratio",
         0.1,
@@ -323,6 +322,11 @@ def test_a_figure_calls_experiments_by_their_label_else_their_recipe_else_their_
         values["experiments"]["synthetic-20dB"] |= {"label": None, **changes}
         return list(load(values).labels("figure2-tuned")["experiments"])
 
+    same = changed("experiments.tuned-20dB.label", "Recipe of the paper")
+    with pytest.raises(
+        ConfigError, match=r"figures\.figure2-tuned\.experiments: two have the label"
+    ):
+        load(same)
     assert called() == ["recipe published", "recipe tuned"]
     assert called(label="Plain") == ["Plain", "recipe tuned"]
     assert called(recipe="tuned") == ["synthetic-20dB", "tuned-20dB"]
