@@ -134,7 +134,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "figures.figure2.margin",
         0.1,
-        "unknown key; known here: kind, models, published, note, experiment; margin is",
+        "unknown key; known here: statistic, kind, models, published",
     ),
     ("figures.statistics-20dB.reference", "gru", "'gru' is not a model of synthetic-20dB"),
     ("figures.statistics-20dB.margin", 0, "greater than 0"),
