@@ -43,14 +43,18 @@ from urnn.equivalence.invariance import (
 from urnn.equivalence.linear_regime import linear_unitary
 from urnn.equivalence.minimality import (
     LowerBound,
-    RealizationBound,
     activation_patterns,
     bounded_witness,
     eigenvalue_bound,
-    realization_bound,
     scaled_identity_witness,
     two_step_bound,
     two_step_jacobians,
+)
+from urnn.equivalence.realization import (
+    RealizationBound,
+    growing_input_bound,
+    realization_bound,
+    steady_realization_bound,
 )
 from urnn.equivalence.saturation import saturated_unitary, saturation_error_bound
 from urnn.equivalence.scaling import DiagonalScaling, best_scaling, dual_lower_bound
@@ -64,6 +68,7 @@ from urnn.equivalence.sigmoid import (
     scalar_witness,
 )
 from urnn.equivalence.state_bounds import entrywise_state_bound, state_norm_bound
+from urnn.equivalence.steady_state import steady_state_bound
 from urnn.equivalence.torch_rnn import UnitaryTorchRNN, from_torch, to_torch, to_unitary_torch
 from urnn.matrices import slowly_varying_transition, unitarity_error
 
@@ -93,6 +98,7 @@ __all__ = [
     "fixed_scale_distance",
     "from_torch",
     "generic_defect",
+    "growing_input_bound",
     "homogeneity",
     "jacobian_errors",
     "linear_unitary",
@@ -113,6 +119,8 @@ __all__ = [
     "slowly_varying_transition",
     "state_norm_bound",
     "state_splitting",
+    "steady_realization_bound",
+    "steady_state_bound",
     "to_torch",
     "to_unitary",
     "to_unitary_torch",

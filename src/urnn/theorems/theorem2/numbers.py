@@ -17,7 +17,7 @@ from urnn.equivalence.cascade import (
 from urnn.equivalence.dilation import defect_rank
 from urnn.equivalence.fewest_states import fewest_states_scaling
 from urnn.equivalence.fits import fit_scaled_identity
-from urnn.equivalence.minimality import realization_bound
+from urnn.equivalence.realization import realization_bound
 from urnn.matrices import slowly_varying_transition
 from urnn.rnn import RNN
 from urnn.theorems.datasets import contraction, coordinate, variable
