@@ -1,12 +1,13 @@
 """The three theorems of the paper as programs: constructions, certificates and their parts.
 
 Theorem 1  `to_unitary`, `network_around`, `best_scaling`, `fewest_states_scaling`,
-           `to_unitary_torch`
-Theorem 2  `bounded_witness`, `scaled_identity_witness`, bounds (A) `two_step_bound`,
-           (B) `eigenvalue_bound`, (C) `realization_bound`, (D) `weight_budget_bound`,
+           `nearest_contraction`, `zonotope_limits`, `to_unitary_torch`
+Theorem 2  `bounded_witness`, `scaled_identity_witness`; bounds on real URNNs: (A) `two_step_bound`,
+           (B) `eigenvalue_bound`, (C') `realization_bound`, `growing_input_bound`,
+           `steady_realization_bound`, (D) `weight_budget_bound`, (E) `steady_state_bound`;
            `cascade_unitary`, `fixed_scale_distance`, `linear_unitary`
-Theorem 3  `scalar_witness`, `saturated_pair`, `exact_errors_against_bias`, `centred_chain`,
-           `delay_chain`, `saturated_unitary`
+Theorem 3  `scalar_witness`, `exact_horizon`, `no_unitary_equivalent`, `saturated_pair`,
+           `exact_errors_against_bias`, `centred_chain`, `delay_chain`, `saturated_unitary`
 
 Changes of the parameters that keep the map are in `urnn.equivalence.invariance`. The statements and
 their proofs are in docs/theorems.md. Each docstring gives the status of its statement: proved,
@@ -30,6 +31,7 @@ from urnn.equivalence.dilation import (
     nonnegative_factor,
 )
 from urnn.equivalence.fewest_states import fewest_states_scaling, generic_defect
+from urnn.equivalence.horizon import Exclusion, exact_horizon, no_unitary_equivalent
 from urnn.equivalence.invariance import (
     direct_sum,
     homogeneity,
@@ -49,6 +51,11 @@ from urnn.equivalence.minimality import (
     scaled_identity_witness,
     two_step_bound,
     two_step_jacobians,
+)
+from urnn.equivalence.projection import (
+    Projection,
+    nearest_contraction,
+    projection_error_bound,
 )
 from urnn.equivalence.realization import (
     RealizationBound,
@@ -70,12 +77,15 @@ from urnn.equivalence.sigmoid import (
 from urnn.equivalence.state_bounds import entrywise_state_bound, state_norm_bound
 from urnn.equivalence.steady_state import steady_state_bound
 from urnn.equivalence.torch_rnn import UnitaryTorchRNN, from_torch, to_torch, to_unitary_torch
+from urnn.equivalence.zonotope import zonotope_limits
 from urnn.matrices import slowly_varying_transition, unitarity_error
 
 __all__ = [
     "ERROR_SLOPE",
     "DiagonalScaling",
+    "Exclusion",
     "LowerBound",
+    "Projection",
     "RealizationBound",
     "UnitaryTorchRNN",
     "activation_patterns",
@@ -94,6 +104,7 @@ __all__ = [
     "entrywise_state_bound",
     "errors_against_bias",
     "exact_errors_against_bias",
+    "exact_horizon",
     "fewest_states_scaling",
     "fixed_scale_distance",
     "from_torch",
@@ -103,10 +114,13 @@ __all__ = [
     "jacobian_errors",
     "linear_unitary",
     "logarithmic_slope",
+    "nearest_contraction",
     "network_around",
+    "no_unitary_equivalent",
     "nonnegative_factor",
     "permutation",
     "positive_scaling",
+    "projection_error_bound",
     "realization_bound",
     "restart",
     "saturated_pair",
@@ -129,4 +143,5 @@ __all__ = [
     "unitarity_error",
     "weight_budget",
     "weight_budget_bound",
+    "zonotope_limits",
 ]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from urnn.equivalence.checks import matrix
 from urnn.equivalence.state_bounds import MARGIN
 from urnn.errors import ArgumentError
 from urnn.rnn import RNN
@@ -135,7 +136,7 @@ def jacobian_errors(rnn: RNN, rho: float, active: ArrayLike | None = None) -> tu
     return float(first), float(second)
 
 
-def fixed_scale_distance(W: NDArray, states: int) -> tuple[float, float]:
+def fixed_scale_distance(W: ArrayLike, states: int) -> tuple[float, float]:
     """The distance of W from the leading n x n blocks of (N, N) unitary matrices, N = ``states``.
 
     With the singular values t_1 >= ... >= t_n of W, all at most 1, and q = max(0, 2n - N):
@@ -150,6 +151,7 @@ def fixed_scale_distance(W: NDArray, states: int) -> tuple[float, float]:
 
     Status: PROVED (docs/theorems.md, The error at a fixed scale).
     """
+    W = matrix(W, square=True)
     size = len(W)
     singular = np.linalg.svd(W, compute_uv=False)
     if singular[0] > 1 + MARGIN or states < size:

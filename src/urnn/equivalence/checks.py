@@ -12,24 +12,22 @@ from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
 
-def network(value: Any, name: str = "rnn") -> RNN:
+def network(value: Any) -> RNN:
     """A `urnn.RNN`."""
     if not isinstance(value, RNN):
         raise ArgumentError(
-            f"{name} must be a urnn.RNN, but it is a {type(value).__name__}; from_torch makes one "
-            "of each layer of a torch.nn.RNN"
+            f"the network must be a urnn.RNN, but it is a {type(value).__name__}; from_torch makes "
+            "one of each layer of a torch.nn.RNN"
         )
     return value
 
 
-def real_relu_network(value: Any, subject: str, name: str = "rnn") -> RNN:
+def real_relu_network(value: Any, subject: str) -> RNN:
     """A `urnn.RNN` that is real and has ReLUs; ``subject`` says in the plural what asks for it."""
-    rnn = network(value, name)
+    rnn = network(value)
     if rnn.activation != "relu" or np.iscomplexobj(rnn.W):
         kind = "complex" if np.iscomplexobj(rnn.W) else rnn.activation
-        raise ArgumentError(
-            f"{subject} are defined for real ReLU networks, but {name} is a {kind} one"
-        )
+        raise ArgumentError(f"{subject} are defined for real ReLU networks, but this is {kind}")
     return rnn
 
 
