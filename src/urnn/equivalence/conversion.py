@@ -80,6 +80,18 @@ def _scale_for(
     return scaling.scale if scaling.norm < 1 - tolerance else np.ones(rnn.hidden_units)
 
 
+def _saturated(
+    rnn: RNN, saturation: float, states: str, initial_bound: float, for_relu: bool
+) -> RNN:
+    """`saturated_unitary`, unless an option was given that is for ReLU networks only."""
+    if for_relu:
+        raise ArgumentError(
+            "tanh and sigmoid allow no scaling of the states, no complex states and no tight "
+            "biases: drop that option"
+        )
+    return saturated_unitary(rnn, saturation, states, initial_bound)
+
+
 def _without_extra_states(rnn: RNN) -> RNN:
     """The network itself, if it is unitary, where the extra states could not be switched off."""
     if len(completion(rnn.W)) == rnn.hidden_units:
@@ -152,7 +164,7 @@ def to_unitary(
         W_u = [W, W_12; W_21, W_22] unitary,  F_u = [F; 0],  b_u = [b; -beta],  C_u = [C 0],
         h_u(-1) = [h(-1); 0],                 beta_i >= sup_k (W_21 h(k))_i .
 
-    The extra states are 0 at every step (exactly, in floating point too), so the first n states are
+    The extra states are exactly 0 at every step, in floating point too, so the first n states are
     those of ``rnn``. The result of a real network is for real inputs; `RNN` refuses complex ones.
 
     Args:
@@ -170,9 +182,8 @@ def to_unitary(
         scale: that D, positive (n,), if it is known. The first n states of the result are D h.
         initial_bound: the result may be started at [D h; 0] for any h with ||h||_2 up to this.
         saturation: beta >= 0: for tanh and sigmoid, return the nearly equal `saturated_unitary`.
-        project: first move singular values of W within 1e-5 of 1 to 1 (`nearest_contraction`), as
-            training in float32 leaves them. The result has the map of that network; the change is
-            at most `projection_error_bound`.
+        project: first move singular values of W within 1e-5 of 1, as float32 leaves them, to 1
+            (`nearest_contraction`). That changes the states by at most `projection_error_bound`.
         tight: smaller biases from zonotopes around the states (real ReLU; needs a horizon).
 
     Returns:
@@ -183,21 +194,17 @@ def to_unitary(
         ArgumentError: W is expansive (and not rescued), no bound on the states is known, the input
             bound is missing, or no exact equivalent is known. The message names the remedy.
 
-    Status: PROVED for ReLU, CReLU and modReLU (docs/theorems.md, Theorem 1 and Real and complex;
-    more than the paper has). With ``saturation`` near, not equal. modReLU with a positive threshold
-    is covered, but is discontinuous at 0, so that rounding can become visible.
+    Status: PROVED for ReLU, CReLU and modReLU (docs/theorems.md, Theorem 1 and Real and complex).
+    With ``saturation`` near, not equal. modReLU with a positive threshold is covered, but is
+    discontinuous at 0, so that rounding can become visible.
     """
     rnn = projected(network(rnn)) if project else network(rnn)
     admitted = Admitted(input_bound, norm, horizon, initial_bound, tight)
     if states not in _STATES:
         raise ArgumentError(f"states must be one of {', '.join(_STATES)}, but it is {states!r}")
     if saturation is not None:
-        if rescale or scale is not None or tight or states in ("fewest", "complex"):
-            raise ArgumentError(
-                "tanh and sigmoid allow no scaling of the states, no complex states and no tight "
-                "biases: drop that option"
-            )
-        return saturated_unitary(rnn, saturation, states, initial_bound)
+        for_relu = rescale or scale is not None or tight or states in ("fewest", "complex")
+        return _saturated(rnn, saturation, states, initial_bound, for_relu)
     if rnn.activation not in HOMOGENEOUS:
         return _without_extra_states(rnn)
     factors = _scale_for(rnn, states, horizon, rescale, scale)

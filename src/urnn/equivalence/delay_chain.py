@@ -39,9 +39,8 @@ def delay_chain(
     Raises:
         ArgumentError: an expansive W, length < 1, or modReLU.
 
-    Status: PROVED equal for k < L, and for k <= L with expected_state = h(-1), which for scalar
-    sigmoid and tanh networks with N < 1 / w^2 is as long as any URNN can be (`exact_horizon`;
-    docs/theorems.md, The delay chain and A finite horizon); measured to roundoff.
+    Status: PROVED (docs/theorems.md, The delay chain). For scalar sigmoid and tanh networks with
+    N < 1 / w^2 no URNN is exact for longer (`exact_horizon`).
     """
     network(rnn)
     count(length, "length")

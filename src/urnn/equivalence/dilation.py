@@ -42,7 +42,8 @@ def completion(W: ArrayLike, states: str = "minimal", tolerance: float | None = 
         to 128, singular values clustered at 1 included).
 
     Raises:
-        ArgumentError: W is not a square matrix of finite numbers, is expansive, or ``states`` is unknown.
+        ArgumentError: W is not a square matrix of finite numbers or is expansive, or ``states`` is
+            unknown.
 
     Status: PROVED; d is the fewest extra states of any such completion (docs/theorems.md,
     Completion).

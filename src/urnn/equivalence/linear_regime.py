@@ -60,6 +60,22 @@ def _aligned(root: NDArray) -> NDArray:
     return root - 2 * np.outer(normal, normal @ root) / (normal @ normal)
 
 
+def _best_gramian(
+    W: NDArray, rows: int, attempts: int, generator: np.random.Generator
+) -> NDArray | None:
+    """G = sum_j (W^T)^j Q^T Q W^j, the best conditioned one over random Q (rows, n), if any is."""
+    gramian, condition = None, np.inf
+    for _ in range(attempts):
+        Q = generator.standard_normal((rows, len(W)))
+        candidate = stein_sum(W, Q.T @ Q)
+        if candidate is None:
+            continue
+        values = np.linalg.eigvalsh(candidate)
+        if values[0] > 1e-12 * values[-1] and values[-1] / values[0] < condition:
+            gramian, condition = candidate, float(values[-1] / values[0])
+    return gramian
+
+
 def _too_few(W: NDArray, extra_states: int) -> ArgumentError:
     """Why no pair (W, Q) was found: the multiplicity, exactly, or else the conditioning."""
     needed = largest_multiplicity(Exact.of(W))
@@ -104,15 +120,7 @@ def linear_unitary(
     if spectral_radius(W) >= 1:
         raise ArgumentError("the linear regime needs a spectral radius below 1")
     generator = np.random.default_rng(seed)
-    gramian, condition = None, np.inf
-    for _ in range(attempts):
-        Q = generator.standard_normal((extra_states, size))
-        candidate = stein_sum(W, Q.T @ Q)
-        if candidate is None:
-            continue
-        values = np.linalg.eigvalsh(candidate)
-        if values[0] > 1e-12 * values[-1] and values[-1] / values[0] < condition:
-            gramian, condition = candidate, float(values[-1] / values[0])
+    gramian = _best_gramian(W, extra_states, attempts, generator)
     if gramian is None:
         raise _too_few(W, extra_states)
     into = _aligned(np.linalg.cholesky((gramian + gramian.T) / 2).T)
