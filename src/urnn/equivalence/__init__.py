@@ -76,7 +76,7 @@ from urnn.equivalence.sigmoid import (
 )
 from urnn.equivalence.state_bounds import entrywise_state_bound, state_norm_bound
 from urnn.equivalence.steady_state import steady_state_bound
-from urnn.equivalence.torch_rnn import UnitaryTorchRNN, from_torch, to_torch, to_unitary_torch
+from urnn.equivalence.torch_rnn import from_torch, to_torch, to_unitary_torch
 from urnn.equivalence.zonotope import zonotope_limits
 from urnn.matrices import slowly_varying_transition, unitarity_error
 
@@ -87,7 +87,6 @@ __all__ = [
     "LowerBound",
     "Projection",
     "RealizationBound",
-    "UnitaryTorchRNN",
     "activation_patterns",
     "all_pass_cascade",
     "best_scaling",

@@ -26,10 +26,19 @@ _RESCUE_TARGET = 0.999
 _STATES = ("minimal", "2n", "fewest", "complex")
 
 
+def _rounded(norm: float) -> ArgumentError:
+    return ArgumentError(
+        f"||W||_2 = 1 + {norm - 1:.2g}, as rounding in float32 leaves it: project=True moves its "
+        "largest singular values to 1, and projection_error_bound says what that changes"
+    )
+
+
 def _rescue(rnn: RNN) -> NDArray:
     scaling = best_scaling(rnn.W, target=_RESCUE_TARGET)
     if scaling.norm < 1 - norm_tolerance(rnn.hidden_units):
         return scaling.scale
+    if spectral_norm(rnn.W) <= 1 + NEAR_ONE:
+        raise _rounded(spectral_norm(rnn.W))
     reason = (
         f"a dual certificate proves that none goes below {scaling.lower_bound:.6g}"
         if scaling.lower_bound >= 1
@@ -64,10 +73,7 @@ def _scale_for(
     if norm <= 1 + tolerance and not (rescale and norm > 1 - tolerance and horizon is None):
         return np.ones(rnn.hidden_units)
     if not rescale and norm <= 1 + NEAR_ONE:
-        raise ArgumentError(
-            f"||W||_2 = 1 + {norm - 1:.2g}, as rounding in float32 leaves it: project=True moves "
-            "its largest singular values to 1, and projection_error_bound says what that changes"
-        )
+        raise _rounded(norm)
     if not rescale:
         raise ArgumentError(
             f"W is expansive: ||W||_2 = {norm:.6g} > 1, and Theorem 1 needs a contraction. "
@@ -174,29 +180,26 @@ def to_unitary(
             I - W^H W = K^H K with K >= 0 entrywise is found (`nonnegative_factor`).
         norm: of that bound, 2 or numpy.inf.
         states: "minimal", n + rank(I - W^H W); "2n", as in the paper; "fewest", n + d with the
-            scaling of `fewest_states_scaling` (real W); "complex", n: a complex network with CReLU
-            and W_u = U (S +- i sqrt(I - S^2)) V^T, whose states stay real (real ReLU networks).
-        horizon: the number of steps T for which the maps must agree, k = 0 to T - 1. Needed for
-            ||W||_2 = 1, unless the entrywise bound or a scaling applies.
+            scaling of `fewest_states_scaling` (real W); "complex", n: for real ReLU networks, CReLU
+            and W_u = U (S +- i sqrt(I - S^2)) V^T, with states that stay real.
+        horizon: the number of steps T for which the maps must agree. Needed for ||W||_2 = 1,
+            unless the entrywise bound or a scaling applies.
         rescale: look for a positive diagonal D with ||D W D^-1||_2 < 1 where ||W||_2 < 1 fails.
-        scale: that D, positive (n,), if it is known. The first n states of the result are D h.
+        scale: that D, positive (n,), if known. The first n states of the result are D h.
         initial_bound: the result may be started at [D h; 0] for any h with ||h||_2 up to this.
         saturation: beta >= 0: for tanh and sigmoid, return the nearly equal `saturated_unitary`.
-        project: first move singular values of W within 1e-5 of 1, as float32 leaves them, to 1
-            (`nearest_contraction`). That changes the states by at most `projection_error_bound`.
+        project: take `nearest_contraction` of W, for a W that was orthogonal or clipped in float32;
+            that changes the states by at most `projection_error_bound`.
         tight: smaller biases from zonotopes around the states (real ReLU; needs a horizon).
 
-    Returns:
-        A new network, N = n + extra states, float64 or complex128. ||W_u^H W_u - I||_2 and the
-        relative difference of the outputs are below 1e-13 (measured, n up to 64).
+    ||W_u^H W_u - I||_2 and the relative error are below 1e-13 (measured, n up to 64).
 
     Raises:
-        ArgumentError: W is expansive (and not rescued), no bound on the states is known, the input
-            bound is missing, or no exact equivalent is known. The message names the remedy.
+        ArgumentError: W is expansive, no bound on the states is known, the input bound is missing,
+            or no exact equivalent is known. The message names the remedy.
 
-    Status: PROVED for ReLU, CReLU and modReLU (docs/theorems.md, Theorem 1 and Real and complex).
-    With ``saturation`` near, not equal. modReLU with a positive threshold is covered, but is
-    discontinuous at 0, so that rounding can become visible.
+    Status: PROVED for ReLU, CReLU and modReLU (docs/theorems.md, Theorem 1 and Real and complex);
+    near, not equal, with ``saturation``. modReLU with a threshold above 0 is discontinuous at 0.
     """
     rnn = projected(network(rnn)) if project else network(rnn)
     admitted = Admitted(input_bound, norm, horizon, initial_bound, tight)
@@ -207,8 +210,7 @@ def to_unitary(
         return _saturated(rnn, saturation, states, initial_bound, for_relu)
     if rnn.activation not in HOMOGENEOUS:
         return _without_extra_states(rnn)
-    factors = _scale_for(rnn, states, horizon, rescale, scale)
-    return _converted(rnn, factors, states, admitted)
+    return _converted(rnn, _scale_for(rnn, states, horizon, rescale, scale), states, admitted)
 
 
 def _converted(rnn: RNN, factors: NDArray, states: str, admitted: Admitted) -> RNN:

@@ -25,8 +25,8 @@ def delay_chain(
 
     with d = rank(I - W^H W) units in each of the L links.
 
-    Every chain unit rests at c = phi(centre), by its bias and its initial state; what disturbs the
-    first link reaches the output after L steps. No bound on the inputs is needed.
+    Every chain unit rests at c = phi(centre); what disturbs the first link reaches the output after
+    L steps. No bound on the inputs is needed.
 
     Args:
         rnn: any activation but modReLU (whose b is a threshold), ||W||_2 <= 1, real or complex.
@@ -39,8 +39,7 @@ def delay_chain(
     Raises:
         ArgumentError: an expansive W, length < 1, or modReLU.
 
-    Status: PROVED (docs/theorems.md, The delay chain). For scalar sigmoid and tanh networks with
-    N < 1 / w^2 no URNN is exact for longer (`exact_horizon`).
+    Status: PROVED (docs/theorems.md, The delay chain); `exact_horizon` says when it is the best.
     """
     network(rnn)
     count(length, "length")
