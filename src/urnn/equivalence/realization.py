@@ -22,6 +22,7 @@ from urnn.equivalence.checks import count, number, real_relu_network, vector
 from urnn.equivalence.exact import Exact
 from urnn.equivalence.minimality import LowerBound
 from urnn.equivalence.multiplicity import largest_multiplicity
+from urnn.equivalence.state_bounds import lengths
 from urnn.equivalence.steady_state import krylov_basis, pattern_at_rest, steady_state
 from urnn.errors import ArgumentError
 from urnn.rnn import RNN
@@ -117,8 +118,8 @@ def growing_input_bound(
     """
     rnn = real_relu_network(rnn, "bounds for growing inputs")
     eta = vector(direction, "direction", rnn.input_size)
-    smallest = 2 + 2 * float(np.linalg.norm(rnn.W))
-    zeta = Fraction(smallest if growth is None else number(growth, "growth"))
+    usual = 2 + 2 * float(lengths(rnn.W.ravel()))
+    zeta = Fraction(number(usual if growth is None else growth, "growth"))
     W, F = Exact.of(rnn.W), Exact.of(rnn.F)
     gap = Exact.identity(rnn.hidden_units).times(zeta * zeta) - W.T @ W
     if zeta <= 1 or not gap.is_positive_definite():
