@@ -105,7 +105,8 @@ def _driven(zonotope: Zonotope, rnn: RNN, drive: NDArray, norm: float, growth: f
 def _rectified(zonotope: Zonotope, largest: float) -> Zonotope:
     """relu of the pre-activations, none of which is above ``largest``."""
     radius = zonotope.radius()
-    low, high = zonotope.centre - radius, np.minimum(zonotope.centre + radius, largest)
+    low = zonotope.centre - radius
+    high = np.minimum(zonotope.centre + radius, largest + zonotope.slack)
     slope = np.where(low >= 0, 1.0, 0.0)
     crossing = (low < 0) & (high > 0)
     slope[crossing] = high[crossing] / (high - low)[crossing]
