@@ -1,4 +1,4 @@
-"""Theorem 3: no finite URNN equals a contractive sigmoid RNN, but 2n states come ever nearer.
+"""Theorem 3: no finite real URNN equals a contractive sigmoid RNN, but 2n states come ever nearer.
 
 The witness is scalar: h(k) = sig(w h(k-1) + f x(k) + b), y = h, with f != 0 and |w| != 1. Float64
 cannot show the theorem, since the error of a saturated pair falls below the last bit. The slope of

@@ -169,13 +169,16 @@ def _counted(
     random: np.random.Generator, system: str, size: int, rho: float, seed: int
 ) -> tuple[int, int, int, int]:
     """(states needed, n + d after scaling, n + rank(I - W^T W), 2n) of one random system."""
-    F, C = random.standard_normal((size, INPUTS)), random.standard_normal((OUTPUTS, size))
     if system == "paper":
         W = slowly_varying_transition(random, size, EPSILON)
     elif system == "Gaussian":
         W = contraction(random, size, "0.9")
     else:
-        W, F, C = rho * np.eye(size), np.eye(size), np.eye(size)
+        W = rho * np.eye(size)
+    if system in ("paper", "Gaussian"):
+        F, C = random.standard_normal((size, INPUTS)), random.standard_normal((OUTPUTS, size))
+    else:
+        F, C = np.eye(size), np.eye(size)
     rnn = RNN(W, F, (np.eye(size) - W) @ np.ones(size), C)
     at_rest = np.zeros(rnn.input_size)
     return (
