@@ -60,7 +60,8 @@ def _numbers(value: ArrayLike, name: str) -> NDArray:
     """The array of a parameter or an input, float64 or complex128."""
     try:
         array = np.asarray(value)
-        return array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
+        dtype = np.complex128 if np.iscomplexobj(array) else np.float64
+        return array.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{name} must be an array of numbers: {error}") from error
 

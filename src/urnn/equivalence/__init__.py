@@ -14,6 +14,8 @@ their proofs are in docs/theorems.md. Each docstring gives the status of its sta
 conditional, measured or open. The numbers behind the figures are in `urnn.theorems`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from urnn.equivalence.cascade import (
     all_pass_cascade,
     cascade_unitary,
@@ -80,6 +82,19 @@ from urnn.equivalence.torch_rnn import from_torch, to_torch, to_unitary_torch
 from urnn.equivalence.zonotope import zonotope_limits
 from urnn.matrices import slowly_varying_transition, unitarity_error
 
+if TYPE_CHECKING:
+    from urnn.equivalence.torch_module import UnitaryTorchRNN
+
+
+def __getattr__(name: str) -> Any:
+    """`UnitaryTorchRNN`, which needs torch: imported when it is asked for."""
+    if name == "UnitaryTorchRNN":
+        from urnn.equivalence.torch_module import UnitaryTorchRNN
+
+        return UnitaryTorchRNN
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "ERROR_SLOPE",
     "DiagonalScaling",
@@ -87,6 +102,7 @@ __all__ = [
     "LowerBound",
     "Projection",
     "RealizationBound",
+    "UnitaryTorchRNN",
     "activation_patterns",
     "all_pass_cascade",
     "best_scaling",

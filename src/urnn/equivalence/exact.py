@@ -211,6 +211,16 @@ def rank_modulo(numbers: NDArray) -> int:
     return rank
 
 
+def is_reachable_modulo(W: Exact, F: Exact) -> bool:
+    """Whether F, W F, W^2 F, ... span everything modulo `PRIME`, and so in the rationals too."""
+    transition, block = residues(W.numerators), residues(F.numerators)
+    blocks = [block]
+    for _ in range(len(transition) - 1):
+        block = transition @ block % PRIME
+        blocks.append(block)
+    return rank_modulo(np.hstack(blocks)) == len(transition)
+
+
 def _eliminated(numbers: NDArray, row: int, column: int, previous: int) -> NDArray:
     """The rows below ``row`` without their entries in ``column``; every division is exact."""
     rest = numbers.copy()

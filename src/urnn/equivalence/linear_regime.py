@@ -1,4 +1,4 @@
-"""As long as no ReLU switches, n_min + mu states suffice: the certificate (C) is attained.
+"""As long as no ReLU switches, n_min + mu states suffice: bound (C') is attained.
 
 Where every state that is reached stays positive, the network is affine, and a similarity T keeps
 its map if T h stays positive too. T is chosen so that T W T^-1 is a contraction with defect mu.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from urnn.equivalence.checks import count, number, real_relu_network, vector
-from urnn.equivalence.exact import Exact
+from urnn.equivalence.exact import Exact, is_reachable_modulo
 from urnn.equivalence.minimality import LowerBound
 from urnn.equivalence.multiplicity import largest_multiplicity
 from urnn.equivalence.state_bounds import lengths
@@ -38,6 +38,8 @@ class RealizationBound(LowerBound):
 
 def _reachable(W: Exact, F: Exact, C: Exact) -> tuple[Exact, Exact, Exact]:
     """The restriction to the span of F, W F, W^2 F, ..."""
+    if is_reachable_modulo(W, F):
+        return W, F, C
     basis = krylov_basis(W, F)
     if basis.shape[1] == len(W.numerators):
         return W, F, C

@@ -159,7 +159,7 @@ def _against_time(panel: Axes, dataset: xr.Dataset) -> None:
         last = float(dataset["horizon"].sel(chain_length=length))
         if last <= time[-1]:
             panel.axvline(last + 0.5, color=colour, linestyle=":", linewidth=1.1)
-    panel.plot([], [], color=GREY, linestyle=":", label="no URNN with L + 1 states is exact beyond")
+    panel.plot([], [], color=GREY, linestyle=":", label="no URNN is exact beyond")
     panel.set_title("(c) Delay chain, length L", loc="left")
     panel.set_xlabel("Time step, k")
     panel.set_ylabel("Largest |y − $y_u$| at k")
