@@ -56,6 +56,16 @@ ACTIVATIONS: dict[str, Callable[[NDArray, NDArray], NDArray]] = {
 COMPLEX_ACTIVATIONS = frozenset({"relu", "identity", "modrelu"})
 
 
+def _numbers(value: ArrayLike, name: str) -> NDArray:
+    """The array of a parameter or an input, float64 or complex128."""
+    try:
+        array = np.asarray(value)
+        dtype = np.complex128 if np.iscomplexobj(array) else np.float64
+        return array.astype(dtype, copy=False)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{name} must be an array of numbers: {error}") from error
+
+
 class RNN:
     """h(k) = phi(W h(k-1) + F x(k) + b), y(k) = C h(k), h(-1) = h_init.
 
@@ -82,9 +92,9 @@ class RNN:
         activation: str = "relu",
     ) -> None:
         given = {"W": W, "F": F, "b": b, "C": C}
-        arrays = {name: np.asarray(value) for name, value in given.items()}
+        arrays = {name: _numbers(value, name) for name, value in given.items()}
         n = arrays["W"].shape[0] if arrays["W"].ndim == 2 else -1
-        arrays["h_init"] = np.zeros(max(n, 0)) if h_init is None else np.asarray(h_init)
+        arrays["h_init"] = np.zeros(max(n, 0)) if h_init is None else _numbers(h_init, "h_init")
         wanted = {"W": ("n", "n"), "F": ("n", "m"), "b": ("n",), "C": ("p", "n"), "h_init": ("n",)}
         for name, dims in wanted.items():
             shape = arrays[name].shape
@@ -134,18 +144,25 @@ class RNN:
         """h(0), ..., h(T-1): (..., time, hidden), float64 or complex128, for x (..., time, input).
 
         Raises:
-            ArgumentError: the last axis of x is not of size m, or x has no time axis.
+            ArgumentError: the last axis of x is not of size m, x has no time axis, or x is complex
+                and the network has no complex form: tanh, sigmoid, or a ReLU network that is real.
         """
-        x = np.asarray(x)
+        x = _numbers(x, "x")
         if x.ndim < 2 or x.shape[-1] != self.input_size:
             raise ArgumentError(
                 f"x must have the shape (..., time, {self.input_size}), but it has {x.shape}"
             )
         phi = ACTIVATIONS[self.activation]
-        dtype = np.result_type(self.W.dtype, x.dtype, np.float64)
+        dtype = np.result_type(self.W.dtype, x.dtype)
         if dtype.kind == "c" and self.activation not in COMPLEX_ACTIVATIONS:
             raise ArgumentError(
                 f"x is complex, but activation {self.activation!r} has no complex form"
+            )
+        if np.iscomplexobj(x) and self.activation == "relu" and not np.iscomplexobj(self.W):
+            # a network for real inputs may have biases that hold for real states only
+            raise ArgumentError(
+                "x is complex, but the network is real: give it W as complex numbers (W + 0j), or "
+                "take the real part of x"
             )
         # time first and every trial in one product: the loop over time is the only loop
         drive = np.moveaxis(x @ self.F.T, -2, 0)

@@ -354,7 +354,7 @@ def test_refusals_name_the_reason():
         to_unitary(network(2 * np.eye(2), "relu"), 1.0)
     with pytest.raises(ValueError, match="norm must be"):
         to_unitary(network(contraction, "relu"), 1.0, 1)
-    with pytest.raises(ValueError, match="input_bound must be finite"):
+    with pytest.raises(ValueError, match="input_bound must be a finite number"):
         to_unitary(network(contraction, "relu"), np.inf)
     with pytest.raises(ValueError, match="states must be"):
         to_unitary(network(contraction, "relu"), 1.0, states="n")

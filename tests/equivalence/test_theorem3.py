@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from urnn import RNN
 from urnn.equivalence import (
@@ -12,7 +14,11 @@ from urnn.equivalence import (
     delay_chain,
     errors_against_bias,
     exact_errors_against_bias,
+    exact_horizon,
     logarithmic_slope,
+    no_unitary_equivalent,
+    permutation,
+    restart,
     saturated_pair,
     saturated_unitary,
     saturation_error_bound,
@@ -151,3 +157,120 @@ def test_the_witness_excludes_what_the_theorem_excludes():
     pair = saturated_pair(scalar_witness(), 3.0)
     assert np.abs(pair.W[0] - completion(np.array([[0.5]]))[0]).max() <= 1e-15
     assert unitarity_error(pair.W) <= 1e-15
+
+
+# ------------------------------------------------------------------ the finite horizon, and n units
+
+
+@pytest.mark.parametrize(
+    ("states", "weight", "last"),
+    [(1, 0.5, 0), (2, 0.5, 1), (3, 0.5, 2), (4, 0.5, 7), (2, 0.0, 1), (3, 2.0, 2), (4, -2.0, 7)],
+)
+def test_the_finite_horizon(states, weight, last):
+    # N - 1 + N floor(ln N / (2 |ln |w||)), with ln 4 / (2 ln 2) = 1 exactly
+    assert exact_horizon(states, weight) == last
+
+
+@settings(max_examples=60, deadline=None)
+@given(states=st.integers(1, 40), weight=st.floats(-3, 3).filter(lambda w: abs(w) != 1))
+def test_the_horizon_is_what_the_norms_allow(states, weight):
+    last = exact_horizon(states, weight)
+    assert last >= states - 1
+    assert exact_horizon(states + 1, weight) > last
+    assert exact_horizon(states, -weight) == last
+    if weight != 0 and abs(np.log(abs(weight))) > 1e-3:
+        runs = (last - states + 1) / states
+        growth = 2 * abs(np.log(abs(weight)))
+        assert runs * growth <= np.log(states) + 1e-9 < (runs + 1) * growth + 2e-9
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("weight", [0.3, -0.25, 0.0])
+def test_the_delay_chain_attains_the_horizon(weight, activation):
+    generator = np.random.default_rng(5)
+    for states in (2, 3, 5, 9):
+        start = generator.uniform(-1, 1)
+        witness = restart(scalar_witness(weight, 1.3, 0.2, activation), [start])
+        last = exact_horizon(states, weight)
+        assert last == states - 1  # N < 1 / w^2
+        chain = delay_chain(witness, states - 1, centre=0.4, expected_state=witness.h_init)
+        assert chain.hidden_units == states
+        x = generator.uniform(-2, 2, (16, states + 1, 1))
+        errors = np.abs(chain(x) - witness(x)).max(axis=(0, 2))
+        assert errors[: last + 1].max() <= 1e-14
+        if weight != 0 and states < 6:  # later it may be below roundoff
+            assert errors[last + 1] > 1e-12
+
+
+def random_saturating(generator, size, activation):
+    return RNN(
+        generator.standard_normal((size, size)),
+        generator.standard_normal((size, 2)),
+        generator.standard_normal(size),
+        generator.standard_normal((2, size)),
+        generator.standard_normal(size),
+        activation,
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.integers(1, 6),
+    activation=st.sampled_from(["sigmoid", "tanh"]),
+)
+def test_almost_every_network_is_excluded(seed, size, activation):
+    generator = np.random.default_rng(seed)
+    rnn = random_saturating(generator, size, activation)
+    assert no_unitary_equivalent(rnn).proved
+    order = generator.permutation(size)
+    assert no_unitary_equivalent(permutation(rnn, order)).proved
+
+
+def test_what_is_not_excluded():
+    generator = np.random.default_rng(6)
+    rnn = random_saturating(generator, 3, "tanh")
+
+    def changed(**parts):
+        given = {name: np.array(getattr(rnn, name)) for name in ("W", "F", "b", "C", "h_init")}
+        return no_unitary_equivalent(RNN(**(given | parts), activation="tanh"))
+
+    F, C = np.array(rnn.F), np.array(rnn.C)
+    F[1] = 0
+    assert not changed(F=F).proved and "row of F is 0" in changed(F=F).reason
+    F = np.array(rnn.F)
+    F[1] = -F[2]
+    assert not changed(F=F).proved and "equal up to their sign" in changed(F=F).reason
+    C[:, 0] = 0
+    assert not changed(C=C).proved and "column of C" in changed(C=C).reason
+    turn = np.linalg.qr(generator.standard_normal((3, 3)))[0]
+    for W in (turn, np.eye(3), np.eye(3)[[1, 2, 0]]):
+        assert not changed(W=W).proved and "modulus 1" in changed(W=W).reason
+    shear = np.eye(3) + np.diag([1.0, 0.0], 1)
+    assert changed(W=shear).proved and "not diagonalisable" in changed(W=shear).reason
+    assert changed(W=0.5 * turn).proved
+    with pytest.raises(ValueError, match="sigmoid and tanh"):
+        no_unitary_equivalent(RNN([[0.5]], [[1]], [0], [[1]]))
+
+
+def test_split_networks_are_unitary_and_not_excluded():
+    """W = D^-1 O D with D^2 = diag(copies): splitting the units gives a URNN with the same map."""
+    generator = np.random.default_rng(7)
+    copies = np.array([1, 2, 3])
+    n, N = 3, copies.sum()
+    orthogonal = np.linalg.qr(generator.standard_normal((n, n)))[0]
+    root = np.sqrt(copies)
+    W = orthogonal * root / root[:, None]
+    F = generator.standard_normal((n, 2))
+    rnn = RNN(W, F, np.zeros(n), np.eye(n), activation="sigmoid")
+    unit = np.repeat(np.arange(n), copies)
+    into = np.eye(n)[unit]  # every copy has the state of its unit
+    mean = into.T / copies[:, None]
+    frame = into / root  # orthonormal columns
+    rest = np.eye(N) - frame @ frame.T
+    W_u = frame @ orthogonal @ frame.T + rest
+    assert unitarity_error(W_u) < 1e-14
+    urnn = RNN(W_u, into @ F, np.zeros(N), mean, activation="sigmoid")
+    x = generator.uniform(-2, 2, (50, 2))
+    assert np.abs(urnn(x) - rnn(x)).max() < 1e-13
+    assert not no_unitary_equivalent(rnn).proved

@@ -17,6 +17,7 @@ def test_the_numbers(tmp_path, assert_described):
     half = found.unitary_units.sel(regime="half at 1", hidden_units=6)
     assert (half.sel(states="minimal") == 9).all()
     assert (half.sel(states="2n") == 12).all()
+    assert (found.unitary_units.sel(states="complex") == found.hidden_units).all()
     assert found.bias_error.sel(bias_fraction=0.999) > 1
     proved = found.bias_error.sel(bias_fraction=slice(1.0, None))
     assert proved.bias_fraction.values[0] == 1

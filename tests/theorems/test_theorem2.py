@@ -24,11 +24,12 @@ def test_how_near_fewer_states_come(tmp_path, assert_described):
 
 def test_the_state_counts(tmp_path, assert_described):
     found = state_counts(POINT.make("theorem2", sizes=[2, 4], systems=3), 0)
-    assert (found.certificate <= found.scaled).all()
+    assert (found.needed <= found.scaled).all()
     assert (found.scaled <= found.minimal).all()
     assert (found.minimal <= found.doubled).all()
-    assert (found.certificate.sel(system="paper", hidden_units=4) == 5).all()
-    assert (found.scaled.sel(hidden_units=4) < 8).all()
+    assert (found.needed.sel(system="paper", hidden_units=4) == 5).all()
+    assert (found.needed.sel(system="scaled identity") == 2 * found.hidden_units).all()
+    assert (found.scaled.sel(system=["paper", "Gaussian"], hidden_units=4) < 8).all()
     assert_described(found, tmp_path / "theorem2.nc")
 
 

@@ -24,8 +24,10 @@ def test_the_numbers(tmp_path, assert_described):
     assert found.relu_error <= 1e-15
     for length in found.chain_length.values:
         error = found.delay_error.sel(chain_length=length)
-        assert error[:length].max() <= 1e-15
-        assert error[length] > 1e-6
+        assert error[: length + 1].max() <= 1e-15
+        assert error[length + 1] > 1e-7
+        assert found.horizon.sel(chain_length=length) >= length
+    assert (found.horizon.sel(chain_length=[1, 2]) == [1, 2]).all()
     assert_described(found, tmp_path / "theorem3.nc")
 
 

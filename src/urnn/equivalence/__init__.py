@@ -1,17 +1,20 @@
 """The three theorems of the paper as programs: constructions, certificates and their parts.
 
 Theorem 1  `to_unitary`, `network_around`, `best_scaling`, `fewest_states_scaling`,
-           `to_unitary_torch`
-Theorem 2  `bounded_witness`, `scaled_identity_witness`, bounds (A) `two_step_bound`,
-           (B) `eigenvalue_bound`, (C) `realization_bound`, (D) `weight_budget_bound`,
+           `nearest_contraction`, `zonotope_limits`, `to_unitary_torch`
+Theorem 2  `bounded_witness`, `scaled_identity_witness`; bounds on real URNNs: (A) `two_step_bound`,
+           (B) `eigenvalue_bound`, (C') `realization_bound`, `growing_input_bound`,
+           `steady_realization_bound`, (D) `weight_budget_bound`, (E) `steady_state_bound`;
            `cascade_unitary`, `fixed_scale_distance`, `linear_unitary`
-Theorem 3  `scalar_witness`, `saturated_pair`, `exact_errors_against_bias`, `centred_chain`,
-           `delay_chain`, `saturated_unitary`
+Theorem 3  `scalar_witness`, `exact_horizon`, `no_unitary_equivalent`, `saturated_pair`,
+           `exact_errors_against_bias`, `centred_chain`, `delay_chain`, `saturated_unitary`
 
 Changes of the parameters that keep the map are in `urnn.equivalence.invariance`. The statements and
 their proofs are in docs/theorems.md. Each docstring gives the status of its statement: proved,
 conditional, measured or open. The numbers behind the figures are in `urnn.theorems`.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from urnn.equivalence.cascade import (
     all_pass_cascade,
@@ -30,6 +33,7 @@ from urnn.equivalence.dilation import (
     nonnegative_factor,
 )
 from urnn.equivalence.fewest_states import fewest_states_scaling, generic_defect
+from urnn.equivalence.horizon import Exclusion, exact_horizon, no_unitary_equivalent
 from urnn.equivalence.invariance import (
     direct_sum,
     homogeneity,
@@ -43,14 +47,23 @@ from urnn.equivalence.invariance import (
 from urnn.equivalence.linear_regime import linear_unitary
 from urnn.equivalence.minimality import (
     LowerBound,
-    RealizationBound,
     activation_patterns,
     bounded_witness,
     eigenvalue_bound,
-    realization_bound,
     scaled_identity_witness,
     two_step_bound,
     two_step_jacobians,
+)
+from urnn.equivalence.projection import (
+    Projection,
+    nearest_contraction,
+    projection_error_bound,
+)
+from urnn.equivalence.realization import (
+    RealizationBound,
+    growing_input_bound,
+    realization_bound,
+    steady_realization_bound,
 )
 from urnn.equivalence.saturation import saturated_unitary, saturation_error_bound
 from urnn.equivalence.scaling import DiagonalScaling, best_scaling, dual_lower_bound
@@ -64,13 +77,30 @@ from urnn.equivalence.sigmoid import (
     scalar_witness,
 )
 from urnn.equivalence.state_bounds import entrywise_state_bound, state_norm_bound
-from urnn.equivalence.torch_rnn import UnitaryTorchRNN, from_torch, to_torch, to_unitary_torch
+from urnn.equivalence.steady_state import steady_state_bound
+from urnn.equivalence.torch_rnn import from_torch, to_torch, to_unitary_torch
+from urnn.equivalence.zonotope import zonotope_limits
 from urnn.matrices import slowly_varying_transition, unitarity_error
+
+if TYPE_CHECKING:
+    from urnn.equivalence.torch_module import UnitaryTorchRNN
+
+
+def __getattr__(name: str) -> Any:
+    """`UnitaryTorchRNN`, which needs torch: imported when it is asked for."""
+    if name == "UnitaryTorchRNN":
+        from urnn.equivalence.torch_module import UnitaryTorchRNN
+
+        return UnitaryTorchRNN
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ERROR_SLOPE",
     "DiagonalScaling",
+    "Exclusion",
     "LowerBound",
+    "Projection",
     "RealizationBound",
     "UnitaryTorchRNN",
     "activation_patterns",
@@ -89,18 +119,23 @@ __all__ = [
     "entrywise_state_bound",
     "errors_against_bias",
     "exact_errors_against_bias",
+    "exact_horizon",
     "fewest_states_scaling",
     "fixed_scale_distance",
     "from_torch",
     "generic_defect",
+    "growing_input_bound",
     "homogeneity",
     "jacobian_errors",
     "linear_unitary",
     "logarithmic_slope",
+    "nearest_contraction",
     "network_around",
+    "no_unitary_equivalent",
     "nonnegative_factor",
     "permutation",
     "positive_scaling",
+    "projection_error_bound",
     "realization_bound",
     "restart",
     "saturated_pair",
@@ -113,6 +148,8 @@ __all__ = [
     "slowly_varying_transition",
     "state_norm_bound",
     "state_splitting",
+    "steady_realization_bound",
+    "steady_state_bound",
     "to_torch",
     "to_unitary",
     "to_unitary_torch",
@@ -121,4 +158,5 @@ __all__ = [
     "unitarity_error",
     "weight_budget",
     "weight_budget_bound",
+    "zonotope_limits",
 ]

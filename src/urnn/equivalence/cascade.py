@@ -1,8 +1,8 @@
 """Fewer than 2n states: how near they come, and how large their weights must then be.
 
-For W = rho I, F = C = I equality takes 2n states, but n + 1 come as near as one likes if
-||F_u|| ||C_u|| may be large. Bound (D) says how large; at a fixed scale the least error is known in
-closed form.
+For W = rho I, F = C = I equality takes a real URNN with 2n states, but n + 1 come as near as one
+likes if ||F_u|| ||C_u|| may be large. Bound (D) says how large; at a fixed scale the least error is
+known in closed form.
 
 Source: docs/theorems.md, The all-pass cascade, Bound (D), The error at a fixed scale (beyond the
 paper).
@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from urnn.equivalence.checks import matrix
 from urnn.equivalence.state_bounds import MARGIN
 from urnn.errors import ArgumentError
 from urnn.rnn import RNN
@@ -95,7 +96,7 @@ def weight_budget(rnn: RNN) -> float:
 
 
 def weight_budget_bound(rho: float, budget: ArrayLike, first_error: ArrayLike = 0.0) -> NDArray:
-    """(D): with N < 2n states and eps0 < 1, eps1 + rho eps0 >= (1 - rho)(1 - eps0)^2 / R.
+    """(D): eps1 + rho eps0 >= (1 - rho)(1 - eps0)^2 / R for N < 2n real states, eps0 < 1.
 
     eps0 = ||J0 - I||_2 (``first_error``), eps1 = ||J1 - rho I||_2, R = ``budget``; returns the
     right side, broadcast.
@@ -135,7 +136,7 @@ def jacobian_errors(rnn: RNN, rho: float, active: ArrayLike | None = None) -> tu
     return float(first), float(second)
 
 
-def fixed_scale_distance(W: NDArray, states: int) -> tuple[float, float]:
+def fixed_scale_distance(W: ArrayLike, states: int) -> tuple[float, float]:
     """The distance of W from the leading n x n blocks of (N, N) unitary matrices, N = ``states``.
 
     With the singular values t_1 >= ... >= t_n of W, all at most 1, and q = max(0, 2n - N):
@@ -150,6 +151,7 @@ def fixed_scale_distance(W: NDArray, states: int) -> tuple[float, float]:
 
     Status: PROVED (docs/theorems.md, The error at a fixed scale).
     """
+    W = matrix(W, square=True)
     size = len(W)
     singular = np.linalg.svd(W, compute_uv=False)
     if singular[0] > 1 + MARGIN or states < size:

@@ -8,32 +8,37 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from urnn.equivalence.bias import Admitted, limits, refusal, with_extra_states
+from urnn.equivalence.checks import network
+from urnn.equivalence.complex_conversion import complex_unitary
 from urnn.equivalence.dilation import completion, completion_around, nonnegative_factor
 from urnn.equivalence.fewest_states import attained_tolerance, fewest_states_scaling
 from urnn.equivalence.invariance import positive_scaling
+from urnn.equivalence.projection import NEAR_ONE, projected
 from urnn.equivalence.saturation import SATURATING, saturated_unitary
 from urnn.equivalence.scaling import best_scaling
-from urnn.equivalence.state_bounds import (
-    HOMOGENEOUS,
-    MARGIN,
-    check_input_set,
-    initial_limits,
-    later_limits,
-    norm_tolerance,
-    spectral_norm,
-)
+from urnn.equivalence.state_bounds import HOMOGENEOUS, norm_tolerance, spectral_norm
 from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
 #: The ||D W D^-1|| that a rescue aims at: with 1 / (1 - 0.999) the biases are still modest.
 _RESCUE_TARGET = 0.999
-_STATES = ("minimal", "2n", "fewest")
+_STATES = ("minimal", "2n", "fewest", "complex")
+
+
+def _rounded(norm: float) -> ArgumentError:
+    return ArgumentError(
+        f"||W||_2 = 1 + {norm - 1:.2g}, as rounding in float32 leaves it: project=True moves its "
+        "largest singular values to 1, and projection_error_bound says what that changes"
+    )
 
 
 def _rescue(rnn: RNN) -> NDArray:
     scaling = best_scaling(rnn.W, target=_RESCUE_TARGET)
     if scaling.norm < 1 - norm_tolerance(rnn.hidden_units):
         return scaling.scale
+    if spectral_norm(rnn.W) <= 1 + NEAR_ONE:
+        raise _rounded(spectral_norm(rnn.W))
     reason = (
         f"a dual certificate proves that none goes below {scaling.lower_bound:.6g}"
         if scaling.lower_bound >= 1
@@ -51,13 +56,24 @@ def _scale_for(
 ) -> NDArray:
     """The diagonal D of the coordinates in which W is completed."""
     if scale is not None:
-        return np.asarray(scale, dtype=float)
+        try:
+            factors = np.asarray(scale, dtype=float)
+        except (TypeError, ValueError):
+            factors = np.zeros(0)
+        positive = np.isfinite(factors) & (factors > 0)
+        if factors.shape != (rnn.hidden_units,) or not positive.all():
+            raise ArgumentError(
+                f"scale must be {rnn.hidden_units} positive finite numbers, one for each state"
+            )
+        return factors
     if states == "fewest":
         return fewest_states_scaling(rnn.W)[0]
     norm = spectral_norm(rnn.W)
     tolerance = norm_tolerance(rnn.hidden_units)
     if norm <= 1 + tolerance and not (rescale and norm > 1 - tolerance and horizon is None):
         return np.ones(rnn.hidden_units)
+    if not rescale and norm <= 1 + NEAR_ONE:
+        raise _rounded(norm)
     if not rescale:
         raise ArgumentError(
             f"W is expansive: ||W||_2 = {norm:.6g} > 1, and Theorem 1 needs a contraction. "
@@ -68,6 +84,18 @@ def _scale_for(
         return _rescue(rnn)
     scaling = best_scaling(rnn.W, target=_RESCUE_TARGET)  # ||W|| = 1: a scaling may help, or not
     return scaling.scale if scaling.norm < 1 - tolerance else np.ones(rnn.hidden_units)
+
+
+def _saturated(
+    rnn: RNN, saturation: float, states: str, initial_bound: float, for_relu: bool
+) -> RNN:
+    """`saturated_unitary`, unless an option was given that is for ReLU networks only."""
+    if for_relu:
+        raise ArgumentError(
+            "tanh and sigmoid allow no scaling of the states, no complex states and no tight "
+            "biases: drop that option"
+        )
+    return saturated_unitary(rnn, saturation, states, initial_bound)
 
 
 def _without_extra_states(rnn: RNN) -> RNN:
@@ -83,66 +111,6 @@ def _without_extra_states(rnn: RNN) -> RNN:
         f"a contractive {rnn.activation} network has no exact equivalent by this construction "
         f"(Theorem 3 for the sigmoid and tanh): {remedy}; delay_chain(rnn, length) is exact "
         "for a finite number of steps"
-    )
-
-
-def _check_options(states: str, horizon: int | None, initial_bound: float) -> None:
-    if states not in _STATES:
-        raise ArgumentError(f"states must be one of {', '.join(_STATES)}, but it is {states!r}")
-    if horizon is not None and horizon < 1:
-        raise ArgumentError(f"horizon must be at least 1 step, but it is {horizon}")
-    if not (np.isfinite(initial_bound) and initial_bound >= 0):
-        raise ArgumentError(f"initial_bound must be finite and not negative, not {initial_bound!r}")
-
-
-def _limits(
-    rows: NDArray,
-    rnn: RNN,
-    scaled: RNN,
-    scale: NDArray,
-    input_bound: float | None,
-    norm: float,
-    horizon: int | None,
-    initial_bound: float,
-) -> NDArray:
-    """sup over k >= -1 of rows D h(k): the smaller bound of the original and scaled coordinates."""
-    original_rows = rows * scale
-    at_start = initial_limits(original_rows, rnn, initial_bound)
-    later = later_limits(original_rows, rnn, input_bound, norm, horizon, initial_bound)
-    if scaled is not rnn:
-        reach = initial_bound * float(scale.max())
-        other = later_limits(rows, scaled, input_bound, norm, horizon, reach)
-        later = np.minimum(later, other)
-    return np.maximum(at_start, later)
-
-
-def _with_extra_states(rnn: RNN, W: NDArray, limits: NDArray) -> RNN:
-    """The network with W_u = W, extra states at 0 and extra biases -limits, rounded away from 0."""
-    extra = len(W) - rnn.hidden_units
-    off = 0.0 - limits * (1 + MARGIN)  # 0.0 - 0.0 is 0.0, where -0.0 would be a bias of minus zero
-    if rnn.activation != "modrelu" and np.iscomplexobj(rnn.W):
-        off = off[::2] + 1j * off[1::2]
-    return RNN(
-        W,
-        np.vstack([rnn.F, np.zeros((extra, rnn.input_size))]),
-        np.concatenate([rnn.b, off]),
-        np.hstack([rnn.C, np.zeros((rnn.output_size, extra))]),
-        np.concatenate([rnn.h_init, np.zeros(extra)]),
-        rnn.activation,
-    )
-
-
-def _refusal(rnn: RNN, input_bound: float | None) -> ArgumentError:
-    if input_bound is None:
-        return ArgumentError(
-            "the extra states need a bound on the inputs: give input_bound=... with norm=2 or "
-            "numpy.inf. (It is not needed where I - W^H W = K^H K with K >= 0 entrywise, or where "
-            "W is unitary; neither was found here)"
-        )
-    return ArgumentError(
-        f"||W||_2 = {spectral_norm(rnn.W):.15g} is not below 1, so no bound on the states is "
-        "known: give a finite horizon=..., or rescale=True to look for a positive diagonal D with "
-        "||D W D^-1||_2 < 1. In general the states of such a network are not bounded"
     )
 
 
@@ -168,20 +136,19 @@ def network_around(
     Status: PROVED (docs/theorems.md, The bias of the extra states).
     """
     matrix = np.asarray(W)
-    size = rnn.hidden_units
+    size = network(rnn).hidden_units
     square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > size
+    admitted = Admitted(input_bound, norm, horizon, initial_bound)
     if not square or not np.array_equal(matrix[:size, :size], rnn.W):
         raise ArgumentError(f"W must be square, with rnn.W as its leading {size} x {size} block")
     if rnn.activation not in HOMOGENEOUS:
         raise ArgumentError(
             f"the extra states of a {rnn.activation} network cannot be switched off"
         )
-    scale = np.ones(size)
-    rows = matrix[size:, :size]
-    limits = _limits(rows, rnn, rnn, scale, input_bound, norm, horizon, initial_bound)
-    if not np.isfinite(limits).all():
-        raise _refusal(rnn, input_bound)
-    return _with_extra_states(rnn, matrix, limits)
+    off = limits(matrix[size:, :size], rnn, rnn, np.ones(size), admitted)
+    if not np.isfinite(off).all():
+        raise refusal(rnn, input_bound)
+    return with_extra_states(rnn, matrix, off)
 
 
 def to_unitary(
@@ -195,14 +162,16 @@ def to_unitary(
     scale: ArrayLike | None = None,
     initial_bound: float = 0.0,
     saturation: float | None = None,
+    project: bool = False,
+    tight: bool = False,
 ) -> RNN:
     """The unitary RNN with the same input-output map as the contractive ``rnn``.
 
         W_u = [W, W_12; W_21, W_22] unitary,  F_u = [F; 0],  b_u = [b; -beta],  C_u = [C 0],
         h_u(-1) = [h(-1); 0],                 beta_i >= sup_k (W_21 h(k))_i .
 
-    The extra states are 0 at every step (exactly, in floating point too), so the first n states are
-    those of ``rnn``.
+    The extra states are exactly 0 at every step, in floating point too, so the first n states are
+    those of ``rnn``. The result of a real network is for real inputs; `RNN` refuses complex ones.
 
     Args:
         rnn: ReLU or modReLU, real or complex (a complex ReLU is CReLU), ||W||_2 <= 1. Any
@@ -211,52 +180,54 @@ def to_unitary(
             I - W^H W = K^H K with K >= 0 entrywise is found (`nonnegative_factor`).
         norm: of that bound, 2 or numpy.inf.
         states: "minimal", n + rank(I - W^H W); "2n", as in the paper; "fewest", n + d with the
-            scaling of `fewest_states_scaling` (real W).
-        horizon: the number of steps T for which the maps must agree, k = 0 to T - 1. Needed for
-            ||W||_2 = 1, unless the entrywise bound or a scaling applies.
+            scaling of `fewest_states_scaling` (real W); "complex", n: for real ReLU networks, CReLU
+            and W_u = U (S +- i sqrt(I - S^2)) V^T, with states that stay real.
+        horizon: the number of steps T for which the maps must agree. Needed for ||W||_2 = 1,
+            unless the entrywise bound or a scaling applies.
         rescale: look for a positive diagonal D with ||D W D^-1||_2 < 1 where ||W||_2 < 1 fails.
-        scale: that D, positive (n,), if it is known. The first n states of the result are D h.
+        scale: that D, positive (n,), if known. The first n states of the result are D h.
         initial_bound: the result may be started at [D h; 0] for any h with ||h||_2 up to this.
         saturation: beta >= 0: for tanh and sigmoid, return the nearly equal `saturated_unitary`.
+        project: take `nearest_contraction` of W, for a W that was orthogonal or clipped in float32;
+            that changes the states by at most `projection_error_bound`.
+        tight: smaller biases from zonotopes around the states (real ReLU; needs a horizon).
 
-    Returns:
-        A new network, N = n + extra states, float64 or complex128. ||W_u^H W_u - I||_2 and the
-        relative difference of the outputs are below 1e-13 (measured, n up to 64).
+    ||W_u^H W_u - I||_2 and the relative error are below 1e-13 (measured, n up to 64).
 
     Raises:
-        ArgumentError: W is expansive (and not rescued), no bound on the states is known, the input
-            bound is missing, or no exact equivalent is known. The message names the remedy.
+        ArgumentError: W is expansive, no bound on the states is known, the input bound is missing,
+            or no exact equivalent is known. The message names the remedy.
 
-    Status: PROVED for ReLU, CReLU and modReLU (docs/theorems.md, Theorem 1; more than the paper
-    has). With ``saturation`` near, not equal. modReLU with a positive threshold is covered, but is
-    discontinuous at 0, so that rounding can become visible.
+    Status: PROVED for ReLU, CReLU and modReLU (docs/theorems.md, Theorem 1 and Real and complex);
+    near, not equal, with ``saturation``. modReLU with a threshold above 0 is discontinuous at 0.
     """
-    check_input_set(input_bound, norm)
-    _check_options(states, horizon, initial_bound)
+    rnn = projected(network(rnn)) if project else network(rnn)
+    admitted = Admitted(input_bound, norm, horizon, initial_bound, tight)
+    if states not in _STATES:
+        raise ArgumentError(f"states must be one of {', '.join(_STATES)}, but it is {states!r}")
     if saturation is not None:
-        if rescale or scale is not None or states == "fewest":
-            raise ArgumentError("tanh and sigmoid allow no scaling of the states: drop that option")
-        return saturated_unitary(rnn, saturation, states, initial_bound)
+        for_relu = rescale or scale is not None or tight or states in ("fewest", "complex")
+        return _saturated(rnn, saturation, states, initial_bound, for_relu)
     if rnn.activation not in HOMOGENEOUS:
         return _without_extra_states(rnn)
-    factors = _scale_for(rnn, states, horizon, rescale, scale)
-    return _converted(rnn, factors, states, (input_bound, norm, horizon, initial_bound))
+    return _converted(rnn, _scale_for(rnn, states, horizon, rescale, scale), states, admitted)
 
 
-def _converted(
-    rnn: RNN, factors: NDArray, states: str, bounds: tuple[float | None, float, int | None, float]
-) -> RNN:
-    """The network in the coordinates D h, with its extra states; ``bounds`` as for `_limits`."""
+def _converted(rnn: RNN, factors: NDArray, states: str, admitted: Admitted) -> RNN:
+    """The network in the coordinates D h, D = diag(factors), with its extra states."""
     scaled = rnn if np.all(factors == 1) else positive_scaling(rnn, factors)
+    if states == "complex":
+        return complex_unitary(rnn, scaled, factors, admitted)
     size, block = rnn.hidden_units, "2n" if states == "2n" else "minimal"
     tolerance = attained_tolerance(size) if states == "fewest" else None
     matrix = completion(scaled.W, block, tolerance)
-    limits = _limits(matrix[size:, :size], rnn, scaled, factors, *bounds)
-    if not np.isfinite(limits).all():
+    off = limits(matrix[size:, :size], rnn, scaled, factors, admitted)
+    if not np.isfinite(off).all():
         factor = nonnegative_factor(scaled.W, block)
         if factor is not None:
+            factor = factor.astype(scaled.W.dtype)
             matrix = completion_around(scaled.W, factor)
-            limits = _limits(-factor, rnn, scaled, factors, *bounds)
-    if not np.isfinite(limits).all():
-        raise _refusal(scaled, bounds[0])
-    return _with_extra_states(scaled, matrix, limits)
+            off = limits(-factor, rnn, scaled, factors, admitted)
+    if not np.isfinite(off).all():
+        raise refusal(scaled, admitted.input_bound)
+    return with_extra_states(scaled, matrix, off)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from urnn.equivalence.checks import count, network
 from urnn.equivalence.state_bounds import norm_tolerance
 from urnn.errors import ArgumentError
 from urnn.rnn import ACTIVATIONS, RNN
@@ -18,29 +19,30 @@ from urnn.rnn import ACTIVATIONS, RNN
 def delay_chain(
     rnn: RNN, length: int, centre: float = 0.0, expected_state: float | np.ndarray = 0.0
 ) -> RNN:
-    """n + d L states, W_u orthogonal, outputs equal to those of ``rnn`` for k = 0 to L - 1.
+    """n + d L states, W_u orthogonal, outputs equal to those of ``rnn`` for k = 0 to L - 1 or L.
 
         h' <- W h + U_d G c_L,   c_1 <- G V_d^T h - S_d c_L,   c_i <- c_(i-1)
 
     with d = rank(I - W^H W) units in each of the L links.
 
-    Every chain unit rests at c = phi(centre), by its bias and its initial state; what disturbs the
-    first link reaches the output after L steps. No bound on the inputs is needed.
+    Every chain unit rests at c = phi(centre); what disturbs the first link reaches the output after
+    L steps. No bound on the inputs is needed.
 
     Args:
         rnn: any activation but modReLU (whose b is a threshold), ||W||_2 <= 1, real or complex.
         length: L >= 1.
         centre: the pre-activation at which the chain rests. The later error shrinks with the slope
             of phi there: a factor 1/4 per unit of a sigmoid chain centred at 0 (measured).
-        expected_state: a value (or (n,)) around which h moves; it centres the first link.
+        expected_state: a value (or (n,)) around which h moves; it centres the first link. With
+            h(-1) itself the first link starts at rest, and the outputs are equal at k = L too.
 
     Raises:
         ArgumentError: an expansive W, length < 1, or modReLU.
 
-    Status: PROVED equal for k < L (docs/theorems.md, The delay chain); measured to roundoff.
+    Status: PROVED (docs/theorems.md, The delay chain); `exact_horizon` says when it is the best.
     """
-    if length < 1:
-        raise ArgumentError(f"length must be at least 1, but it is {length}")
+    network(rnn)
+    count(length, "length")
     if rnn.activation == "modrelu":
         raise ArgumentError("the chain needs an additive bias, which modReLU does not have")
     size = rnn.hidden_units

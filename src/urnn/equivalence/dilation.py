@@ -10,20 +10,22 @@ Source: the paper, Theorem 1 (2n states); docs/theorems.md, Completion (PROVED).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from urnn.equivalence.checks import matrix
 from urnn.equivalence.state_bounds import norm_tolerance, spectral_norm
 from urnn.errors import ArgumentError
 from urnn.matrices import unitarity_error
 
 
-def defect_rank(W: NDArray, tolerance: float | None = None) -> int:
+def defect_rank(W: ArrayLike, tolerance: float | None = None) -> int:
     """d = rank(I - W^H W), the number of singular values of W below 1 - tolerance (4 n eps)."""
+    W = matrix(W, square=True)
     tolerance = norm_tolerance(len(W)) if tolerance is None else tolerance
     return int((1 - np.linalg.svd(W, compute_uv=False) > tolerance).sum())
 
 
-def completion(W: NDArray, states: str = "minimal", tolerance: float | None = None) -> NDArray:
+def completion(W: ArrayLike, states: str = "minimal", tolerance: float | None = None) -> NDArray:
     """W_u, unitary, whose leading block is W itself, from the SVD W = U S V^H.
 
         W_u = [ W            U_d G  ]
@@ -40,13 +42,13 @@ def completion(W: NDArray, states: str = "minimal", tolerance: float | None = No
         to 128, singular values clustered at 1 included).
 
     Raises:
-        ArgumentError: W is not a square matrix, is expansive, or ``states`` is unknown.
+        ArgumentError: W is not a square matrix of finite numbers or is expansive, or ``states`` is
+            unknown.
 
     Status: PROVED; d is the fewest extra states of any such completion (docs/theorems.md,
     Completion).
     """
-    if W.ndim != 2 or W.shape[0] != W.shape[1]:
-        raise ArgumentError(f"W must be a square matrix, but its shape is {W.shape}")
+    W = matrix(W, square=True)
     if states not in ("minimal", "2n"):
         raise ArgumentError(f'states must be "minimal" or "2n", but it is {states!r}')
     size = len(W)
@@ -70,7 +72,7 @@ def completion(W: NDArray, states: str = "minimal", tolerance: float | None = No
     return np.block([[W, left[:, used] * gain], [lower_left, lower_right]])
 
 
-def completion_around(W: NDArray, factor: NDArray) -> NDArray:
+def completion_around(W: ArrayLike, factor: ArrayLike) -> NDArray:
     """W_u, unitary, with the first block column [W; -factor], where factor^H factor = I - W^H W.
 
     W (n, n), factor (r, n) -> (n + r, n + r); the other columns come from a full QR.
@@ -80,7 +82,10 @@ def completion_around(W: NDArray, factor: NDArray) -> NDArray:
 
     Status: PROVED (docs/theorems.md, Completion).
     """
+    W, factor = matrix(W, square=True), matrix(factor, "factor")
     size = len(W)
+    if factor.shape[1] != size:
+        raise ArgumentError(f"factor must have {size} columns, but its shape is {factor.shape}")
     first = np.vstack([W, -factor])
     if unitarity_error(first) > 1e-12:
         raise ArgumentError("factor^H factor is not I - W^H W: the columns are not orthonormal")
@@ -88,11 +93,11 @@ def completion_around(W: NDArray, factor: NDArray) -> NDArray:
     return np.hstack([first, basis[:, size:]])
 
 
-def _pivoted_cholesky(matrix: NDArray, order: str, tolerance: float) -> NDArray:
-    """Rows K with K^T K = matrix (symmetric, >= 0), pivots by size or by index."""
-    rest = matrix.copy()
+def _pivoted_cholesky(gram: NDArray, order: str, tolerance: float) -> NDArray:
+    """Rows K with K^T K = gram (symmetric, >= 0), pivots by size or by index."""
+    rest = gram.copy()
     rows: list[NDArray] = []
-    for _ in range(len(matrix)):
+    for _ in range(len(gram)):
         diagonal = np.diag(rest)
         left = np.flatnonzero(diagonal > tolerance)
         if len(left) == 0:
@@ -103,10 +108,10 @@ def _pivoted_cholesky(matrix: NDArray, order: str, tolerance: float) -> NDArray:
         rest[pivot] = 0
         rest[:, pivot] = 0
         rows.append(row)
-    return np.array(rows).reshape(len(rows), len(matrix))
+    return np.array(rows).reshape(len(rows), len(gram))
 
 
-def nonnegative_factor(W: NDArray, states: str = "minimal") -> NDArray | None:
+def nonnegative_factor(W: ArrayLike, states: str = "minimal") -> NDArray | None:
     """K >= 0 entrywise with K^T K = I - W^H W, (r, n), or None when the search finds none.
 
     With -K below W the extra pre-activations -K h are never positive, whatever the inputs are: no
@@ -119,6 +124,7 @@ def nonnegative_factor(W: NDArray, states: str = "minimal") -> NDArray | None:
     Status: PROVED that a factor suffices (docs/theorems.md, Without a bound on the inputs); None
     proves nothing, unless I - W^H W has a negative entry.
     """
+    W = matrix(W, square=True)
     size = len(W)
     tolerance = 4 * norm_tolerance(size)
     gram = np.eye(size) - W.conj().T @ W

@@ -12,8 +12,9 @@ the others.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from urnn.equivalence.checks import matrix
 from urnn.equivalence.dilation import defect_rank
 from urnn.equivalence.scaling import best_scaling
 from urnn.errors import ArgumentError
@@ -115,7 +116,7 @@ def attained_defect(W: NDArray, scale: NDArray) -> int | None:
     return int((singular < 1 - tolerance).sum())
 
 
-def fewest_states_scaling(W: NDArray, attempts: int = 40, seed: int = 0) -> tuple[NDArray, int]:
+def fewest_states_scaling(W: ArrayLike, attempts: int = 40, seed: int = 0) -> tuple[NDArray, int]:
     """(D, d): a positive diagonal with ||D W D^-1|| = 1 (to 2e-15 n) and defect d, d small.
 
     Minimising random linear functions over {G diagonal, tr G = n, G - W^T G W >= 0} leads to the
@@ -133,6 +134,7 @@ def fewest_states_scaling(W: NDArray, attempts: int = 40, seed: int = 0) -> tupl
     reached for most Gaussian W with n <= 5, less often for the paper's W_g, and missed by 1 or 2
     for n = 7 to 11.
     """
+    W = matrix(W, square=True)
     if np.iscomplexobj(W):
         raise ArgumentError("the search for the fewest states takes a real W")
     size = len(W)

@@ -1,57 +1,59 @@
-"""Theorem 2: how many states must a URNN have? Witnesses, lower bounds, and what each one needs.
+"""Theorem 2: how many states must a URNN have? The witnesses, and bounds from two steps.
 
 J0(k) = dy(k)/dx(k) and J1(k) = dy(k+1)/dx(k) are what a map shows of itself near one sequence of
 inputs. A URNN with N states, activation patterns D_k and the same map has J0(k) = C_u D_k F_u and
-J1(k) = C_u D_(k+1) W_u D_k F_u, with W_u real and orthogonal. Three lower bounds on N follow:
+J1(k) = C_u D_(k+1) W_u D_k F_u, with W_u real and orthogonal. Two lower bounds on N follow:
 
 (A)  N >= rank J0(k) + rank J0(k+1) - rank J1(k)               always
 (B)  N >= 2 rank J0 - rank(J1 - lambda J0), |lambda| != 1      where D_(k+1) F_u = D_k F_u
-(C)  N >= n_min + max dim ker(W_min - lambda I), |lambda| != 1 where both networks are linear
 
-Source: the paper, Theorem 2; docs/theorems.md, Theorem 2. The ranks are decided in float64 against
-a tolerance, so on float data a bound is evidence, not a proof in exact arithmetic. The tolerances
-err towards a smaller bound.
+Bounds (C') and (E) are in `urnn.equivalence.realization` and `urnn.equivalence.steady_state`. All
+of them are about real URNNs, and all ranks are exact (`urnn.equivalence.exact`): the float64
+parameters are taken as the rational numbers that they are.
+
+Source: the paper, Theorem 2; docs/theorems.md, Theorem 2.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from urnn.equivalence.checks import real_relu_network
+from urnn.equivalence.exact import Exact
+from urnn.equivalence.multiplicity import (
+    is_near_the_circle,
+    largest_multiplicity,
+    rational_guesses,
+)
+from urnn.equivalence.state_bounds import norm_tolerance, spectral_norm
 from urnn.errors import ArgumentError
 from urnn.rnn import RNN
-
-#: Relative tolerance of a rank decision.
-RANK_TOLERANCE = 1e-9
-#: Tolerance for a rank that adds to a bound, and for one that is subtracted from it.
-_ADDED, _SUBTRACTED = 1e-8, 1e-12
-#: |lambda| this near 1 counts as 1, where W_u - lambda I may be singular.
-_UNIT_CIRCLE = 1e-7
 
 
 @dataclass(frozen=True)
 class LowerBound:
-    """No URNN with fewer than ``states`` states has the map, under ``condition``.
+    """No real URNN with fewer than ``states`` states has the map, under ``condition``.
 
-    states     the bound
+    states     the bound on the states of real URNNs
     condition  what must hold for the bound to apply to the whole map
-    status     "proved" or "conditional", up to float64 rank decisions
+    status     "proved" or "conditional"
     """
 
     states: int
     condition: str
     status: str
 
+    @property
+    def complex_states(self) -> int:
+        """No complex URNN with CReLU and fewer than this many states has the map: half, rounded up.
 
-def rank(matrix: NDArray, scale: float | None = None, tolerance: float = RANK_TOLERANCE) -> int:
-    """The number of singular values above tolerance * scale (default: the largest of them)."""
-    if matrix.size == 0:
-        return 0
-    singular = np.linalg.svd(matrix, compute_uv=False)
-    threshold = tolerance * (singular[0] if scale is None else scale)
-    return int((singular > max(threshold, np.finfo(float).tiny)).sum())
+        Such a network with N states is a real one with 2 N.
+        """
+        return (self.states + 1) // 2
 
 
 # ---------------------------------------------------------------------------------- the witnesses
@@ -62,24 +64,26 @@ def bounded_witness(hidden_units: int, input_bound: float = 1.0) -> RNN:
 
     y(k) = x(k) + M for all of these inputs, so J0 = I and J1 = 0. Theorem 1 attains 2n. The bound
     uses no more of W_u than that it is invertible. PROVED, for every open set of such inputs and
-    every real URNN (docs/theorems.md, Bound (A)).
+    every real URNN (docs/theorems.md, Bound (A)). A complex one has n states (`to_unitary` with
+    states="complex").
     """
     eye = np.eye(hidden_units)
     return RNN(0 * eye, eye, np.full(hidden_units, float(input_bound)), eye)
 
 
 def scaled_identity_witness(hidden_units: int, rho: float, bias: ArrayLike = 0.0) -> RNN:
-    """Witness B: W = rho I, F = C = I, 0 <= rho < 1: (B) and (C) give N >= 2n.
+    """Witness B: W = rho I, F = C = I, -1 < rho < 1: a real URNN needs 2n states.
 
-    Status: PROVED for inputs from all of R^n, where 2n states suffice even without an input bound.
-    For bounded inputs PROVED if the state of the URNN converges under some constant input x with
-    x + b > 0, and otherwise open in docs/theorems.md, Bound (B).
+    On every input set with an interior point x for which x + b > 0; 2n suffice on bounded inputs,
+    and for rho >= 0 without a bound on the inputs too.
+
+    Status: PROVED (docs/theorems.md, Bound (E)); `steady_state_bound` computes it.
 
     Raises:
-        ArgumentError: rho outside [0, 1).
+        ArgumentError: rho outside (-1, 1).
     """
-    if not 0 <= rho < 1:
-        raise ArgumentError(f"rho must lie in [0, 1), but it is {rho}")
+    if not -1 < rho < 1:
+        raise ArgumentError(f"rho must lie in (-1, 1), but it is {rho}")
     eye = np.eye(hidden_units)
     return RNN(rho * eye, eye, np.broadcast_to(bias, hidden_units), eye)
 
@@ -102,48 +106,116 @@ def activation_patterns(rnn: RNN, x: ArrayLike) -> NDArray:
     Raises:
         ArgumentError: the network is not a real ReLU network, or x is not (time, input).
     """
+    rnn = real_relu_network(rnn, "activation patterns")
+    return rnn.states(_one_sequence(x)) > 0
+
+
+def _one_sequence(x: ArrayLike) -> NDArray:
     inputs = np.asarray(x)
-    if rnn.activation != "relu" or np.iscomplexobj(rnn.W):
-        raise ArgumentError("activation patterns are defined for real ReLU networks")
     if inputs.ndim != 2:
         raise ArgumentError(f"x must have the shape (time, input), but it has {inputs.shape}")
-    return rnn.states(inputs) > 0
+    return inputs
+
+
+def decided_steps(rnn: RNN, x: ArrayLike) -> tuple[NDArray, NDArray]:
+    """(patterns, decided): which units are on, and at which steps that holds near x as well.
+
+    A step is decided if each pre-activation is further from 0 than its rounding error can be, or
+    does not depend on the inputs near x at all. patterns (time, hidden), decided (time,), bool.
+
+    Rounding errors: e(k) <= |W| e(k-1) + g (|W| |h| + |F| |x| + |b|), entry by entry and in the
+    2-norm, g = (n + m + 3) eps.
+    """
+    patterns = activation_patterns(rnn, x)
+    inputs = np.asarray(x, dtype=np.float64)
+    gain, norm = np.abs(rnn.W), spectral_norm(rnn.W) * (1 + norm_tolerance(rnn.hidden_units))
+    rows = np.linalg.norm(rnn.W, axis=1)
+    unit = (rnn.hidden_units + rnn.input_size + 3) * float(np.finfo(np.float64).eps)
+    h, error, length = rnn.h_init, np.zeros(rnn.hidden_units), 0.0
+    driven = rnn.F.any(axis=1)
+    reached = np.zeros(rnn.hidden_units, dtype=bool)
+    decided = np.zeros(len(inputs), dtype=bool)
+    for step, now in enumerate(inputs):
+        z = rnn.W @ h + rnn.F @ now + rnn.b
+        rounding = unit * (gain @ np.abs(h) + np.abs(rnn.F) @ np.abs(now) + np.abs(rnn.b)) + 1e-300
+        error = np.minimum(gain @ error, rows * length) + rounding
+        length = norm * length + float(np.linalg.norm(rounding))
+        certain = np.abs(z) > 2 * error
+        reached = driven | (rnn.W[:, reached] != 0).any(axis=1)
+        decided[step] = (certain | ~reached).all()
+        reached = reached & ((z > 0) | ~certain)
+        h = np.maximum(z, 0)
+    return patterns, decided
+
+
+def _undecided(step: int) -> ArgumentError:
+    return ArgumentError(
+        f"at step {step} or the next one a pre-activation is 0 or too near to tell its sign, and "
+        "the map may have no derivative there: take another x, or change it slightly"
+    )
+
+
+def _jacobians(rnn: RNN, now: NDArray, then: NDArray) -> tuple[Exact, Exact, Exact]:
+    """C D_k F, C D_(k+1) F and C D_(k+1) W D_k F for the patterns D_k, D_(k+1), exactly."""
+    F, C = Exact.of(rnn.F), Exact.of(rnn.C)
+    across = C[:, then] @ Exact.of(rnn.W)[then][:, now] @ F[now]
+    return C[:, now] @ F[now], C[:, then] @ F[then], across
+
+
+def _jacobians_at(rnn: RNN, x: ArrayLike, step: int) -> tuple[Exact, Exact, Exact]:
+    patterns, decided = decided_steps(rnn, x)
+    if not 0 <= step < len(patterns) - 1:
+        raise ArgumentError(f"step must lie in 0 to {len(patterns) - 2}, but it is {step}")
+    if not decided[step : step + 2].all():
+        raise _undecided(step)
+    return _jacobians(rnn, patterns[step], patterns[step + 1])
 
 
 def two_step_jacobians(rnn: RNN, x: ArrayLike, step: int) -> TwoStepJacobians:
     """C D_k F, C D_(k+1) F and C D_(k+1) W D_k F at k = step along the inputs x (time, input).
 
-    They are the derivatives of the map if no pre-activation is 0, so for almost every x.
+    The derivatives of the map there, float64.
 
     Raises:
-        ArgumentError: as `activation_patterns`, or step + 1 lies beyond the inputs.
+        ArgumentError: as `activation_patterns`, step + 1 lies beyond the inputs, or at one of the
+            two steps a pre-activation is 0 or within rounding of it.
     """
-    patterns = activation_patterns(rnn, x)
-    if not 0 <= step < len(patterns) - 1:
-        raise ArgumentError(f"step must lie in 0 to {len(patterns) - 2}, but it is {step}")
-    now, then = patterns[step], patterns[step + 1]
-    driven = now[:, None] * rnn.F
-    read = rnn.C * then
-    return TwoStepJacobians(rnn.C @ driven, read @ rnn.F, read @ rnn.W @ driven)
+    return TwoStepJacobians(*(jacobian.as_floats() for jacobian in _jacobians_at(rnn, x, step)))
 
 
 def two_step_bound(rnn: RNN, x: ArrayLike) -> LowerBound:
-    """(A): N >= rank J0(k) + rank J0(k+1) - rank J1(k), the largest over all k of the inputs x.
+    """(A): N >= rank J0(k) + rank J0(k+1) - rank J1(k), the largest over the steps k of x.
 
     It holds for every real URNN that has the map on a neighbourhood of x, whatever its patterns
-    are. x (time, input), generic.
+    are. x (time, input). Steps at which a pre-activation is 0, or within rounding of it, are left
+    out.
 
-    Status: PROVED (docs/theorems.md, Bound (A)), up to float64 ranks.
+    Raises:
+        ArgumentError: as `activation_patterns`, fewer than two steps, or every step is left out.
+
+    Status: PROVED (docs/theorems.md, Bound (A)); the ranks are exact.
     """
+    patterns, decided = decided_steps(rnn, x)
+    if len(patterns) < 2:
+        raise ArgumentError(f"x must have at least two time steps, but it has {len(patterns)}")
+    usable = np.flatnonzero(decided[:-1] & decided[1:])
+    if len(usable) == 0:
+        raise _undecided(0)
     best = 0
-    scale = float(np.linalg.norm(rnn.C, 2) * np.linalg.norm(rnn.F, 2))
-    for step in range(len(np.asarray(x)) - 1):
-        jacobians = two_step_jacobians(rnn, x, step)
-        first, second = (
-            rank(matrix, scale, _ADDED) for matrix in (jacobians.first, jacobians.second)
-        )
-        best = max(best, first + second - rank(jacobians.across, scale, _SUBTRACTED))
+    pairs = {(patterns[k].tobytes(), patterns[k + 1].tobytes()): k for k in usable}
+    for step in pairs.values():
+        first, second, across = _jacobians(rnn, patterns[step], patterns[step + 1])
+        best = max(best, first.rank() + second.rank() - across.rank())
     return LowerBound(best, "the maps agree near these inputs", "proved")
+
+
+def _complex_rank(first: Exact, second: Exact, value: complex) -> int:
+    """rank(first - value second), for a complex value: half of that of the real form."""
+    real = first - second.times(Fraction(value.real))
+    if value.imag == 0:
+        return real.rank()
+    imaginary = second.times(Fraction(value.imag))
+    return real.beside(imaginary).above(imaginary.times(-1).beside(real)).rank() // 2
 
 
 def eigenvalue_bound(
@@ -151,9 +223,13 @@ def eigenvalue_bound(
 ) -> LowerBound:
     """(B): N >= 2 rank J0 - rank(J1 - lambda J0), the largest over lambda off the unit circle.
 
-    At k = step of the inputs x (time, input). The candidates lambda are 0 and the eigenvalues of W,
-    or ``eigenvalues``. Where J0(k) and J0(k+1) differ the condition cannot hold, and only N >= 0 is
-    returned.
+    At k = step of the inputs x (time, input). lambda is 0, any of ``eigenvalues``, or by default a
+    rational number near a real eigenvalue of W; where J0 is square and invertible, every eigenvalue
+    of J0^-1 J1 is tried, exactly. Where J0(k) and J0(k+1) differ the condition cannot hold, and
+    only N >= 0 is returned.
+
+    Raises:
+        ArgumentError: as `two_step_jacobians`.
 
     Status: conditional. PROVED where D_(k+1) F_u = D_k F_u for the URNN. That holds for the inputs
     t eta, t s eta with generic eta and large t, s (if all inputs are allowed), and near the limit
@@ -161,86 +237,24 @@ def eigenvalue_bound(
     """
     condition = (
         "the URNN switches no unit that the input reaches between the two steps "
-        "(inputs from all of R^n can be chosen so)"
+        "(inputs from all of R^m can be chosen so)"
     )
-    jacobians = two_step_jacobians(rnn, x, step)
-    scale = float(np.linalg.norm(rnn.C, 2) * np.linalg.norm(rnn.F, 2))
-    if np.abs(jacobians.first - jacobians.second).max() > RANK_TOLERANCE * scale:
+    first, second, across = _jacobians_at(rnn, x, step)
+    if not (first - second).is_zero():
         return LowerBound(0, condition, "conditional")
-    candidates = np.linalg.eigvals(rnn.W) if eigenvalues is None else np.ravel(eigenvalues)
-    candidates = np.append(candidates, 0.0)
-    allowed = candidates[np.abs(np.abs(candidates) - 1) > _UNIT_CIRCLE]
-    ranks = [
-        rank(jacobians.across - value * jacobians.first, scale, _SUBTRACTED) for value in allowed
-    ]
-    states = 2 * rank(jacobians.first, scale, _ADDED) - min(ranks)
-    return LowerBound(max(states, 0), condition, "conditional")
-
-
-def _reachable_basis(W: NDArray, F: NDArray, tolerance: float) -> NDArray:
-    """An orthonormal basis of the span of F, W F, W^2 F, ..."""
-
-    def new_directions(block: NDArray, threshold: float) -> NDArray:
-        left, singular, _ = np.linalg.svd(block, full_matrices=False)
-        return left[:, singular > threshold]
-
-    size = float(np.linalg.norm(F))
-    if size == 0:
-        return np.zeros((len(W), 0))
-    basis = new_directions(F / size, tolerance)
-    while basis.shape[1] < len(W):
-        image = W @ basis
-        for _ in range(2):
-            image = image - basis @ (basis.conj().T @ image)
-        added = new_directions(image, tolerance)
-        if added.shape[1] == 0:
-            break
-        basis = np.linalg.qr(np.hstack([basis, added]))[0]
-    return basis
-
-
-def minimal_realization(
-    W: NDArray, F: NDArray, C: NDArray, tolerance: float = RANK_TOLERANCE
-) -> tuple[NDArray, NDArray, NDArray]:
-    """(W, F, C) with the fewest states and the same Markov parameters C W^j F.
-
-    The reachable and then the observable part, by orthogonal projections; possibly 0 states.
-    """
-    reach = _reachable_basis(W, F, tolerance)
-    W, F, C = reach.conj().T @ W @ reach, reach.conj().T @ F, C @ reach
-    if len(W) == 0:
-        return W, F, C
-    seen = _reachable_basis(W.conj().T, C.conj().T, tolerance)
-    return seen.conj().T @ W @ seen, seen.conj().T @ F, C @ seen
-
-
-@dataclass(frozen=True)
-class RealizationBound(LowerBound):
-    """(C) with its two parts: states = minimal_states + multiplicity."""
-
-    minimal_states: int
-    multiplicity: int
-
-
-def realization_bound(
-    rnn: RNN, pattern: ArrayLike | None = None, tolerance: float = 1e-8
-) -> RealizationBound:
-    """(C): N >= n_min + mu, mu = max over |lambda| != 1 of dim ker(W_min - lambda I).
-
-    (W_min, F_min, C_min) is a minimal realization of (D W D, D F, C D), D = diag(``pattern``)
-    (default: all units on). The bound on a map is the largest over its patterns.
-
-    Status: conditional: PROVED where the activation patterns of the network and of the URNN are
-    constant over a window (docs/theorems.md, Bound (C)), and attained there (`linear_unitary`). It
-    says something about ReLU URNNs only through such a window. The ranks are decided in float64:
-    evidence, not an exact proof.
-    """
-    on = np.ones(rnn.hidden_units) if pattern is None else np.asarray(pattern, dtype=float)
-    condition = "both networks keep their activation patterns over a window of 2 n_min steps"
-    W, _, _ = minimal_realization(on[:, None] * rnn.W * on, on[:, None] * rnn.F, rnn.C * on)
-    multiplicity = 0
-    for value in np.linalg.eigvals(W) if len(W) else []:
-        if abs(abs(value) - 1) > _UNIT_CIRCLE:
-            gaps = np.linalg.svd(W - value * np.eye(len(W)), compute_uv=False)
-            multiplicity = max(multiplicity, int((gaps < tolerance).sum()))
-    return RealizationBound(len(W) + multiplicity, condition, "conditional", len(W), multiplicity)
+    candidates: list[complex | Fraction] = [Fraction(0)]
+    if eigenvalues is None:
+        candidates += rational_guesses(Exact.of(rnn.W))
+    else:
+        candidates += [complex(value) for value in np.ravel(eigenvalues)]
+    size = first.rank()
+    least = min(
+        across.rank() if value == 0 else _complex_rank(across, first, value)  # type: ignore[arg-type]
+        for value in candidates
+        if not is_near_the_circle(complex(value))
+    )
+    if first.shape == (size, size) and eigenvalues is None:
+        inverse = first.solve(across)
+        if inverse is not None:
+            least = min(least, size - largest_multiplicity(inverse))
+    return LowerBound(max(2 * size - least, 0), condition, "conditional")

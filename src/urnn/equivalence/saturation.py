@@ -14,8 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from urnn.equivalence.checks import network, number
 from urnn.equivalence.dilation import completion
-from urnn.equivalence.state_bounds import spectral_norm
+from urnn.equivalence.state_bounds import (
+    check_input_set,
+    drive_entries,
+    lengths,
+    norm_tolerance,
+    spectral_norm,
+)
 from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
@@ -36,8 +43,11 @@ SATURATING = {
 }
 
 
+_SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
+
+
 def _facts(rnn: RNN) -> Saturation:
-    if rnn.activation not in SATURATING:
+    if network(rnn).activation not in SATURATING:
         raise ArgumentError(
             f"saturation is for tanh and sigmoid networks, not for {rnn.activation}"
         )
@@ -70,8 +80,8 @@ def saturated_unitary(
     Status: near, not equal (Theorem 3); the error bound is PROVED (docs/theorems.md, Saturation).
     """
     resting = _facts(rnn).resting
-    if not (np.isfinite(saturation) and saturation >= 0):
-        raise ArgumentError(f"saturation must be finite and not negative, but it is {saturation!r}")
+    number(saturation, "saturation", least=0)
+    number(initial_bound, "initial_bound", least=0)
     size = rnn.hidden_units
     W = completion(rnn.W, states)
     extra = len(W) - size
@@ -91,25 +101,46 @@ def saturated_unitary(
     )
 
 
-def saturation_error_bound(rnn: RNN, saturation: float) -> float:
-    """A bound on ||h(k) - h_u(k)||_2 for `saturated_unitary`, for all inputs and all k:
+def saturation_error_bound(
+    rnn: RNN,
+    saturation: float,
+    states: str = "minimal",
+    input_bound: float | None = None,
+    norm: float = 2,
+) -> float:
+    """A bound on ||h(k) - h_u(k)||_2 for `saturated_unitary` with the same ``states``, for all k:
 
-        l ||W_12|| sqrt(d) r / (1 - l rho)
+        (l (||W_12|| sqrt(d) r + 2 g) + a) / (1 - l rho),
 
     r = 2 e^(-2 beta), l = 1 (tanh) or r = e^(-beta), l = 1/4 (sigmoid); inf for tanh at rho = 1.
-    Multiply by ||C||_2 for the outputs. It holds in exact arithmetic; rounding adds to it.
+    g and a are the rounding of pre-activations and activations in float64. They are counted if
+    ``input_bound`` says how large the inputs are (``norm`` 2 or numpy.inf). Without it the bound is
+    for all inputs, in exact arithmetic: g = a = 0. Multiply by ||C||_2 for the outputs.
 
     Raises:
-        ArgumentError: an activation other than tanh and sigmoid, or an expansive W.
+        ArgumentError: an activation other than tanh and sigmoid, an expansive W, or numbers that
+            are out of range.
 
-    Status: PROVED: e(k) <= l (rho e(k-1) + ||W_12|| sqrt(d) r) (docs/theorems.md, Saturation).
+    Status: PROVED: e(k) <= l (rho e(k-1) + ||W_12|| sqrt(d) r + 2 g) + a (docs/theorems.md,
+    Saturation).
     """
     _, rate, residue, lipschitz = _facts(rnn)
-    W = completion(rnn.W)
+    number(saturation, "saturation", least=0)
+    check_input_set(input_bound, norm)
+    W = completion(rnn.W, states)
     size = rnn.hidden_units
     extra = len(W) - size
-    if extra == 0:
+    if extra == 0:  # the network itself
         return 0.0
-    gap = 1 - lipschitz * min(spectral_norm(rnn.W), 1.0)
+    gap = 1 - lipschitz * min(spectral_norm(rnn.W) * (1 + norm_tolerance(size)), 1.0)
     gain = lipschitz * spectral_norm(W[:size, size:]) * np.sqrt(extra)
-    return float(gain * residue * np.exp(-rate * saturation) / gap) if gap > 0 else float(np.inf)
+    step = gain * residue * np.exp(-rate * saturation)
+    if input_bound is not None:
+        eps = float(np.finfo(np.float64).eps)
+        largest = np.append(np.maximum(np.abs(rnn.h_init), 1.0), np.ones(extra))
+        drive = np.abs(drive_entries(rnn, input_bound, norm) - rnn.b) + 2 * np.abs(rnn.b)
+        terms = len(W) + rnn.input_size + 3
+        rounding = terms * eps * lengths(2 * np.abs(W[:size]) @ largest + drive)
+        step = step + lipschitz * 2 * float(rounding) + 4 * eps * np.sqrt(size)
+    # never 0: Theorem 3
+    return max(float(step / gap), _SMALLEST) if gap > 0 else float(np.inf)

@@ -15,9 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
+from urnn.equivalence.checks import matrix
 from urnn.equivalence.state_bounds import spectral_norm, spectral_radius
 from urnn.errors import ArgumentError
 
@@ -58,7 +59,7 @@ def _schatten(logarithm: NDArray, W: NDArray, exponent: int) -> tuple[float, NDA
     return float(value), gradient / weights.sum()
 
 
-def dual_lower_bound(W: NDArray, certificate: NDArray) -> float:
+def dual_lower_bound(W: ArrayLike, certificate: ArrayLike) -> float:
     """sqrt(min_i (W X W^H)_ii / X_ii): no positive diagonal D has a smaller ||D W D^-1||_2.
 
     For every X = certificate >= 0 with a positive diagonal. PROVED: W^H G W <= tau^2 G with
@@ -67,6 +68,9 @@ def dual_lower_bound(W: NDArray, certificate: NDArray) -> float:
     Raises:
         ArgumentError: X is not positive semidefinite (to rounding) or has a zero on its diagonal.
     """
+    W, certificate = matrix(W, square=True), matrix(certificate, "certificate", square=True)
+    if W.shape != certificate.shape:
+        raise ArgumentError(f"the certificate must have the shape {W.shape} of W")
     diagonal = np.diag(certificate).real
     unit = certificate / np.sqrt(np.outer(diagonal, diagonal)) if diagonal.min() > 0 else None
     if unit is None or np.linalg.eigvalsh((unit + unit.conj().T) / 2)[0] < -1e-10 * len(W):
@@ -86,12 +90,15 @@ def _certificate(W: NDArray, logarithm: NDArray, exponent: int) -> NDArray:
     return X / np.abs(X).max()
 
 
-def best_scaling(W: NDArray, target: float | None = None) -> DiagonalScaling:
+def best_scaling(W: ArrayLike, target: float | None = None) -> DiagonalScaling:
     """The positive diagonal D with the smallest ||D W D^-1||_2, with its dual certificate.
 
     Minimises (1/2p) log tr (M^H M)^p, M = e^T W e^-T, smooth and convex in T, by BFGS for
     p = 1, 4, ..., 2^14, each started from the one before. Stops as soon as the norm is at most
     ``target`` (default: only when norm and lower bound agree to 1e-10). W (n, n), real or complex.
+
+    Raises:
+        ArgumentError: W is not a square matrix of finite numbers.
 
     Returns:
         DiagonalScaling; norm >= tau* >= lower_bound always holds, also after an early stop.
@@ -101,6 +108,7 @@ def best_scaling(W: NDArray, target: float | None = None) -> DiagonalScaling:
     W the infimum is the spectral radius and is not attained; the search then stops at a large,
     finite D.
     """
+    W = matrix(W, square=True)
     size = len(W)
     logarithm = np.zeros(size)
     best_norm, best_logarithm = spectral_norm(W), logarithm

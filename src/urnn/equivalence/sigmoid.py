@@ -1,4 +1,4 @@
-"""Theorem 3: no finite URNN equals a contractive sigmoid RNN, but 2n states come ever nearer.
+"""Theorem 3: no finite real URNN equals a contractive sigmoid RNN, but 2n states come ever nearer.
 
 The witness is scalar: h(k) = sig(w h(k-1) + f x(k) + b), y = h, with f != 0 and |w| != 1. Float64
 cannot show the theorem, since the error of a saturated pair falls below the last bit. The slope of
@@ -16,6 +16,7 @@ import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from urnn.equivalence.checks import count, network, number
 from urnn.equivalence.delay_chain import delay_chain
 from urnn.equivalence.saturation import SATURATING
 from urnn.errors import ArgumentError
@@ -40,11 +41,11 @@ def scalar_witness(
     Raises:
         ArgumentError: another activation, or |weight| = 1 or gain = 0, which the theorem excludes.
 
-    Status: PROVED up to a lemma on the independence of the units, whose proof is given as a sketch
-    (docs/theorems.md, No unitary equivalent).
+    Status: PROVED (docs/theorems.md, No unitary equivalent). `exact_horizon` says for how many
+    steps a URNN with N states can agree.
     """
     _require_known(activation)
-    if abs(weight) == 1 or gain == 0:
+    if abs(number(weight, "weight")) == 1 or number(gain, "gain") == 0:
         raise ArgumentError("Theorem 3 needs |weight| != 1 and gain != 0")
     return RNN([[weight]], [[gain]], [bias], [[1.0]], [0.0], activation)
 
@@ -62,7 +63,7 @@ def saturated_pair(witness: RNN, bias: float) -> RNN:
     Status: near, never equal (Theorem 3, see `scalar_witness`). The error is e^(-bias) or
     e^(-2 bias) up to a constant factor (measured).
     """
-    _require_known(witness.activation)
+    _require_known(network(witness).activation)
     weight = float(witness.W[0, 0])
     if witness.hidden_units != 1 or abs(weight) >= 1:
         raise ArgumentError("the witness must be scalar with |w| < 1")
@@ -87,8 +88,7 @@ def centred_chain(witness: RNN, states: int, expected_state: float = 0.6) -> RNN
     Raises:
         ArgumentError: fewer than 2 states, or a witness that is expansive.
     """
-    if states < 2:
-        raise ArgumentError(f"states must be at least 2, but it is {states}")
+    count(states, "states", least=2)
     expected = expected_state if witness.activation == "sigmoid" else 0.0
     return delay_chain(witness, states - 1, centre=0.0, expected_state=expected)
 

@@ -19,10 +19,12 @@ Theorem 1 of the paper, the entrywise bound goes beyond it.
 from __future__ import annotations
 
 from itertools import product
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
+from urnn.equivalence.checks import count, number
 from urnn.errors import ArgumentError
 from urnn.matrices import real_form
 from urnn.rnn import RNN
@@ -39,6 +41,14 @@ HOMOGENEOUS = frozenset({"relu", "modrelu"})
 def norm_tolerance(size: int) -> float:
     """4 n eps: how far a computed singular value of a contraction may be from the true one."""
     return 4 * size * float(np.finfo(np.float64).eps)
+
+
+def lengths(rows: NDArray) -> NDArray:
+    """The 2-norm of each row (rows, n), or of one vector; squares neither under- nor overflow."""
+    largest = np.abs(rows).max(axis=-1, initial=0.0)
+    usable = (largest > 0) & np.isfinite(largest)
+    scale = np.where(usable, largest, 1.0)
+    return np.asarray(scale * np.linalg.norm(rows / scale[..., None], axis=-1))
 
 
 def spectral_norm(matrix: NDArray) -> float:
@@ -79,25 +89,25 @@ def off_gain(rows: NDArray, activation: str) -> NDArray:
 
 def check_input_set(input_bound: float | None, norm: float) -> None:
     """ArgumentError unless norm is 2 or inf and input_bound is None or a finite number >= 0."""
-    if norm not in (2, np.inf):
+    if not isinstance(norm, Real) or norm not in (2, np.inf):
         raise ArgumentError(f"norm must be 2 or numpy.inf, but it is {norm!r}")
-    if input_bound is not None and not (np.isfinite(input_bound) and input_bound >= 0):
-        raise ArgumentError(
-            f"input_bound must be finite and not negative, but it is {input_bound!r}"
-        )
+    if input_bound is not None:
+        number(input_bound, "input_bound", least=0)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def drive_entries(rnn: RNN, input_bound: float, norm: float = 2) -> NDArray:
     """c_i = sup (F x + b)_i over ||x|| <= input_bound: M ||F_i||_2 + b_i or M ||F_i||_1 + b_i.
 
     Real, (n,); (2n,) in real form for CReLU, where the modulus bounds each part. PROVED; each entry
     is attained by some x.
     """
-    row_norms = np.linalg.norm(rnn.F, axis=1) if norm == 2 else np.abs(rnn.F).sum(axis=1)
+    row_norms = lengths(rnn.F) if norm == 2 else np.abs(rnn.F).sum(axis=1)
     thresholds = _thresholds(rnn)
     return input_bound * np.repeat(row_norms, len(thresholds) // len(row_norms)) + thresholds
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def drive_norm(rnn: RNN, input_bound: float, norm: float = 2) -> float:
     """B >= sup ||(F x + b)_+||_2 over ||x|| <= input_bound, the least of several bounds.
 
@@ -106,23 +116,24 @@ def drive_norm(rnn: RNN, input_bound: float, norm: float = 2) -> float:
     `MAX_ENUMERATED_INPUTS` inputs the exact maximum over the vertices of the sup-norm ball (the
     function is convex in x). PROVED (docs/theorems.md, The bias of the extra states).
     """
-    switched_on = float(np.linalg.norm(_positive(_thresholds(rnn))))
-    candidates = [float(np.linalg.norm(_positive(drive_entries(rnn, input_bound, norm))))]
+    switched_on = float(lengths(_positive(_thresholds(rnn))))
+    candidates = [float(lengths(_positive(drive_entries(rnn, input_bound, norm))))]
     if norm == 2:
         candidates.append(spectral_norm(rnn.F) * input_bound + switched_on)
     else:
         root = np.sqrt(rnn.input_size)
         candidates.append(spectral_norm(rnn.F) * input_bound * root + switched_on)
         row_sums = np.abs(rnn.F).sum(axis=1)
-        candidates.append(input_bound * float(np.linalg.norm(row_sums)) + switched_on)
+        candidates.append(input_bound * float(lengths(row_sums)) + switched_on)
         is_real = rnn.activation == "relu" and not np.iscomplexobj(rnn.W)
         if is_real and rnn.input_size <= MAX_ENUMERATED_INPUTS:
             vertices = np.array(list(product((-input_bound, input_bound), repeat=rnn.input_size)))
             reached = _positive(vertices @ rnn.F.T + rnn.b)
-            candidates.append(float(np.linalg.norm(reached, axis=1).max()))
+            candidates.append(float(lengths(reached).max()))
     return min(candidates) * (1 + MARGIN)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def state_norm_bound(
     rnn: RNN,
     input_bound: float | None,
@@ -147,14 +158,14 @@ def state_norm_bound(
     by the scalar network w = 0.9, f = 1, b = 0.5 at the constant input 1.
     """
     check_input_set(input_bound, norm)
-    if horizon == 1:
+    if horizon is not None and count(horizon, "horizon") == 1:
         return 0.0
     rho = spectral_norm(rnn.W)
     tolerance = norm_tolerance(rnn.hidden_units)
     if input_bound is None or rho > 1 + tolerance:
         return np.inf
     rho = min(rho + tolerance, 1.0)
-    start = max(float(np.linalg.norm(rnn.h_init)), initial_bound)
+    start = max(float(lengths(rnn.h_init)), initial_bound)
     drive = drive_norm(rnn, input_bound, norm)
     first = rho * start + drive
     if rho < 1:
@@ -169,6 +180,7 @@ def state_norm_bound(
     return float(max(first, last)) * (1 + MARGIN)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def entrywise_state_bound(
     rnn: RNN, input_bound: float | None, norm: float = 2, initial_bound: float = 0.0
 ) -> NDArray | None:
@@ -200,8 +212,10 @@ def entrywise_state_bound(
     else:
         rows = in_reals(rnn.W)
         first = rows @ in_reals(rnn.h_init)
-    elsewhere = initial_bound * np.linalg.norm(rows, axis=1)
+    elsewhere = initial_bound * lengths(rows)
     start = _positive(np.maximum(first, elsewhere) + entries)
+    if not np.isfinite(start).all():
+        return None
     missing = _positive(dominating @ start + entries - start)
     bound = start + _positive(np.linalg.solve(np.eye(size) - dominating, missing))
     holds = dominating @ bound + entries <= bound + 1e-9 * (1 + bound)
@@ -212,10 +226,10 @@ def _product(gain: NDArray, bound: float | NDArray) -> NDArray:
     """gain times a scalar or vector bound, where 0 times inf is 0: a state that is not used."""
     if np.ndim(bound) == 1:
         return gain @ np.asarray(bound)
-    lengths = np.linalg.norm(gain, axis=1)
-    return np.array([length * bound if length > 0 else 0.0 for length in lengths])
+    return np.array([length * bound if length > 0 else 0.0 for length in lengths(gain)])
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def later_limits(
     rows: NDArray,
     rnn: RNN,
@@ -236,17 +250,18 @@ def later_limits(
     return limits if entrywise is None else np.minimum(limits, _product(gain, entrywise))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def initial_limits(rows: NDArray, rnn: RNN, initial_bound: float = 0.0) -> NDArray:
     """sup of (rows h)_i and 0, over h = h(-1) and ||h||_2 <= initial_bound; rounded up.
 
     rows (d, n) -> (d,), (2d,) in real form for CReLU. PROVED by the Cauchy-Schwarz inequality.
     """
     if rnn.activation == "modrelu":
-        values, lengths = np.abs(rows @ rnn.h_init), np.linalg.norm(rows, axis=1)
+        values, sizes = np.abs(rows @ rnn.h_init), lengths(rows)
         rounding = np.abs(rows) @ np.abs(rnn.h_init)
     else:
         real_rows, start = in_reals(rows), in_reals(rnn.h_init)
-        values, lengths = real_rows @ start, np.linalg.norm(real_rows, axis=1)
+        values, sizes = real_rows @ start, lengths(real_rows)
         rounding = np.abs(real_rows) @ np.abs(start)
     values = values + norm_tolerance(rnn.hidden_units) * rounding
-    return np.maximum(_positive(values), lengths * initial_bound)
+    return np.maximum(_positive(values), sizes * initial_bound)

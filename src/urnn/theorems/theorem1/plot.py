@@ -91,6 +91,8 @@ def _states(panel: Axes, dataset: xr.Dataset) -> None:
     sizes = dataset["hidden_units"].values
     doubled = dataset["unitary_units"].sel(states="2n").mean(("regime", "input_norm")).values
     panel.plot(sizes, doubled / sizes, color=GREY, linewidth=5, alpha=0.35, label="2n (the paper)")
+    complex_states = dataset["unitary_units"].sel(states="complex").mean(("regime", "input_norm"))
+    panel.plot(sizes, complex_states.values / sizes, color=BLACK, marker="x", label="complex: n")
     groups: dict[tuple[float, ...], list[str]] = {}
     minimal = dataset["unitary_units"].sel(states="minimal").mean("input_norm")
     for regime in dataset["regime"].values:

@@ -17,7 +17,8 @@ from urnn.equivalence.cascade import (
 from urnn.equivalence.dilation import defect_rank
 from urnn.equivalence.fewest_states import fewest_states_scaling
 from urnn.equivalence.fits import fit_scaled_identity
-from urnn.equivalence.minimality import realization_bound
+from urnn.equivalence.realization import steady_realization_bound
+from urnn.equivalence.steady_state import steady_state_bound
 from urnn.matrices import slowly_varying_transition
 from urnn.rnn import RNN
 from urnn.theorems.datasets import contraction, coordinate, variable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from urnn.theorems.theorem2.settings import Theorem2Settings
 
 RATIOS = [2.0**k for k in range(11)]
-SYSTEMS = ("paper", "Gaussian")
+SYSTEMS = ("paper", "Gaussian", "scaled identity")
 INPUTS, OUTPUTS = 2, 2
 #: epsilon of the paper's slowly varying W_g
 EPSILON = 0.5
@@ -121,25 +122,27 @@ def _cascades(n: int, rho: float) -> NDArray:
 
 
 def state_counts(settings: Theorem2Settings, seed: int) -> xr.Dataset:
-    """How many states are certified, suffice after scaling and without it, and the paper's 2n.
+    """How many states are needed, suffice after scaling and without it, and the paper's 2n.
 
-    Variables over (system, hidden_units, realization): certificate, bound (C) in the linear regime;
-    scaled, n + d of `fewest_states_scaling`; minimal, n + rank(I - W^T W); doubled, 2n. The systems
-    are the paper's W_g and Gaussian W with ||W|| = 0.9; F and C are standard normal.
+    Variables over (system, hidden_units, realization): needed, the larger of the bounds (C') and
+    (E); scaled, n + d of `fewest_states_scaling`; minimal, n + rank(I - W^T W); doubled, 2n. The
+    systems are the paper's W_g and Gaussian W with ||W|| = 0.9, F and C standard normal, and
+    W = rho I, F = C = I. All have b = (I - W) 1 with the steady state 1 at x = 0, where all units
+    are on; the bounds hold for every input set with 0 in its interior.
     """
     sizes, systems = settings.sizes, settings.systems
     counts = np.zeros((4, len(SYSTEMS), len(sizes), systems), dtype=np.int64)
     for cell in np.ndindex(*counts.shape[1:]):
         random = np.random.default_rng([seed, cell[0], sizes[cell[1]], cell[2]])
-        counts[:, *cell] = _counted(random, SYSTEMS[cell[0]], sizes[cell[1]], seed)
+        counts[:, *cell] = _counted(random, SYSTEMS[cell[0]], sizes[cell[1]], settings.rho, seed)
     dims = ("system", "hidden_units", "realization")
     return xr.Dataset(
         {
-            "certificate": variable(
+            "needed": variable(
                 dims,
                 counts[0],
-                "lower bound (C)",
-                "conditional: proved where both networks stay linear; float64 ranks",
+                "lower bound, the larger of (C') and (E)",
+                "proved, for every real URNN on inputs around 0",
             ),
             "scaled": variable(
                 dims,
@@ -163,16 +166,26 @@ def state_counts(settings: Theorem2Settings, seed: int) -> xr.Dataset:
 
 
 def _counted(
-    random: np.random.Generator, system: str, size: int, seed: int
+    random: np.random.Generator, system: str, size: int, rho: float, seed: int
 ) -> tuple[int, int, int, int]:
-    """(bound (C), n + d after scaling, n + rank(I - W^T W), 2n) of one random system."""
+    """(states needed, n + d after scaling, n + rank(I - W^T W), 2n) of one random system."""
     if system == "paper":
         W = slowly_varying_transition(random, size, EPSILON)
-    else:
+    elif system == "Gaussian":
         W = contraction(random, size, "0.9")
-    F, C = random.standard_normal((size, INPUTS)), random.standard_normal((OUTPUTS, size))
+    else:
+        W = rho * np.eye(size)
+    if system in ("paper", "Gaussian"):
+        F, C = random.standard_normal((size, INPUTS)), random.standard_normal((OUTPUTS, size))
+    else:
+        F, C = np.eye(size), np.eye(size)
+    rnn = RNN(W, F, (np.eye(size) - W) @ np.ones(size), C)
+    at_rest = np.zeros(rnn.input_size)
     return (
-        realization_bound(RNN(W, F, np.zeros(size), C)).states,
+        max(
+            steady_realization_bound(rnn, at_rest).states,
+            steady_state_bound(rnn, at_rest).states,
+        ),
         size + fewest_states_scaling(W, ATTEMPTS, seed)[1],
         size + defect_rank(W),
         2 * size,

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from urnn.settings.style import Style
 
 #: what `plot` needs of the file
-VARIABLES = ("best_error", "jacobian_error", "cascade_budget", "cascade_error", "certificate")
+VARIABLES = ("best_error", "jacobian_error", "cascade_budget", "cascade_error", "needed")
 _BOUND: dict[str, Any] = {**DASHED, "linewidth": 1.3}
 _LOOKS = (
     (BLUE, "o"),
@@ -52,7 +52,7 @@ _COUNTS = (
     ("doubled", "2n (the paper)", GREY, "_"),
     ("minimal", "n + rank(I − $W^T W$)", BLUE, "o"),
     ("scaled", "n + d, best scaling found", VERMILLION, "s"),
-    ("certificate", "needed while linear, (C)", GREEN, "^"),
+    ("needed", "needed, bounds (C′) and (E)", GREEN, "^"),
 )
 
 
@@ -68,7 +68,7 @@ def least_error(rho: float, budgets: NDArray) -> NDArray:
 
 
 def plot(dataset: xr.Dataset, style: Style = DEFAULT) -> Figure:
-    """(a) best error and (b) Jacobian error against the budget; (c), (d) the state counts.
+    """(a) best error and (b) Jacobian error against the budget; (c) to (e) the state counts.
 
     Args:
         dataset: as from ``compute`` of the numbers.
@@ -76,13 +76,13 @@ def plot(dataset: xr.Dataset, style: Style = DEFAULT) -> Figure:
     """
     with applied(style):
         figure = Figure(figsize=(style.width, 1.7 * style.height), layout="constrained")
-        panels = figure.subplots(2, 2)
-        _best_fits(panels[0, 0], dataset)
-        _jacobians(panels[0, 1], dataset)
-        for panel, system in zip(panels[1], dataset["system"].values, strict=True):
-            _counts(panel, dataset.sel(system=system), str(system))
-        panels[1, 1].sharey(panels[1, 0])
-        handles, labels = panels[1, 0].get_legend_handles_labels()
+        panels: dict[str, Axes] = figure.subplot_mosaic("aaabbb;ccddee")
+        _best_fits(panels["a"], dataset)
+        _jacobians(panels["b"], dataset)
+        for letter, system in zip("cde", dataset["system"].values, strict=True):
+            _counts(panels[letter], dataset.sel(system=system), str(system))
+            panels[letter].sharey(panels["c"])
+        handles, labels = panels["c"].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(_COUNTS))
         figure.suptitle(dataset.attrs["title"])
     return figure
@@ -177,7 +177,11 @@ def _counts(panel: Axes, dataset: xr.Dataset, system: str) -> None:
             **EDGE,
             **BARS,
         )
-    letter = {"paper": "(c) Slowly varying W of the paper", "Gaussian": "(d) Gaussian W, ‖W‖ = 0.9"}
+    letter = {
+        "paper": "(c) Slowly varying W",
+        "Gaussian": "(d) Gaussian W, ‖W‖ = 0.9",
+        "scaled identity": f"(e) W = {_rho(dataset):g} I",
+    }
     panel.set_title(letter.get(system, system), loc="left")
     panel.set_xlabel("States of the RNN, n")
     panel.set_ylabel("States of the URNN, N")

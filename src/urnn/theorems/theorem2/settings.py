@@ -15,8 +15,9 @@ class Theorem2Settings(TheoremSettings):
 
     title: ClassVar[str] = "Theorem 2: 2n states are needed to be equal, not to come near"
     caption: ClassVar[str] = (
-        "Theorem 2. Some networks need all 2n states for equality, but networks with fewer states "
-        "come as near as their weights allow: the error has no positive lower limit. Top row: "
+        "Theorem 2. Some networks need a real unitary network with all 2n states for equality, but "
+        "networks with fewer states come as near as their weights allow: the error has no positive "
+        "lower limit. (A complex unitary network may do with half as many states.) Top row: "
         "h(k) = relu(ρ h(k−1) + x(k)), y = h, in the region where it is linear. (a) Smallest error "
         "of the impulse response that was found with N states and ‖Fᵤ‖ ‖Cᵤ‖ ≤ R (measured: an "
         "upper bound on the least error). With n states one output is lost whatever R is; with 2n "
@@ -24,12 +25,14 @@ class Theorem2Settings(TheoremSettings):
         "2n states can lie below this curve (bound (D), proved where the unitary network has the "
         "same active units in two consecutive steps). (b) The same in the norm of bound (D), where "
         "ε₀ and ε₁ are the errors of the first two Jacobians: the error of the all-pass cascade "
-        "tends to 0 as its weights grow (proved). Bottom row: states for random networks with 2 "
-        "inputs and 2 outputs, mean and range. 2n and n + rank(I − WᵀW) states suffice (proved), "
-        "and so do n + d after the best positive diagonal scaling found (proved; that no other "
-        "scaling does better is measured). Certificate (C) is a lower bound while both networks "
-        "stay linear (conditional; ranks decided in float64). How many states a ReLU network needs "
-        "between the two lower curves is open."
+        "tends to 0 as its weights grow (proved). Bottom row: states for (c), (d) random networks "
+        "with 2 inputs and 2 outputs, mean and range, and (e) y = h = relu(ρ h(k−1) + x(k) + b), "
+        "all with every unit on at the steady state under x = 0. 2n and n + rank(I − WᵀW) states "
+        "suffice on bounded inputs (proved), and so do n + d after the best positive diagonal "
+        "scaling found (proved; that no other scaling does better is measured). Bounds (C′) and "
+        "(E): so many states are needed, on every input set with 0 in its interior, whatever the "
+        "real unitary network does (proved; ranks are exact). In (e) they meet 2n. In (c) and (d), "
+        "how many states between the two lower curves are needed is open."
     )
 
     theorem: Literal["theorem2"] = Field("theorem2", exclude=True, description="the theorem")

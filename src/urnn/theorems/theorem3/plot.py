@@ -19,6 +19,7 @@ from urnn.figures.style import (
     DEFAULT,
     EDGE,
     GREEN,
+    GREY,
     ORANGE,
     PURPLE,
     SKY_BLUE,
@@ -40,6 +41,7 @@ VARIABLES = (
     "chain_error",
     "fit_error",
     "delay_error",
+    "horizon",
 )
 _BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17)}
 _LOOKS = {"sigmoid": (BLUE, "o", "−β"), "tanh": (VERMILLION, "s", "−2β")}
@@ -154,6 +156,10 @@ def _against_time(panel: Axes, dataset: xr.Dataset) -> None:
             marker=marker,
             label=f"sigmoid, L = {length}",
         )
+        last = float(dataset["horizon"].sel(chain_length=length))
+        if last <= time[-1]:
+            panel.axvline(last + 0.5, color=colour, linestyle=":", linewidth=1.1)
+    panel.plot([], [], color=GREY, linestyle=":", label="no URNN is exact beyond")
     panel.set_title("(c) Delay chain, length L", loc="left")
     panel.set_xlabel("Time step, k")
     panel.set_ylabel("Largest |y − $y_u$| at k")

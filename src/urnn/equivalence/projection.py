@@ -1,0 +1,100 @@
+"""A W that is orthogonal or clipped up to float32 rounding: the nearest contraction, and its price.
+
+Training in float32 leaves singular values of 1 +- 1e-7. Such a W is no contraction, and no theorem
+applies to it as it is. `nearest_contraction` moves those singular values to 1, and
+`projection_error_bound` says how much that can change the states.
+
+Source: docs/theorems.md, W with rounding (PROVED).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from urnn.equivalence.checks import count, matrix, network
+from urnn.equivalence.state_bounds import (
+    HOMOGENEOUS,
+    MARGIN,
+    lengths,
+    norm_tolerance,
+    spectral_norm,
+    state_norm_bound,
+)
+from urnn.errors import ArgumentError
+from urnn.rnn import RNN
+
+#: singular values this near 1 count as 1: about 80 times the rounding unit of float32
+NEAR_ONE = 1e-5
+
+
+class Projection(NamedTuple):
+    """W, its largest singular values moved to 1, and how far: ||W - W'||_2."""
+
+    W: NDArray
+    distance: float
+
+
+def nearest_contraction(W: ArrayLike) -> Projection:
+    """W' = U s' V^H with s' = 1 where s is within 1e-5 of 1, else s' = s; ||W'||_2 <= 1.
+
+    float64 or complex128. W itself, and 0, where no singular value is that near 1 without being 1.
+
+    Raises:
+        ArgumentError: not a square matrix of finite numbers, or a singular value above 1 + 1e-5.
+    """
+    given = matrix(W, square=True)
+    left, singular, right = np.linalg.svd(given)
+    if singular[0] > 1 + NEAR_ONE:
+        raise ArgumentError(
+            f"W is expansive: ||W||_2 = {singular[0]:.8g} is more than {NEAR_ONE:g} above 1, which "
+            "is no rounding; rescale=True looks for a diagonal scaling"
+        )
+    change = np.where(np.abs(singular - 1) <= NEAR_ONE, 1 - singular, 0.0)
+    change[np.abs(change) <= norm_tolerance(len(given))] = 0.0
+    if not change.any():
+        return Projection(given, 0.0)
+    return Projection(given + (left * change) @ right, float(np.abs(change).max()))
+
+
+def projected(rnn: RNN) -> RNN:
+    """The network with `nearest_contraction` of its W.
+
+    Raises:
+        ArgumentError: as `nearest_contraction`.
+    """
+    W = nearest_contraction(network(rnn).W).W
+    return RNN(W, rnn.F, rnn.b, rnn.C, rnn.h_init, rnn.activation)
+
+
+def projection_error_bound(
+    rnn: RNN, input_bound: float, norm: float = 2, horizon: int | None = None
+) -> float:
+    """A bound on ||h(k) - h'(k)||_2 between ``rnn`` and its projection, for k = 0 to horizon - 1:
+
+        d R (1 + rho + ... + rho^(T-1)),   d = ||W - W'||_2, rho = ||W||_2, T = horizon,
+
+    with R >= ||h'(k)||_2 (`state_norm_bound`). Without a horizon d R / (1 - rho), inf for rho >= 1.
+    Multiply by ||C||_2 for the outputs.
+
+    Raises:
+        ArgumentError: an activation other than ReLU and modReLU, or as `nearest_contraction`.
+
+    Status: PROVED (docs/theorems.md, W with rounding); modReLU with thresholds of at most 0.
+    """
+    rnn = network(rnn)
+    if rnn.activation not in HOMOGENEOUS:
+        raise ArgumentError(f"the bound is for ReLU and modReLU, not for {rnn.activation}")
+    distance = nearest_contraction(rnn.W).distance
+    if distance == 0:
+        return 0.0
+    rho = spectral_norm(rnn.W) * (1 + norm_tolerance(rnn.hidden_units))
+    if horizon is None:
+        factor = 1 / (1 - rho) if rho < 1 else np.inf
+    else:
+        factor = float(np.sum(rho ** np.arange(count(horizon, "horizon"))))
+    reach = state_norm_bound(projected(rnn), input_bound, norm, horizon)
+    reach = max(reach, float(lengths(rnn.h_init)))
+    return float(distance * reach * factor) * (1 + MARGIN)
