@@ -90,8 +90,8 @@ def projection_error_bound(
         raise ArgumentError(f"the bound is for ReLU and modReLU, not for {rnn.activation}")
     if rnn.activation == "modrelu" and rnn.b.real.max() > 0:
         raise ArgumentError(
-            "modReLU with a threshold above 0 is discontinuous at 0: a small change of W can have a "
-            "large effect, and there is no bound"
+            "modReLU with a threshold above 0 is discontinuous at 0: a small change of W can have "
+            "a large effect, and there is no bound"
         )
     distance = nearest_contraction(rnn.W).distance
     if distance == 0:
