@@ -132,6 +132,8 @@ def test_a_clipped_w_from_float32():
         nearest_contraction(1.1 * np.eye(2))
     assert nearest_contraction(0.5 * np.eye(2)) == (pytest.approx(0.5 * np.eye(2)), 0.0)
     assert projection_error_bound(RNN([[0.5]], [[1]], [0], [[1]]), 1.0) == 0
+    with pytest.raises(ArgumentError, match="threshold above 0"):
+        projection_error_bound(RNN([[1.0]], [[1]], [0.1], [[1]], activation="modrelu"), 1.0)
     assert projection_error_bound(RNN([[1 + 1e-7]], [[1]], [0], [[1]]), 1.0) == np.inf
 
 

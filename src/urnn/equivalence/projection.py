@@ -80,13 +80,19 @@ def projection_error_bound(
     Multiply by ||C||_2 for the outputs.
 
     Raises:
-        ArgumentError: an activation other than ReLU and modReLU, or as `nearest_contraction`.
+        ArgumentError: an activation other than ReLU and modReLU, a modReLU threshold above 0, or as
+            `nearest_contraction`.
 
-    Status: PROVED (docs/theorems.md, W with rounding); modReLU with thresholds of at most 0.
+    Status: PROVED (docs/theorems.md, W with rounding).
     """
     rnn = network(rnn)
     if rnn.activation not in HOMOGENEOUS:
         raise ArgumentError(f"the bound is for ReLU and modReLU, not for {rnn.activation}")
+    if rnn.activation == "modrelu" and rnn.b.real.max() > 0:
+        raise ArgumentError(
+            "modReLU with a threshold above 0 is discontinuous at 0: a small change of W can have "
+            "a large effect, and there is no bound"
+        )
     distance = nearest_contraction(rnn.W).distance
     if distance == 0:
         return 0.0
