@@ -95,8 +95,15 @@ def together(
 
 def _nearest(found: Distances, settings: ReproductionSettings) -> tuple[str, Way]:
     """The data and the way that are nearest to all curves."""
+    of_all = _of_all(found, settings)
+    return min(of_all, key=lambda one: together(of_all[one], settings)[0])
+
+
+def _of_all(found: Distances, settings: ReproductionSettings) -> Distances:
+    """The fair ways of data that have as many curves as any: others cannot be compared."""
     fair = _fair(found)
-    return min(fair, key=lambda one: together(fair[one], settings)[0])
+    counts = {one: len(together(of_models, settings)[1]) for one, of_models in fair.items()}
+    return {one: fair[one] for one, count in counts.items() if count == max(counts.values())}
 
 
 def _fair(found: Distances) -> Distances:
@@ -123,12 +130,13 @@ def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
         f"with the {way.label}: root mean square difference {number(overall)} over the curves of "
         f"{each}."
     )
-    others = [label for label, _ in found if label != data]
+    of_all = _of_all(found, settings)
+    others = [label for label, _ in of_all if label != data]
     if others:
         best = {
             other: min(
                 together(distances, settings)[0]
-                for (label, _), distances in _fair(found).items()
+                for (label, _), distances in of_all.items()
                 if label == other
             )
             for other in dict.fromkeys(others)
