@@ -85,9 +85,8 @@ class EmulatedKernel:
     def __call__(self, given: Arguments, blocks: int) -> None:
         self.driver.launches.append((self.name, blocks))
         left_out = self.driver.left_out if self.driver.without in (None, self.name) else -1
-        self.loaded.launch(
-            ctypes.byref(given), blocks, self.threads, self.driver.seed, left_out
-        )
+        launch = getattr(self.loaded, f"launch_{self.name}")
+        launch(ctypes.byref(given), blocks, self.threads, self.driver.seed, left_out)
 
     @property
     def barriers(self) -> int:
@@ -108,14 +107,20 @@ class Emulator:
     #: every launch: the kernel's name and how many blocks
     launches: list[tuple[str, int]] = field(default_factory=list)
 
-    def kernel(
-        self, name: str, spec: Spec, layout: Layout, moves: tuple[str, str] = ("", "")
-    ) -> EmulatedKernel:
-        device = (FOLDER / "emulator.hpp").read_text(encoding="utf-8")
-        after = (FOLDER / "launch.hpp").read_text(encoding="utf-8")
-        double = self.dtype == torch.float64
-        text = source(name, spec, layout, device, double, moves) + after
-        return EmulatedKernel(self, name, layout.threads, library(text))
+    def program(
+        self,
+        kernels: tuple[str, ...],
+        spec: Spec,
+        layout: Layout,
+        moves: tuple[str, str] = ("", ""),
+    ) -> dict[str, EmulatedKernel]:
+        device, launch = (
+            (FOLDER / name).read_text(encoding="utf-8") for name in ("emulator.hpp", "launch.hpp")
+        )
+        entries = "".join(f"ENTRY({name})\n" for name in kernels)
+        text = source(kernels, spec, layout, device, self.dtype == torch.float64, moves)
+        loaded = library(f"{text}{launch}{entries}")
+        return {name: EmulatedKernel(self, name, layout.threads, loaded) for name in kernels}
 
     def empty(self, *shape: int) -> torch.Tensor:
         return torch.full(shape, float("nan"), dtype=self.dtype)

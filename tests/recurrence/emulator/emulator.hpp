@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <random>
 #include <vector>
 #if !defined(__x86_64__)
 #include <ucontext.h>
@@ -138,7 +137,11 @@ inline void run_block(unsigned threads, int seed) {
     fibers[i].copies.emplace_back();
     order[i] = seed == 1 ? threads - 1 - i : i;
   }
-  std::mt19937 random(seed);
+  std::uint32_t state = 0x9e3779b9u * unsigned(seed) | 1;
+  auto random = [&] {  // xorshift
+    state ^= state << 13, state ^= state >> 17, state ^= state << 5;
+    return state;
+  };
   for (bool busy = true; busy;) {
     busy = false;
     if (seed > 1)

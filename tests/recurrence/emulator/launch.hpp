@@ -1,9 +1,13 @@
-// After the kernels: a launch of one of them, and how many barriers the source has.
+// After the kernels: their launches (an ENTRY for each), and how many barriers the source has.
+constexpr int BARRIERS = __COUNTER__;
+extern "C" int barriers() { return BARRIERS; }
+extern "C" unsigned long size_of_arguments() { return sizeof(Arguments); }
+
 static const Arguments* given;
-extern "C" void launch(const Arguments* arguments, unsigned blocks, unsigned threads, int seed,
-                       int left_out) {
+static void launch(void (*body)(), const Arguments* arguments, unsigned blocks, unsigned threads,
+                   int seed, int left_out) {
   given = arguments;
-  emulator::body = [] { KERNEL(*given); };
+  emulator::body = body;
   emulator::grid.x = blocks;
   emulator::dim.x = threads;
   emulator::left_out = left_out;
@@ -12,5 +16,8 @@ extern "C" void launch(const Arguments* arguments, unsigned blocks, unsigned thr
     emulator::run_block(threads, seed);
   }
 }
-extern "C" int barriers() { return __COUNTER__; }
-extern "C" unsigned long size_of_arguments() { return sizeof(Arguments); }
+#define ENTRY(kernel)                                                                          \
+  extern "C" void launch_##kernel(const Arguments* arguments, unsigned blocks, unsigned threads, \
+                                  int seed, int left_out) {                                    \
+    launch([] { kernel(*given); }, arguments, blocks, threads, seed, left_out);                \
+  }

@@ -25,6 +25,8 @@ from urnn.recurrence.gpu.layouts import Layout, layout, state_row
 if TYPE_CHECKING:
     from urnn.training import Trainer
 
+#: kernels that are compiled together
+_STEP = ("gradient", "join", "outputs")
 #: seconds of an `epoch` after which it returns, so that a checkpoint can be saved
 _SECONDS_AT_ONCE = 2.0
 #: share of the free memory that states may take
@@ -121,7 +123,8 @@ class GpuBackend:
         replicas, batch = trials.shape
         plan = layout(spec, batch, self._lanes)
         parts = plan.parts(batch)
-        kernel, join = (self.driver.kernel(name, spec, plan) for name in ("gradient", "join"))
+        program = self.driver.program(_STEP, spec, plan)
+        kernel = program["gradient"]
         room, blocks = self._workspace(spec, plan, x.shape[2], replicas * parts, kernel.resident)
         partial = self.driver.empty(replicas * parts, parameter_count(spec))
         float64 = {"dtype": torch.float64, "device": self.driver.device}
@@ -134,7 +137,7 @@ class GpuBackend:
             length=x.shape[2],
         )  # fmt: skip
         kernel(given, blocks)
-        join(given, min(replicas, 65535))
+        program["join"](given, replicas)
         return loss, gradient
 
     def outputs(self, spec: Spec, theta: Any, x: Any, dataset: NDArray) -> Tensor:
@@ -143,7 +146,7 @@ class GpuBackend:
         check_step(spec, theta, x, None, dataset, None)
         replicas, (_, batch, length, _) = len(theta), x.shape
         plan = layout(spec, batch, self._lanes)
-        kernel = self.driver.kernel("outputs", spec, plan)
+        kernel = self.driver.program(_STEP, spec, plan)["outputs"]
         tiles = -(-batch // plan.tile)
         room, blocks = self._workspace(spec, plan, length, replicas * tiles, kernel.resident)
         at_last = spec.loss == "cross_entropy"
@@ -188,11 +191,12 @@ class _Steps:
         self.plan = layout(spec, self.size, backend._lanes)
         self.parts = self.plan.parts(self.size)
         moves = (trainer.optimizer.cuda, retract)
-
-        def kernel(name: str) -> Any:
-            return self.driver.kernel(name, spec, self.plan, moves if name != "gradient" else ("", ""))
-
-        self.kernels = [kernel("train")] if self.plan.slices == 1 else [kernel("gradient"), kernel("move")]
+        program = self.driver.program
+        if self.plan.slices == 1:
+            self.main, self.mover = program(("train",), spec, self.plan, moves)["train"], None
+        else:
+            self.main = program(_STEP, spec, self.plan)["gradient"]
+            self.mover = program(("move",), spec, self.plan, moves)["move"]
         self.order = backend._index(order)
         self.ended = torch.as_tensor(trainer.ended, device=self.driver.device).clone()
         self.taken = torch.zeros(self.replicas, dtype=torch.int64, device=self.driver.device)
@@ -226,15 +230,15 @@ class _Steps:
         """A function (first, steps) that launches, and what must live as long as the kernels."""
         trainer, spec, empty = self.trainer, self.trainer.spec, self.driver.empty
         n, count = spec.hidden_units, parameter_count(spec)
-        main = self.kernels[0]
+        main, mover = self.main, self.mover
         items = self.replicas * self.parts
         room, blocks = self.backend._workspace(
             spec, self.plan, trainer.x.shape[2], items, main.resident
         )
         # a block of `train` has a gradient of its own; those of the parts wait for `move`
-        partial = empty(blocks if self.plan.slices == 1 else items, count)
+        partial = empty(blocks if mover is None else items, count)
         partial_loss = torch.empty(len(partial), dtype=torch.float64, device=self.driver.device)
-        movers = blocks if self.plan.slices == 1 else min(self.replicas, self.kernels[1].resident)
+        movers = blocks if mover is None else min(self.replicas, mover.resident)
         scratch = empty(movers, 3 * n * n)
         states = [*trainer.optimizer.state.values()]
         dataset = self.backend._index(trainer.rows)
@@ -250,7 +254,7 @@ class _Steps:
         )  # fmt: skip
 
         def launch(first: int, steps: int) -> None:
-            if self.plan.slices == 1:
+            if mover is None:
                 given.step, given.steps = first, steps
                 main(given, blocks)
                 return
@@ -259,6 +263,6 @@ class _Steps:
                 given.batch = min(self.size, self.used - given.first)
                 given.step, given.parts = step, self.plan.parts(given.batch)
                 main(given, blocks)
-                self.kernels[1](given, movers)
+                mover(given, movers)
 
         return launch, [partial, partial_loss, scratch, dataset, rates]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from urnn.recurrence import Spec
@@ -56,13 +57,17 @@ class Driver(Protocol):
     #: the type `real` of the kernels
     dtype: torch.dtype
 
-    def kernel(
-        self, name: str, spec: Spec, layout: Layout, moves: tuple[str, str] = ("", "")
-    ) -> Kernel:
-        """The kernel of this name, see `urnn.recurrence.gpu.sources`; compiled once.
+    def program(
+        self,
+        kernels: tuple[str, ...],
+        spec: Spec,
+        layout: Layout,
+        moves: tuple[str, str] = ("", ""),
+    ) -> Mapping[str, Kernel]:
+        """These kernels by name, see `urnn.recurrence.gpu.sources`; compiled together, once.
 
         Raises:
-            ArgumentError: it cannot be compiled here.
+            ArgumentError: they cannot be compiled here.
         """
         ...
 

@@ -26,7 +26,7 @@ __device__ inline void add_tiles(const Arguments& a, int replica, int first, int
 
 #if KERNEL_gradient
 // partial (replica, part) and partial_loss; parts share the tiles of a batch
-extern "C" __global__ void __launch_bounds__(THREADS) gradient(Arguments a) {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) gradient(Arguments a) {
   real* shared = reinterpret_cast<real*>(shared_memory());
   const long long items = a.replicas * a.parts;
   for (long long item = blockIdx.x; item < items; item += gridDim.x) {
@@ -76,7 +76,7 @@ extern "C" __global__ void move(Arguments a) {
 
 #if KERNEL_train
 // `steps` steps of every replica, from batch `step` of the epoch on
-extern "C" __global__ void __launch_bounds__(THREADS) train(Arguments a) {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) train(Arguments a) {
   real* shared = reinterpret_cast<real*>(shared_memory());
   for (int replica = blockIdx.x; replica < a.replicas; replica += gridDim.x) {
     if (a.ended[replica]) continue;
@@ -98,7 +98,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) train(Arguments a) {
 
 #if KERNEL_outputs
 // C h + d of all states, or AT_LAST of the last ones
-extern "C" __global__ void __launch_bounds__(THREADS) outputs(Arguments a) {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) outputs(Arguments a) {
   real *shared = reinterpret_cast<real*>(shared_memory()), *S = room_of_block(a);
   const int T = int(a.length), tiles = int((a.batch + TILE - 1) / TILE), steps = AT_LAST ? 1 : T;
   for (long long item = blockIdx.x; item < a.replicas * tiles; item += gridDim.x) {
@@ -122,7 +122,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) outputs(Arguments a) {
 #if KERNEL_states
 // the states of all time steps, and the last cell states; with workspaces of its own for every tile
 // they are kept for the way back
-extern "C" __global__ void __launch_bounds__(THREADS) states(Arguments a) {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) states(Arguments a) {
   real *shared = reinterpret_cast<real*>(shared_memory()), *S = room_of_block(a);
   const int T = int(a.length), tiles = int((a.batch + TILE - 1) / TILE);
   const int replica = blockIdx.x / tiles;
@@ -144,7 +144,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) states(Arguments a) {
 #if KERNEL_pull
 // back from the gradients of the states; a block for each tile, whose states `states` has kept:
 // partial (replica, tile) of the parameters, of_initial and of_x
-extern "C" __global__ void __launch_bounds__(THREADS) pull(Arguments a) {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) pull(Arguments a) {
   real* shared = reinterpret_cast<real*>(shared_memory());
   const int T = int(a.length), tiles = int((a.batch + TILE - 1) / TILE);
   const int replica = blockIdx.x / tiles;

@@ -1,4 +1,4 @@
-"""The C++ of one kernel for one network, one layout, and what trains it."""
+"""The C++ of some kernels for one network, one layout, and what trains it."""
 
 from __future__ import annotations
 
@@ -53,22 +53,23 @@ def constants(spec: Spec, layout: Layout) -> dict[str, int]:
 
 
 def source(
-    kernel: str,
+    kernels: tuple[str, ...],
     spec: Spec,
     layout: Layout,
     device: str,
     double: bool = False,
     moves: tuple[str, str] = ("", ""),
 ) -> str:
-    """The whole source of a kernel.
+    """The whole source of these kernels.
 
     ``device`` is the C++ of what differs between machines (device.cuh), and ``moves`` that of the
     optimizer (`change`) and of the set of transitions (`retract`), for the kernels `MOVING`.
     """
-    names = constants(spec, layout) | {"DOUBLE": int(double), "OVERFLOWED": 2, "KERNEL": kernel}
+    names = constants(spec, layout) | {"DOUBLE": int(double), "OVERFLOWED": 2}
+    names |= {f"KERNEL_{kernel}": 1 for kernel in kernels}
     lines = [f"#define {name} {value}" for name, value in names.items()]
-    parts = ["\n".join([*lines, f"#define KERNEL_{kernel} 1"]), device]
-    parts += [text("arithmetic.cuh"), text("layout.cuh"), spec.cell.cuda, text("passes.cuh")]
-    if kernel in MOVING:
+    parts = [device, *lines, text("arithmetic.cuh"), text("layout.cuh"), spec.cell.cuda]
+    parts.append(text("passes.cuh"))
+    if not set(kernels).isdisjoint(MOVING):
         parts += [text("matrices.cuh"), *moves, text("update.cuh")]
     return "\n".join([*parts, text("kernels.cu")])
