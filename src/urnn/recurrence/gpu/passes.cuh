@@ -241,7 +241,7 @@ __device__ inline void forward(const Arguments& a, const Place& p, const real* t
   commit_copies();
   for (int begin = 0; begin < T; begin += CHUNK) {
     const real* X = staged + begin / CHUNK % 2 * STAGED;
-    TEAM_BARRIER;
+    // no thread reads the chunk before this one any more: all are behind the barrier of its last step
     if (begin + CHUNK < T) stage_inputs(a, p, begin + CHUNK, staged + (1 - begin / CHUNK % 2) * STAGED);
     commit_copies();
     wait_but_one();
@@ -286,7 +286,7 @@ __device__ inline void forward(const Arguments& a, const Place& p, const real* t
                   s = fused(w[r][c], v[b], s);
                 }
           });
-      drive_step(i + 1 < steps ? i + 1 : i);
+      if (i + 1 < steps) drive_step(i + 1);
       if (SLICES == 1)
 #pragma unroll
         for (int k = 0; k < PAIRS * SUMS; ++k) sum[0][k] += sum[1][k];
@@ -639,7 +639,6 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
     add_over_trials(p, own, room, [&](int o) { return carried[o]; },
                     [&](int unit) { return g + OFFSET_C_INIT + unit; });
   // what the owners of the first unit have: the gradient of d, and the sum of squares
-  BLOCK_BARRIER;
 #pragma unroll
   for (int o = 0; o < FIRST; ++o)
     if (own.unit[o] == 0) {
