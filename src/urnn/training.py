@@ -197,8 +197,9 @@ class Trainer:
         spec, xp = self.spec, self.xp
         drawn = [initialise(spec, self.recipe, random, self.transition) for random in randoms]
         values = {name: np.stack([one[name] for one in drawn]) for name in drawn[0]}
-        p = self.backend.asarray(values.pop("p"))
-        p = self.transition.enter(p, spec.hidden_units, xp)
+        # rounded as the backend's values are; by numpy, which takes each matrix of a stack alone
+        p = self.backend.to_numpy(self.backend.asarray(values.pop("p")))
+        p = self.backend.asarray(self.transition.enter(p, spec.hidden_units, np))
         W, self._vjp = self.transition.matrix(p, spec.hidden_units, xp)
         self.theta = self.backend.asarray(pack(spec, {"W": self.backend.to_numpy(W), **values}))
         assert self.theta.shape == (len(randoms), parameter_count(spec))

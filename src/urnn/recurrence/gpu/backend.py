@@ -171,9 +171,10 @@ class GpuBackend:
         if retract is None:
             trainer.step(order)
             return
-        begin = time.perf_counter()
         steps = min(trainer.batches - first, self._at_once)
-        _Steps(self, trainer, order, retract).take(first, steps)
+        compiled = _Steps(self, trainer, order, retract)
+        begin = time.perf_counter()
+        compiled.take(first, steps)
         each = (time.perf_counter() - begin) / steps
         self._at_once = max(1, min(2 * self._at_once, int(_SECONDS_AT_ONCE / each)))
 

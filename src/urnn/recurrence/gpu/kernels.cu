@@ -68,6 +68,7 @@ extern "C" __global__ void move(Arguments a) {
     if (a.ended[replica]) continue;
     real* g = a.partial + replica * a.parts * PARAMETERS;  // in place of the first part
     const double loss = join_parts(a, replica, g);
+    BLOCK_BARRIER;
     update(a, replica, a.theta + (long long)replica * PARAMETERS, g, loss, a.rates[a.step],
            a.scratch + (long long)blockIdx.x * 3 * ENTRIES, room);
   }
