@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from urnn import devices
 from urnn.errors import ConfigError
 from urnn.figures import POINT as FIGURES
 from urnn.figures.base import FigureSettings, OneExperiment, SeveralExperiments, distinct
 from urnn.losses import LOSSES
 from urnn.plugs import row
 from urnn.recurrence import Spec
-from urnn.settings.base import Count, Name, Settings, explain, near
+from urnn.settings.base import Count, Name, PositiveNumber, Settings, explain, near
 from urnn.settings.model import Model, model_type
 from urnn.settings.style import Style
 from urnn.settings.theory import TheorySettings
@@ -92,11 +93,6 @@ class Experiment(Settings):
         description="another experiment with the same data, whose files are used: "
         "recipes can be compared without making the data for each; null: its own",
     )
-
-    def blocks(self) -> list[tuple[int, int]]:
-        """First and last realization of each job's block."""
-        starts = range(0, self.realizations, self.block_size)
-        return [(i, min(i + self.block_size, self.realizations) - 1) for i in starts]
 
     @property
     def source(self) -> Task:

@@ -96,9 +96,7 @@ def gpus() -> Gpus:
     number, reason = _cuda_devices()
     if "cuda" not in built and number:
         # an NVIDIA GPU that torch cannot use
-        return Gpus(
-            0, "torch is built without CUDA; install the build for it, https://pytorch.org"
-        )
+        return Gpus(0, "torch is built without CUDA; install the build for it, https://pytorch.org")
     if number and not _is_installed("cuda.bindings"):
         return Gpus(number, "cuda-bindings is missing; pip install cuda-bindings")
     return Gpus(number, reason)

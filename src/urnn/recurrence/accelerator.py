@@ -27,12 +27,26 @@ if TYPE_CHECKING:
     from urnn.training import Trainer
 
 
+class LoopOnGpu(TorchBackend):
+    """Torch's loop on a GPU."""
+
+    def computed_by(self, spec: Spec) -> str:
+        """What computes, for files."""
+        return f"torch on {_gpu(self.device)}"
+
+
 class KernelsOrLoop(GpuBackend):
     """The compiled kernels, and torch's loop for a cell that has no C++ of its own."""
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver)
-        self._loop = TorchBackend(str(driver.device))
+        self._loop = LoopOnGpu(str(driver.device))
+
+    def computed_by(self, spec: Spec) -> str:
+        """What computes, for files."""
+        if not has_kernels(spec.cell):
+            return self._loop.computed_by(spec)
+        return f"CUDA kernels on {_gpu(self.driver.device)}"
 
     def step(self, spec: Spec) -> Any:
         """See `urnn.recurrence.Backend.step`."""
@@ -43,8 +57,9 @@ class KernelsOrLoop(GpuBackend):
 
     def outputs(self, spec: Spec, theta: Any, x: Any, dataset: np.ndarray) -> torch.Tensor:
         """See `urnn.recurrence.Backend.outputs`."""
-        at = super() if has_kernels(spec.cell) else self._loop
-        return at.outputs(spec, theta, x, dataset)
+        if has_kernels(spec.cell):
+            return super().outputs(spec, theta, x, dataset)
+        return self._loop.outputs(spec, theta, x, dataset)
 
     def epoch(self, trainer: Trainer, order: np.ndarray, first: int) -> None:
         """See `GpuBackend.epoch`."""
@@ -67,7 +82,7 @@ def make(device: str) -> Backend:
     """
     if os.environ.get(DRIVER_VARIABLE):
         return KernelsOrLoop(_driver(device))
-    loop = TorchBackend(device)  # refuses what is not there
+    loop = LoopOnGpu(device)  # refuses what is not there
     try:
         return KernelsOrLoop(_driver(device))
     except ArgumentError as error:
@@ -106,6 +121,11 @@ def _driver(device: str) -> Driver:
     # by name, so that what is not there is found when a GPU is asked for
     found: Driver = importlib.import_module("urnn.recurrence.gpu.nvrtc").NvrtcDriver(device)
     return found
+
+
+def _gpu(device: torch.device) -> str:
+    """The name of a GPU; a test's driver is none."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"no GPU ({device})"
 
 
 def _warn(reason: str) -> None:
