@@ -7,17 +7,20 @@ no result of a CPU; see `urnn.devices.code`.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from urnn.devices import DRIVER_VARIABLE
 from urnn.errors import ArgumentError
-from urnn.recurrence import Backend, Spec
+from urnn.recurrence import Backend, Spec, parameter_shapes, unpack
 from urnn.recurrence.cells.base import Cell
 from urnn.recurrence.gpu.backend import GpuBackend
 from urnn.recurrence.gpu.driver import Driver
@@ -55,7 +58,7 @@ class KernelsOrLoop(GpuBackend):
         _warn(f"the cell {spec.cell.tag} has no C++ (`Cell.cuda`)")
         return self._loop.step(spec)
 
-    def outputs(self, spec: Spec, theta: Any, x: Any, dataset: np.ndarray) -> torch.Tensor:
+    def outputs(self, spec: Spec, theta: Any, x: Any, dataset: np.ndarray) -> Tensor:
         """See `urnn.recurrence.Backend.outputs`."""
         if has_kernels(spec.cell):
             return super().outputs(spec, theta, x, dataset)
@@ -90,16 +93,71 @@ def make(device: str) -> Backend:
         return loop
 
 
-@cache
-def kernels(device: torch.device) -> GpuBackend | None:
-    """The kernels for tensors on a device, or None where torch's loop must do; one for each device.
+class StatesOnGpu:
+    """`urnn.recurrence.function.Kernels` of a GPU."""
 
-    A reason other than that the device is no GPU is said once.
-    """
-    if device.type != "cuda":
-        return None
+    def __init__(self, backend: GpuBackend) -> None:
+        self.backend, self.dtype = backend, backend.driver.dtype
+
+    def _theta(self, spec: Spec, tensors: Sequence[Tensor]) -> Tensor:
+        """theta (R, K); what the states do not depend on is 0."""
+        given = dict(zip(_names(spec), tensors, strict=False))
+        rows = [
+            given[name].detach().reshape(len(tensors[0]), -1)
+            if name in given
+            else tensors[0].new_zeros(len(tensors[0]), math.prod(shape))
+            for name, shape in parameter_shapes(spec).items()
+        ]
+        return torch.cat(rows, dim=1)
+
+    def forward(
+        self, spec: Spec, keep: bool, x: Tensor, tensors: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """See `urnn.recurrence.function.Kernels`."""
+        initial = torch.stack([start.detach() for start in tensors[len(_names(spec)) :]], dim=2)
+        theta, x = self._theta(spec, tensors), _plain(x)
+        h, last, kept = self.backend.states(spec, theta, x, initial.contiguous(), keep)
+        return h, last, (kept,)
+
+    def backward(
+        self,
+        spec: Spec,
+        x: Tensor,
+        tensors: Sequence[Tensor],
+        kept: Sequence[Tensor],
+        d_states: Tensor,
+        dc_last: Tensor | None,
+        wanted: bool,
+    ) -> tuple[Tensor, ...]:
+        """See `urnn.recurrence.function.Kernels`."""
+        upstream = [None if d is None else _plain(d) for d in (d_states, dc_last)]
+        gradient, of_initial, dx = self.backend.pull(
+            spec, self._theta(spec, tensors), _plain(x), kept[0], *upstream, wanted
+        )
+        parts = unpack(spec, gradient)
+        return dx, *(parts[name] for name in _names(spec)), *of_initial.unbind(2)
+
+
+def _names(spec: Spec) -> list[str]:
+    """The parameters that the states depend on, without the initial states."""
+    others = ("C", "d", *spec.cell.initial_states)
+    return [name for name in parameter_shapes(spec) if name not in others]
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """The tensor as its memory says it, in C order."""
+    return tensor.detach().resolve_neg().contiguous()
+
+
+def state_kernels(cell: Cell, device: torch.device) -> StatesOnGpu | None:
+    """The kernels for tensors on a GPU, or None where torch's loop must do, which is said once."""
+    return _state_kernels(device) if has_kernels(cell) else None
+
+
+@cache
+def _state_kernels(device: torch.device) -> StatesOnGpu | None:
     try:
-        return GpuBackend(_driver(str(device)))
+        return StatesOnGpu(GpuBackend(_driver(str(device))))
     except ArgumentError as error:
         _warn(str(error))
         return None
