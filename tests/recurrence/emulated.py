@@ -72,6 +72,10 @@ def library(text: str) -> ctypes.CDLL:
     return loaded
 
 
+class Stuck(AssertionError):
+    """Some threads wait at a barrier that others never come to."""
+
+
 @dataclass
 class EmulatedKernel:
     """A compiled kernel, with the way its threads are ordered."""
@@ -86,7 +90,9 @@ class EmulatedKernel:
         self.driver.launches.append((self.name, blocks))
         left_out = self.driver.left_out if self.driver.without in (None, self.name) else -1
         launch = getattr(self.loaded, f"launch_{self.name}")
-        launch(ctypes.byref(given), blocks, self.threads, self.driver.seed, left_out)
+        launch.restype = ctypes.c_bool
+        if not launch(ctypes.byref(given), blocks, self.threads, self.driver.seed, left_out):
+            raise Stuck(f"threads of {self.name} wait for others that have ended")
 
     @property
     def barriers(self) -> int:

@@ -183,8 +183,7 @@ def test_every_barrier_of_the_gradient_and_the_outputs_is_needed(problems: Simpl
                     detected.add(number)
                     break
     assert len(there) > 10
-    # that of the gradients of states is for test_gpu_states.py
-    assert len(there - detected) == 1
+    assert detected == there
 
 
 def everything(

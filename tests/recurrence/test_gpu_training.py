@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,9 +15,13 @@ from numpy.typing import NDArray
 
 from tests.recurrence.emulated import Emulator
 from urnn import models, training
-from urnn.recurrence import unpack
+from urnn.optimizers import RMSProp
+from urnn.recurrence import Spec, parameter_count, unpack
 from urnn.recurrence.gpu import backend as gpu_backend
 from urnn.recurrence.gpu.backend import GpuBackend
+from urnn.recurrence.gpu.driver import arguments
+from urnn.recurrence.gpu.layouts import layout
+from urnn.recurrence.gpu.sources import text
 from urnn.seeds import generator
 from urnn.settings.base import validated
 from urnn.settings.model import AnyModel, Model
@@ -210,3 +215,110 @@ def test_a_set_without_kernels_of_its_own_takes_a_step_at_once() -> None:
     settings = model(transition="cayley", activation="tanh")
     found = train(at_once(), settings, 4, RECIPE)
     alike(found, train(ByStep(Emulator()), settings, 4, RECIPE))
+
+
+def retracted(where: GpuBackend, settings: Model, W: NDArray) -> NDArray:
+    """W (R, n, n) after a step whose change is 0."""
+    replicas, n = W.shape[:2]
+    spec, driver = Spec("rnn", n, 1, 1), where.driver
+    transition = settings.transition_plug
+    program = driver.program(("move",), spec, layout(spec, 1), (RMSProp.cuda, transition.cuda))
+    theta = torch.zeros(replicas, parameter_count(spec), dtype=driver.dtype)
+    theta[:, : n * n] = torch.tensor(W.reshape(replicas, -1))
+    zeros, float64 = torch.zeros_like(theta), torch.zeros(replicas, dtype=torch.float64)
+    given = arguments(
+        theta=theta, partial=zeros, partial_loss=float64, first_state=zeros.clone(),
+        second_state=zeros.clone(), scratch=driver.empty(replicas, 3 * n * n),
+        rates=torch.zeros(1, dtype=driver.dtype), total=float64.clone(),
+        taken=torch.zeros(replicas, dtype=torch.int64),
+        ended=torch.zeros(replicas, dtype=torch.int8),
+        replicas=replicas, parts=1, batch=1, length=1,
+    )  # fmt: skip
+    program["move"](given, 2)
+    return theta[:, : n * n].reshape(W.shape).numpy()
+
+
+def matrices(n: int) -> NDArray:
+    """Far from orthogonal, near it, inside the ball, and two whose rows are nearly orthogonal."""
+    random = np.random.default_rng(n)
+    far = random.standard_normal((2, n, n))
+    near = np.linalg.qr(far[0])[0] + 0.02 * random.standard_normal((n, n))
+    inside = 0.3 * far[1] / np.linalg.norm(far[1], 2)
+    # these rows meet in the last round of a sweep alone, and in the first
+    last, first = np.diag(np.linspace(1, 3, n)), np.diag(np.linspace(1, 3, n))
+    even = n + n % 2
+    pairs = (even - 2, even - 1) if n == even else (even - 3, 0)
+    last[pairs[0], pairs[1]] = first[0, -1] = 0.5
+    return np.stack([far[0], near, inside, last, first, far[1]])
+
+
+SETS = ["unitary", "contractive"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 18])
+@pytest.mark.parametrize("name", SETS)
+def test_projections_are_those_of_the_set(name: str, n: int) -> None:
+    settings, W = model(transition=name), matrices(n)
+    found = retracted(GpuBackend(Emulator(torch.float64)), settings, W)
+    wanted = settings.transition_plug.project(W.copy(), np)
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    in_float32 = retracted(GpuBackend(Emulator()), settings, W)
+    np.testing.assert_allclose(in_float32, wanted, atol=2e-6)
+    if name == "contractive":
+        np.testing.assert_array_equal(in_float32[2], W[2].astype(np.float32))
+    for seed in (0, 1, 3):
+        again = retracted(GpuBackend(Emulator(seed=seed)), settings, W[1:])
+        np.testing.assert_array_equal(again, in_float32[1:])
+
+
+def different(first: Any, second: Any) -> bool:
+    """Whether a function gives other numbers than another one, or does not end."""
+    try:
+        np.testing.assert_equal(first(), second)
+    except AssertionError:
+        return True
+    return False
+
+
+def passes(n: int) -> int:
+    """Barriers of the passes, which test_gpu.py has."""
+    spec = Spec("rnn", n, 1, 1)
+    return Emulator().program(("join",), spec, layout(spec, 1))["join"].barriers
+
+
+def test_every_barrier_of_the_projections_is_needed() -> None:
+    detected, there = set(), text("matrices.cuh").count("BLOCK_BARRIER;")
+    for name, n in itertools.product(SETS, (4, 5, 18)):
+        settings, W = model(transition=name), matrices(n)
+        wanted = retracted(GpuBackend(Emulator()), settings, W)
+        # the unitary set has one of its own, after those
+        for number in range(there + (name == "unitary")):
+            for seed in range(5):
+                without = GpuBackend(Emulator(seed=seed, left_out=passes(n) + number))
+                if different(partial(retracted, without, settings, W), wanted):
+                    detected.add(number)
+                    break
+    # after the last one of the singular values nothing reads W here
+    assert detected == set(range(there + 1)) - {there - 1}
+
+
+def test_every_barrier_of_an_update_is_needed() -> None:
+    detected = set()
+    own = text("update.cuh").count("BLOCK_BARRIER;")
+    for name, kernel in (("lstm", "train"), ("contractive", "train"), ("many", "move")):
+        settings, n, loss, recipe = CASES[name]
+        recipe = recipe.model_copy(update={"epochs": 1, "clip_norm": 0.2, "learning_rate": 0.1})
+        wanted = train(at_once(), settings, n, recipe, loss).parameters
+        start = passes(n) + text("matrices.cuh").count("BLOCK_BARRIER;")
+        # from the last one of the singular values to that of `move`, between parts and their sum
+        for number in range(-1, own + (kernel == "move")):
+
+            def parameters(seed: int, left_out: int) -> NDArray:
+                options = {"seed": seed, "left_out": left_out, "without": kernel}  # noqa: B023
+                return train(at_once(**options), settings, n, recipe, loss).parameters  # noqa: B023
+
+            if any(
+                different(partial(parameters, seed, start + number), wanted) for seed in range(5)
+            ):
+                detected.add(number)
+    assert detected == set(range(-1, own + 1))

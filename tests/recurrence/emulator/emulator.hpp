@@ -106,6 +106,7 @@ inline std::vector<std::uint64_t> exchange;
 inline void (*body)();
 inline std::uint32_t state;
 inline int copies_wait;  // 2: some
+inline unsigned long idle;  // turns of fibers since a barrier let them go on, or one was done
 
 inline void leave() { switch_to(fibers[current].context, scheduler); }
 inline void wait(Barrier& barrier, unsigned members) {
@@ -113,6 +114,7 @@ inline void wait(Barrier& barrier, unsigned members) {
   if (++barrier.waiting == members) {
     barrier.waiting = 0;
     ++barrier.generation;
+    idle = 0;
     leave();
     return;
   }
@@ -131,7 +133,8 @@ inline void run() {
   fibers[current].done = true;
   leave();
 }
-inline void run_block(unsigned threads, int seed) {
+// whether all came to their end: with a barrier left out some may wait for others that never come
+inline bool run_block(unsigned threads, int seed) {
   fibers.assign(threads, Fiber());
   warps.assign((threads + 31) / 32, Barrier());
   everyone = Barrier();
@@ -147,6 +150,7 @@ inline void run_block(unsigned threads, int seed) {
   state = 0x9e3779b9u * unsigned(seed) | 1;
   copies_wait = seed == 0 ? 1 : seed == 1 ? 0 : 2;
   unsigned left = threads, warp = 0, rounds = 0;
+  idle = 0;
   while (left > 0) {
     if (seed > 1) {
       for (unsigned i = threads - 1; i > 0; --i) std::swap(order[i], order[random() % (i + 1)]);
@@ -157,9 +161,11 @@ inline void run_block(unsigned threads, int seed) {
       if (!fibers[i].done && (seed < 2 || i / 32 == warp)) {
         current = i;
         switch_to(scheduler, fibers[i].context);
-        left -= fibers[i].done;
+        if (fibers[i].done) --left, idle = 0;
+        if (++idle > 10000ul * threads) return false;
       }
   }
+  return true;
 }
 // at once, or as late as may be
 inline void copy_sometime(void* to, const void* from, std::size_t size) {

@@ -4,7 +4,7 @@ extern "C" int barriers() { return BARRIERS; }
 extern "C" unsigned long size_of_arguments() { return sizeof(Arguments); }
 
 static const Arguments* given;
-static void launch(void (*body)(), const Arguments* arguments, unsigned blocks, unsigned threads,
+static bool launch(void (*body)(), const Arguments* arguments, unsigned blocks, unsigned threads,
                    int seed, int left_out) {
   given = arguments;
   emulator::body = body;
@@ -13,11 +13,12 @@ static void launch(void (*body)(), const Arguments* arguments, unsigned blocks, 
   emulator::left_out = left_out;
   for (unsigned block = 0; block < blocks; ++block) {
     emulator::block.x = block;
-    emulator::run_block(threads, seed);
+    if (!emulator::run_block(threads, seed)) return false;
   }
+  return true;
 }
 #define ENTRY(kernel)                                                                          \
-  extern "C" void launch_##kernel(const Arguments* arguments, unsigned blocks, unsigned threads, \
+  extern "C" bool launch_##kernel(const Arguments* arguments, unsigned blocks, unsigned threads, \
                                   int seed, int left_out) {                                    \
-    launch([] { kernel(*given); }, arguments, blocks, threads, seed, left_out);                \
+    return launch([] { kernel(*given); }, arguments, blocks, threads, seed, left_out);         \
   }

@@ -7,7 +7,6 @@ reads: `GpuBackend.epoch` once at its end, for who has ended and the losses.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +17,15 @@ from torch import Tensor
 
 from urnn.errors import ArgumentError
 from urnn.optimizers import learning_rate
-from urnn.recurrence import Spec, check_indices, check_step, parameter_count
+from urnn.recurrence import Spec, check_indices, check_shape, check_step, parameter_count
 from urnn.recurrence.gpu.driver import Driver, arguments
-from urnn.recurrence.gpu.layouts import Layout, layout, state_row
+from urnn.recurrence.gpu.layouts import Layout, delta_row, layout, state_row
 
 if TYPE_CHECKING:
     from urnn.training import Trainer
 
 #: kernels that are compiled together
-_STEP = ("gradient", "join", "outputs")
+_STEP, _STATES = ("gradient", "join", "outputs"), ("states", "pull", "join")
 #: seconds of an `epoch` after which it returns, so that a checkpoint can be saved
 _SECONDS_AT_ONCE = 2.0
 #: share of the free memory that states may take
@@ -62,9 +61,13 @@ class GpuBackend:
         """The tensor as an array; waits for the device."""
         return array.detach().cpu().numpy()
 
+    def _rows(self, spec: Spec, plan: Layout, length: int) -> int:
+        """Reals of the states of a block at all time steps."""
+        return (length + 1) * plan.teams * state_row(spec, plan)
+
     def _workspace(self, spec: Spec, plan: Layout, length: int, blocks: int, resident: int) -> Any:
         """(room, blocks): states of all time steps for as many blocks as run and fit."""
-        each = (length + 1) * plan.teams * state_row(spec, plan)
+        each = self._rows(spec, plan, length)
         size = torch.empty(0, dtype=self.driver.dtype).element_size()
         most = int(_SHARE * self.driver.free_bytes()) // (each * size)
         # what it has already counts, too
@@ -159,6 +162,94 @@ class GpuBackend:
         kernel(given, blocks)
         return outputs
 
+    # the parts of a differentiable function
+
+    def states(
+        self, spec: Spec, theta: Tensor, x: Tensor, initial: Tensor, keep: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """All states (R, B, time, n), the last cell states (R, B, n), and what `pull` needs.
+
+        theta (R, K), x (R, B, time, input), initial (R, B, states, n): h, then the cell state of a
+        cell that has one. The last cell states are empty for one that has none, and what `pull`
+        needs is unless it is to be kept.
+
+        Raises:
+            ArgumentError: an array of another shape, type or device.
+        """
+        self._check_states(spec, theta, x, initial)
+        replicas, batch, length, _ = x.shape
+        plan = self._states_layout(spec, batch)
+        kernel = self.driver.program(_STATES, spec, plan)["states"]
+        items = replicas * -(-batch // plan.tile)
+        if keep:
+            blocks, room = items, self.driver.empty(items, self._rows(spec, plan, length))
+        else:
+            room, blocks = self._workspace(spec, plan, length, items, kernel.resident)
+        states = self.driver.empty(replicas, batch, length, spec.hidden_units)
+        has_cell = len(spec.cell.initial_states) > 1
+        last = self.driver.empty(replicas, batch, spec.hidden_units if has_cell else 0)
+        given = arguments(
+            theta=theta, x=x, dataset=self._every(replicas), initial=initial, workspace=room,
+            states=states, last=last, replicas=replicas, batch=batch, number=batch, length=length,
+        )  # fmt: skip
+        kernel(given, blocks)
+        return states, last, room if keep else room.new_empty(0)
+
+    def pull(
+        self,
+        spec: Spec,
+        theta: Tensor,
+        x: Tensor,
+        kept: Tensor,
+        upstream: Tensor,
+        upstream_last: Tensor | None,
+        of_x: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of theta (R, K), the initial states (R, B, states, n) and, if wanted, x.
+
+        ``kept`` is from `states`; upstream (R, B, time, n) and upstream_last (R, B, n) are the
+        loss's gradients with respect to all states and the last cell states. Those of the readout
+        and of theta's initial states are 0. Sums are in a fixed order.
+        """
+        replicas, batch, length, inputs = x.shape
+        plan = self._states_layout(spec, batch)
+        program = self.driver.program(_STATES, spec, plan)
+        tiles = -(-batch // plan.tile)
+        items, n = replicas * tiles, spec.hidden_units
+        empty = self.driver.empty
+        partial = empty(items, parameter_count(spec))
+        float64 = {"dtype": torch.float64, "device": self.driver.device}
+        losses, loss = torch.empty(items, **float64), torch.empty(replicas, **float64)
+        gradient = torch.empty_like(theta)
+        of_initial = empty(replicas, batch, len(spec.cell.initial_states), n)
+        dx = empty(*(x.shape if of_x else (0,)))
+        deltas = empty(items, length * plan.teams * delta_row(spec, plan)) if of_x else None
+        given = arguments(
+            theta=theta, x=x, dataset=self._every(replicas), workspace=kept, gradient=gradient,
+            loss=loss, partial=partial, partial_loss=losses, upstream=upstream.contiguous(),
+            upstream_last=None if upstream_last is None else upstream_last.contiguous(),
+            of_initial=of_initial, of_x=dx, deltas=deltas, replicas=replicas, parts=tiles,
+            batch=batch, number=batch, length=length,
+        )  # fmt: skip
+        program["pull"](given, items)
+        program["join"](given, replicas)
+        return gradient, of_initial, dx
+
+    def _states_layout(self, spec: Spec, batch: int) -> Layout:
+        """The one for the next power of two, so that few are compiled."""
+        return layout(spec, 1 << (batch - 1).bit_length(), self._lanes)
+
+    def _every(self, replicas: int) -> Tensor:
+        """Each replica has inputs of its own."""
+        return torch.arange(replicas, device=self.driver.device)
+
+    def _check_states(self, spec: Spec, theta: Tensor, x: Tensor, initial: Tensor) -> None:
+        check_shape("theta", theta, ("replicas", parameter_count(spec)))
+        check_shape("x", x, (len(theta), "batch", "time", spec.input_size))
+        wanted = (*x.shape[:2], len(spec.cell.initial_states), spec.hidden_units)
+        check_shape("initial", initial, wanted)
+        self._check_arrays(theta=theta, x=x, initial=initial)
+
     # whole epochs
 
     def epoch(self, trainer: Trainer, order: NDArray[np.int64], first: int) -> None:
@@ -206,14 +297,10 @@ class _Steps:
     def take(self, first: int, steps: int) -> None:
         """Launch them, wait, and tell the trainer."""
         trainer = self.trainer
-        launch, kept = self._launcher(self._rates(first, steps))
-        launch(first, steps)
-        del kept  # the host waits below, so nothing that a kernel reads is gone before
+        self._launch(self._rates(first, steps), first, steps)
         trainer.trained.copy_(trainer.theta)
         to_numpy = self.backend.to_numpy
-        trainer.note_steps(
-            steps, to_numpy(self.ended), to_numpy(self.taken), to_numpy(self.total)
-        )
+        trainer.note_steps(steps, to_numpy(self.ended), to_numpy(self.taken), to_numpy(self.total))
 
     def _rates(self, first: int, steps: int) -> Tensor:
         """What the optimizer multiplies by, of each step, computed in float64."""
@@ -227,8 +314,8 @@ class _Steps:
             rates.append(optimizer.rate(rate))
         return torch.tensor(rates, dtype=self.driver.dtype, device=self.driver.device)
 
-    def _launcher(self, rates: Tensor) -> tuple[Callable[[int, int], None], list[Tensor]]:
-        """A function (first, steps) that launches, and what must live as long as the kernels."""
+    def _launch(self, rates: Tensor, first: int, steps: int) -> None:
+        """One launch, or two for each step, none of which is waited for."""
         trainer, spec, empty = self.trainer, self.trainer.spec, self.driver.empty
         n, count = spec.hidden_units, parameter_count(spec)
         main, mover = self.main, self.mover
@@ -242,9 +329,9 @@ class _Steps:
         movers = blocks if mover is None else min(self.replicas, mover.resident)
         scratch = empty(movers, 3 * n * n)
         states = [*trainer.optimizer.state.values()]
-        dataset = self.backend._index(trainer.rows)
         given = arguments(
-            theta=trainer.theta, x=trainer.x, y=trainer.y, dataset=dataset, trials=self.order,
+            theta=trainer.theta, x=trainer.x, y=trainer.y,
+            dataset=self.backend._index(trainer.rows), trials=self.order,
             partial=partial, partial_loss=partial_loss, workspace=room, first_state=states[0],
             second_state=states[-1], scratch=scratch, rates=rates, total=self.total,
             taken=self.taken, ended=self.ended, replicas=self.replicas, parts=self.parts,
@@ -254,16 +341,13 @@ class _Steps:
             train_initial_state=int(trainer.recipe.train_initial_state),
         )  # fmt: skip
 
-        def launch(first: int, steps: int) -> None:
-            if mover is None:
-                given.step, given.steps = first, steps
-                main(given, blocks)
-                return
-            for step in range(steps):
-                given.first = (first + step) * self.size
-                given.batch = min(self.size, self.used - given.first)
-                given.step, given.parts = step, self.plan.parts(given.batch)
-                main(given, blocks)
-                mover(given, movers)
-
-        return launch, [partial, partial_loss, scratch, dataset, rates]
+        if mover is None:
+            given.step, given.steps = first, steps
+            main(given, blocks)
+            return
+        for step in range(steps):
+            given.first = (first + step) * self.size
+            given.batch = min(self.size, self.used - given.first)
+            given.step, given.parts = step, self.plan.parts(given.batch)
+            main(given, blocks)
+            mover(given, movers)

@@ -29,11 +29,16 @@ class Arguments(ctypes.Structure):
         ("largest_norm", ctypes.c_double),
         ("train_initial_state", ctypes.c_longlong),
     )
+    tensors: dict[str, Any]
 
 
 def arguments(**values: Any) -> Arguments:
-    """From tensors, of which the addresses are taken, and numbers; None is null."""
+    """From tensors, of which the addresses are taken, and numbers; None is null.
+
+    The tensors live as long as the result.
+    """
     found = Arguments()
+    found.tensors = values
     for name, value in values.items():
         setattr(found, name, value.data_ptr() if hasattr(value, "data_ptr") else value)
     return found

@@ -121,29 +121,32 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) outputs(Arguments a) {
 #endif
 
 #if KERNEL_states
-// the states of all time steps, and the last cell states; with workspaces of its own for every tile
-// they are kept for the way back
+// the states of all time steps, and the last cell states; with a block for every item the rows of
+// the workspace are those that `pull` needs
 extern "C" __global__ void __launch_bounds__(THREADS, 1) states(Arguments a) {
   real *shared = reinterpret_cast<real*>(shared_memory()), *S = room_of_block(a);
   const int T = int(a.length), tiles = int((a.batch + TILE - 1) / TILE);
-  const int replica = blockIdx.x / tiles;
-  const Place p = place(a, replica, blockIdx.x % tiles);
-  forward(a, p, a.theta + (long long)replica * PARAMETERS, S, shared);
-  TEAM_BARRIER;
-  for (long long i = p.member; i < (long long)T * HIDDEN * TRIALS; i += TEAM) {
-    const int t = int(i / (HIDDEN * TRIALS)), n = int(i % HIDDEN), b = int(i / HIDDEN % TRIALS);
-    const real* row = S + ((long long)(t + 1) * TEAMS + p.team) * STATE_ROW;
-    if (p.has(b)) {
-      a.states[(p.target[b] * T + t) * HIDDEN + n] = row[n * TRIALS + b];
-      if (CELL_STATE && t == T - 1)
-        a.last[p.target[b] * HIDDEN + n] = row[state_place(VALUES - 1, n, b)];
+  for (long long item = blockIdx.x; item < a.replicas * tiles; item += gridDim.x) {
+    const int replica = int(item / tiles);
+    const Place p = place(a, replica, int(item % tiles));
+    forward(a, p, a.theta + (long long)replica * PARAMETERS, S, shared);
+    TEAM_BARRIER;
+    for (long long i = p.member; i < (long long)T * HIDDEN * TRIALS; i += TEAM) {
+      const int t = int(i / (HIDDEN * TRIALS)), n = int(i % HIDDEN), b = int(i / HIDDEN % TRIALS);
+      const real* row = S + ((long long)(t + 1) * TEAMS + p.team) * STATE_ROW;
+      if (p.has(b)) {
+        a.states[(p.target[b] * T + t) * HIDDEN + n] = row[n * TRIALS + b];
+        if (CELL_STATE && t == T - 1)
+          a.last[p.target[b] * HIDDEN + n] = row[state_place(VALUES - 1, n, b)];
+      }
     }
+    // as in `outputs`, the next item writes to none of these rows before its first barrier
   }
 }
 #endif
 
 #if KERNEL_pull
-// back from the gradients of the states; a block for each tile, whose states `states` has kept:
+// back from the gradients of the states; a block for every item, whose rows `states` has kept:
 // partial (replica, tile) of the parameters, of_initial and of_x
 extern "C" __global__ void __launch_bounds__(THREADS, 1) pull(Arguments a) {
   real* shared = reinterpret_cast<real*>(shared_memory());

@@ -26,8 +26,7 @@ __device__ inline real over_entries(double* room, F f) {
   BLOCK_BARRIER;
   real result = 0;
   for (int k = 0; k < PARTIAL_SUMS; ++k) result += sums[k];
-  BLOCK_BARRIER;
-  return result;
+  return result;  // all of the above begin with a barrier, or end with one before they use the room
 }
 
 // W = U S V^T -> U f(S) V^T by one-sided Jacobi (Hestenes 1958, doi:10.1137/0106005): rows of W and

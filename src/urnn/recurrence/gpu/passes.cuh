@@ -628,7 +628,6 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
         for (int v = 0; v < WIDTH; ++v) at[v] = dh[o * WIDTH + v];
         if (CELL_STATE) at[HIDDEN] = carried[o];
       }
-    BLOCK_BARRIER;
     return;
   }
 #pragma unroll

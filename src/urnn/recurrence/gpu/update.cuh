@@ -19,32 +19,32 @@ __device__ inline real over_parameters(double* room, F of) {
 
 // One step of replica r from g (K), its gradient, and its loss; false if it ends: then nothing but
 // `ended` has changed. W is brought back to its set by `retract`, which waits for all where it writes.
-__device__ inline bool update(const Arguments& a, int r, real* theta, real* g, double loss,
+__device__ inline bool update(const Arguments& a, int r, real* theta, const real* g, double loss,
                               real rate, real* scratch, double* room) {
-  if (!a.train_initial_state)
-    for (int k = OFFSET_H_INIT + threadIdx.x; k < PARAMETERS; k += blockDim.x) g[k] = 0;
-  BLOCK_BARRIER;
+  auto trained = [&](int k) {  // not the initial states, or these too
+    return k < OFFSET_H_INIT || a.train_initial_state ? g[k] : real(0);
+  };
+  real scale = 1, factor = 1;
   if (a.largest_norm > 0) {
     // relative to the largest entry, so that no square overflows before the norm is known
-    real scale = over_parameters<true>(room, [&](int k) { return magnitude(g[k]); });
+    scale = over_parameters<true>(room, [&](int k) { return magnitude(trained(k)); });
     scale = scale < real(1e-30) ? real(1e-30) : scale;
     const real norm = root(over_parameters<false>(room, [&](int k) {
-      const real v = g[k] / scale;
+      const real v = trained(k) / scale;
       return v * v;
     }));
-    real factor = real(a.largest_norm) / norm;
+    factor = real(a.largest_norm) / norm;
     factor = factor > scale ? scale : factor;
-    for (int k = threadIdx.x; k < PARAMETERS; k += blockDim.x) g[k] = g[k] / scale * factor;
-    BLOCK_BARRIER;
   }
-  const real squares = over_parameters<false>(room, [&](int k) { return g[k] * g[k]; });
+  auto clipped = [&](int k) { return trained(k) / scale * factor; };
+  const real squares = over_parameters<false>(room, [&](int k) { return clipped(k) * clipped(k); });
   if (!is_finite(loss + double(squares))) {
     if (threadIdx.x == 0) a.ended[r] = OVERFLOWED;
     return false;
   }
   for (int k = threadIdx.x; k < PARAMETERS; k += blockDim.x) {
     const long long at = (long long)r * PARAMETERS + k;
-    theta[k] += change(g[k], rate, a.first_state + at, a.second_state + at);
+    theta[k] += change(clipped(k), rate, a.first_state + at, a.second_state + at);
   }
   BLOCK_BARRIER;
   retract(theta + OFFSET_W, scratch, room);
