@@ -177,8 +177,12 @@ def _driver(device: str) -> Driver:
     if torch.version.cuda is None:
         raise ArgumentError(f"{device} is not NVIDIA's, and only they have NVRTC")
     # by name, so that what is not there is found when a GPU is asked for
-    found: Driver = importlib.import_module("urnn.recurrence.gpu.nvrtc").NvrtcDriver(device)
-    return found
+    nvrtc: Any = importlib.import_module("urnn.recurrence.gpu.nvrtc")
+    found: Any = nvrtc.NvrtcDriver(device)
+    # whether NVRTC is there and knows this GPU, before a training relies on it
+    nvrtc.machine_code('extern "C" __global__ void nothing() {}\n', found.architecture)
+    driver = found
+    return driver
 
 
 def _gpu(device: torch.device) -> str:

@@ -371,6 +371,127 @@ __device__ inline void add_over_trials(const Place& p, const Owned& own, real* r
   }
 }
 
+// what a thread sums on the way back: of its patch of W and F, and of the pairs that it owns
+template <bool GIVEN>
+struct Sums {
+  static constexpr int OUTPUTS = GIVEN ? 1 : OUTPUT;        // of what belongs to an output
+  static constexpr int FIRST = SLICES == 1 ? TRIALS : OWN;  // only these may be of unit 0
+  real of_w[UNITS_OF * SUMS][HIDDEN_SLICE], of_f[UNITS_OF * SUMS][INPUT_SLICE];
+  real of_bias[OWN][BIASES], of_c[OUTPUTS][OWN * WIDTH], of_d[OUTPUTS][FIRST];
+  real squares[FIRST];  // of the errors, since they were added to `loss`
+  double loss[FIRST];
+  real dh[OWN * WIDTH], carried[OWN];  // gradients of the present states
+
+  __device__ Sums() {
+#pragma unroll
+    for (int r = 0; r < UNITS_OF * SUMS; ++r) {
+#pragma unroll
+      for (int j = 0; j < HIDDEN_SLICE; ++j) of_w[r][j] = 0;
+#pragma unroll
+      for (int j = 0; j < INPUT_SLICE; ++j) of_f[r][j] = 0;
+    }
+#pragma unroll
+    for (int o = 0; o < OWN; ++o) {
+      carried[o] = 0;
+#pragma unroll
+      for (int j = 0; j < BIASES; ++j) of_bias[o][j] = 0;
+    }
+#pragma unroll
+    for (int k = 0; k < OUTPUTS; ++k) {
+#pragma unroll
+      for (int o = 0; o < OWN * WIDTH; ++o) of_c[k][o] = dh[o] = 0;
+#pragma unroll
+      for (int o = 0; o < FIRST; ++o) of_d[k][o] = squares[o] = 0, loss[o] = 0;
+    }
+  }
+};
+
+// g (K) += the sums of W and F, team after team, so that trials are added in their order
+template <bool GIVEN>
+__device__ inline void add_products(const Place& p, const Sums<GIVEN>& sums, real* g) {
+  for (int turn = 0; turn * TRIALS < p.inside; ++turn) {
+    BLOCK_BARRIER;
+    if (p.team == turn) {
+#pragma unroll
+      for (int r = 0; r < UNITS_OF * SUMS; ++r) {
+        const int unit = p.lane + r / SUMS * LANES, k = r % SUMS;
+#pragma unroll
+        for (int j = 0; j < HIDDEN_SLICE; ++j) {
+          const int column = j * SLICES + p.slice;
+          if (has_state(k) && unit < UNITS && column < HIDDEN)
+            g[OFFSET_W + state_row(k, unit) * HIDDEN + column] += sums.of_w[r][j];
+        }
+#pragma unroll
+        for (int j = 0; j < INPUT_SLICE; ++j) {
+          const int column = j * SLICES + p.slice;
+          if (has_input(k) && unit < UNITS && column < INPUT)
+            g[OFFSET_F + row_of(k, unit) * INPUT + column] += sums.of_f[r][j];
+        }
+      }
+    }
+  }
+}
+
+// g (K) += the sums of what belongs to a unit or an output, and *loss += the sum of the losses
+template <bool GIVEN>
+__device__ inline void add_owned(const Arguments& a, const Place& p, const Owned& own,
+                                 const Sums<GIVEN>& sums, real scale, real* g, double* loss,
+                                 real* shared) {
+  real* room = shared + EXCHANGE;
+  double* losses = reinterpret_cast<double*>(shared + LOSSES);
+#pragma unroll
+  for (int j = 0; j < BIASES; ++j) {
+    if (has_input(j))
+      add_over_trials(p, own, room, [&](int o) { return sums.of_bias[o][j]; },
+                      [&](int unit) { return g + OFFSET_B + (WIDTH == 2 ? unit : row_of(j, unit)); });
+    if (SPLIT && has_state(j))
+      add_over_trials(p, own, room, [&](int o) { return sums.of_bias[o][j]; },
+                      [&](int unit) { return g + OFFSET_B_H + state_row(j, unit); });
+  }
+  if constexpr (GIVEN) {
+#pragma unroll
+    for (int o = 0; o < OWN; ++o)
+      if (own.there[o] && p.has(own.trial[o])) {
+        real* at = a.of_initial + p.target[own.trial[o]] * STATES * HIDDEN + own.unit[o] * WIDTH;
+#pragma unroll
+        for (int v = 0; v < WIDTH; ++v) at[v] = sums.dh[o * WIDTH + v];
+        if (CELL_STATE) at[HIDDEN] = sums.carried[o];
+      }
+  } else {
+#pragma unroll
+    for (int k = 0; k < OUTPUT; ++k)
+#pragma unroll
+      for (int v = 0; v < WIDTH; ++v)
+        add_over_trials(p, own, room, [&](int o) { return scale * sums.of_c[k][o * WIDTH + v]; },
+                        [&](int unit) { return g + OFFSET_C + k * HIDDEN + unit * WIDTH + v; });
+#pragma unroll
+    for (int v = 0; v < WIDTH; ++v)
+      add_over_trials(p, own, room, [&](int o) { return sums.dh[o * WIDTH + v]; },
+                      [&](int unit) { return g + OFFSET_H_INIT + unit * WIDTH + v; });
+    if (CELL_STATE)
+      add_over_trials(p, own, room, [&](int o) { return sums.carried[o]; },
+                      [&](int unit) { return g + OFFSET_C_INIT + unit; });
+    // what the owners of the first unit have: the gradient of d, and the sum of squares
+#pragma unroll
+    for (int o = 0; o < Sums<GIVEN>::FIRST; ++o)
+      if (own.unit[o] == 0) {
+        const int item = p.team * TRIALS + own.trial[o];
+        if (!AT_LAST) losses[item] = sums.loss[o] + sums.squares[o];
+#pragma unroll
+        for (int k = 0; k < OUTPUT; ++k) shared[ERRORS + item * OUTPUT + k] = sums.of_d[k][o];
+      }
+    BLOCK_BARRIER;
+    for (int k = threadIdx.x; k < OUTPUT; k += THREADS) {
+      real sum = g[OFFSET_D + k];
+      for (int item = 0; item < p.inside; ++item) sum += scale * shared[ERRORS + item * OUTPUT + k];
+      g[OFFSET_D + k] = sum;
+    }
+    if (threadIdx.x == 0)
+      for (int item = 0; item < p.inside; ++item) *loss += losses[item];
+    BLOCK_BARRIER;
+  }
+}
+
 // The gradient of scale / 2 times the sum of the squares, or of scale times that of the
 // cross-entropies, or with GIVEN that which `upstream` says: g (K) += it, and *loss += the sum of
 // the squares or cross-entropies. g and loss are the block's own.
@@ -378,11 +499,10 @@ template <bool GIVEN>
 __device__ inline void backward(const Arguments& a, const Place& p, const real* theta, real* S,
                                 real scale, real* g, double* loss, real* shared) {
   constexpr bool SQUARED = !GIVEN && !AT_LAST;
-  constexpr int READ = GIVEN ? 0 : OUTPUT, ROOM = READ > 0 ? READ : 1;
-  constexpr int FIRST = SLICES == 1 ? TRIALS : OWN;  // only these may be of the first unit
+  constexpr int OUTPUTS = Sums<GIVEN>::OUTPUTS, FIRST = Sums<GIVEN>::FIRST;
   const Owned own(p);
   const int T = int(a.length);
-  real wt[UNITS_OF * WIDTH][UNIT_SLICE * SUMS], c[ROOM][OWN * WIDTH];
+  real wt[UNITS_OF * WIDTH][UNIT_SLICE * SUMS], c[OUTPUTS][OWN * WIDTH];
 #pragma unroll
   for (int r = 0; r < UNITS_OF * WIDTH; ++r)
 #pragma unroll
@@ -393,43 +513,23 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
       wt[r][j] = there ? theta[OFFSET_W + state_row(k, other) * HIDDEN + unit * WIDTH + r % WIDTH]
                        : real(0);
     }
-  real dw[UNITS_OF * SUMS][HIDDEN_SLICE], df[UNITS_OF * SUMS][INPUT_SLICE];
-  real db[OWN][BIASES], dc[ROOM][OWN * WIDTH], dd[ROOM][FIRST], part[FIRST];
-  double square_sum[FIRST];
-  real dh[OWN * WIDTH], carried[OWN], own_bias[OWN], after[OWN][VALUES];
-#pragma unroll
-  for (int r = 0; r < UNITS_OF * SUMS; ++r) {
-#pragma unroll
-    for (int j = 0; j < HIDDEN_SLICE; ++j) dw[r][j] = 0;
-#pragma unroll
-    for (int j = 0; j < INPUT_SLICE; ++j) df[r][j] = 0;
-  }
+  real own_bias[OWN], after[OWN][VALUES];
+  Sums<GIVEN> sums;
 #pragma unroll
   for (int o = 0; o < OWN; ++o) {
     const int unit = own.there[o] ? own.unit[o] : 0;
     own_bias[o] = WIDTH == 2 ? theta[OFFSET_B + unit] : real(0);
-    const bool given = GIVEN && CELL_STATE && a.upstream_last && own.there[o] && p.has(own.trial[o]);
-    carried[o] = given ? a.upstream_last[p.target[own.trial[o]] * HIDDEN + unit] : real(0);
+    if (GIVEN && CELL_STATE && a.upstream_last && own.there[o] && p.has(own.trial[o]))
+      sums.carried[o] = a.upstream_last[p.target[own.trial[o]] * HIDDEN + unit];
 #pragma unroll
     for (int v = 0; v < VALUES; ++v) after[o][v] = 0;
 #pragma unroll
-    for (int j = 0; j < BIASES; ++j) db[o][j] = 0;
-#pragma unroll
-    for (int v = 0; v < WIDTH; ++v) {
-      dh[o * WIDTH + v] = 0;
-#pragma unroll
-      for (int k = 0; k < READ; ++k) {
-        c[k][o * WIDTH + v] =
-            own.there[o] ? scale * theta[OFFSET_C + k * HIDDEN + unit * WIDTH + v] : real(0);
-        dc[k][o * WIDTH + v] = 0;
-      }
+    for (int k = 0; k < OUTPUTS * WIDTH; ++k) {
+      const int output = k / WIDTH, column = unit * WIDTH + k % WIDTH;
+      const bool read = !GIVEN && own.there[o];
+      c[output][o * WIDTH + k % WIDTH] =
+          read ? scale * theta[OFFSET_C + output * HIDDEN + column] : real(0);
     }
-  }
-#pragma unroll
-  for (int o = 0; o < FIRST; ++o) {
-    part[o] = 0, square_sum[o] = 0;
-#pragma unroll
-    for (int k = 0; k < READ; ++k) dd[k][o] = 0;
   }
   real* exchange = shared + EXCHANGE + 2 * p.team * EXCHANGE_ROW;
   real* E = shared + ERRORS + p.team * ERROR_ROWS * OUTPUT_ROW;
@@ -479,25 +579,25 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
       if (SQUARED || (!GIVEN && row == T)) {
         const real* errors = E + (AT_LAST ? 0 : i * OUTPUT_ROW);
 #pragma unroll
-        for (int k = 0; k < READ; ++k)
+        for (int k = 0; k < OUTPUTS; ++k)
 #pragma unroll
           for (int o = 0; o < OWN; ++o) {
             const real error = errors[k * TRIALS + own.trial[o]];
 #pragma unroll
             for (int v = 0; v < WIDTH; ++v) {
-              real &sum = of_readout[o * WIDTH + v], &of_c = dc[k][o * WIDTH + v];
+              real &sum = of_readout[o * WIDTH + v], &of_c = sums.of_c[k][o * WIDTH + v];
               sum = fused(c[k][o * WIDTH + v], error, sum);
               of_c = fused(error, before[o][v], of_c);
             }
             if (o < FIRST) {
-              dd[k][o] += error;
-              part[o] = fused(error, error, part[o]);
+              sums.of_d[k][o] += error;
+              sums.squares[o] = fused(error, error, sums.squares[o]);
             }
           }
         // at rows that no layout changes
         if (SQUARED && (row & 15) == 0)
 #pragma unroll
-          for (int o = 0; o < FIRST; ++o) square_sum[o] += part[o], part[o] = 0;
+          for (int o = 0; o < FIRST; ++o) sums.loss[o] += sums.squares[o], sums.squares[o] = 0;
       }
       if (row < T) {
         real* to = exchange + (row & 1) * EXCHANGE_ROW;
@@ -505,10 +605,10 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
 #pragma unroll
         for (int o = 0; o < OWN; ++o) {
           real of_bias[BIASES];
-          unit_backward(dh + o * WIDTH, own_bias[o], before[o], after[o], carried[o], d + o * SUMS,
-                        of_bias);
+          unit_backward(sums.dh + o * WIDTH, own_bias[o], before[o], after[o], sums.carried[o],
+                        d + o * SUMS, of_bias);
 #pragma unroll
-          for (int j = 0; j < BIASES; ++j) db[o][j] += of_bias[j];
+          for (int j = 0; j < BIASES; ++j) sums.of_bias[o][j] += of_bias[j];
 #pragma unroll
           for (int k = 0; k < SUMS; ++k)
             if (own.there[o]) to[(own.unit[o] * SUMS + k) * TRIALS + own.trial[o]] = d[o * SUMS + k];
@@ -544,14 +644,14 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
           for (int r = 0; r < UNITS_OF * SUMS; ++r)
             if (has_state(r % SUMS))
 #pragma unroll
-              for (int b = 0; b < TRIALS; ++b) dw[r][j] = fused(delta[r][b], v[b], dw[r][j]);
+              for (int b = 0; b < TRIALS; ++b) sums.of_w[r][j] = fused(delta[r][b], v[b], sums.of_w[r][j]);
         });
         each_column<INPUT_SLICE, 1, INPUT>(X + i * INPUT_ROW, p.slice, [&](int j, const real* v) {
 #pragma unroll
           for (int r = 0; r < UNITS_OF * SUMS; ++r)
             if (has_input(r % SUMS))
 #pragma unroll
-              for (int b = 0; b < TRIALS; ++b) df[r][j] = fused(delta[r][b], v[b], df[r][j]);
+              for (int b = 0; b < TRIALS; ++b) sums.of_f[r][j] = fused(delta[r][b], v[b], sums.of_f[r][j]);
         });
         if (GIVEN && a.deltas) {
           real* kept = a.deltas + (((long long)blockIdx.x * T + row) * TEAMS + p.team) * DELTA_ROW;
@@ -565,12 +665,12 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
         if (SLICES == 1)
 #pragma unroll
           for (int k = 0; k < PAIRS * WIDTH; ++k) sum[0][k] += sum[1][k];
-        join_slices<WIDTH>(sum[0], p.slice, dh);
+        join_slices<WIDTH>(sum[0], p.slice, sums.dh);
       }
 #pragma unroll
       for (int o = 0; o < OWN; ++o) {
 #pragma unroll
-        for (int v = 0; v < WIDTH; ++v) dh[o * WIDTH + v] += of_readout[o * WIDTH + v];
+        for (int v = 0; v < WIDTH; ++v) sums.dh[o * WIDTH + v] += of_readout[o * WIDTH + v];
 #pragma unroll
         for (int v = 0; v < VALUES; ++v) after[o][v] = before[o][v];
       }
@@ -579,80 +679,7 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
   wait_all();
   if (CARRIED && !CELL_STATE)
 #pragma unroll
-    for (int o = 0; o < OWN; ++o) dh[o] += carried[o];
-
-  // team after team, so that trials are added in their order
-  for (int turn = 0; turn * TRIALS < p.inside; ++turn) {
-    BLOCK_BARRIER;
-    if (p.team == turn) {
-#pragma unroll
-      for (int r = 0; r < UNITS_OF * SUMS; ++r) {
-        const int unit = p.lane + r / SUMS * LANES, k = r % SUMS;
-#pragma unroll
-        for (int j = 0; j < HIDDEN_SLICE; ++j) {
-          const int column = j * SLICES + p.slice;
-          if (has_state(k) && unit < UNITS && column < HIDDEN)
-            g[OFFSET_W + state_row(k, unit) * HIDDEN + column] += dw[r][j];
-        }
-#pragma unroll
-        for (int j = 0; j < INPUT_SLICE; ++j) {
-          const int column = j * SLICES + p.slice;
-          if (has_input(k) && unit < UNITS && column < INPUT)
-            g[OFFSET_F + row_of(k, unit) * INPUT + column] += df[r][j];
-        }
-      }
-    }
-  }
-  real* room = shared + EXCHANGE;
-#pragma unroll
-  for (int j = 0; j < BIASES; ++j) {
-    if (has_input(j))
-      add_over_trials(p, own, room, [&](int o) { return db[o][j]; },
-                      [&](int unit) { return g + OFFSET_B + (WIDTH == 2 ? unit : row_of(j, unit)); });
-    if (SPLIT && has_state(j))
-      add_over_trials(p, own, room, [&](int o) { return db[o][j]; },
-                      [&](int unit) { return g + OFFSET_B_H + state_row(j, unit); });
-  }
-#pragma unroll
-  for (int k = 0; k < READ; ++k)
-#pragma unroll
-    for (int v = 0; v < WIDTH; ++v)
-      add_over_trials(p, own, room, [&](int o) { return scale * dc[k][o * WIDTH + v]; },
-                      [&](int unit) { return g + OFFSET_C + k * HIDDEN + unit * WIDTH + v; });
-  if (GIVEN) {
-#pragma unroll
-    for (int o = 0; o < OWN; ++o)
-      if (own.there[o] && p.has(own.trial[o])) {
-        real* at = a.of_initial + p.target[own.trial[o]] * STATES * HIDDEN + own.unit[o] * WIDTH;
-#pragma unroll
-        for (int v = 0; v < WIDTH; ++v) at[v] = dh[o * WIDTH + v];
-        if (CELL_STATE) at[HIDDEN] = carried[o];
-      }
-    return;
-  }
-#pragma unroll
-  for (int v = 0; v < WIDTH; ++v)
-    add_over_trials(p, own, room, [&](int o) { return dh[o * WIDTH + v]; },
-                    [&](int unit) { return g + OFFSET_H_INIT + unit * WIDTH + v; });
-  if (CELL_STATE)
-    add_over_trials(p, own, room, [&](int o) { return carried[o]; },
-                    [&](int unit) { return g + OFFSET_C_INIT + unit; });
-  // what the owners of the first unit have: the gradient of d, and the sum of squares
-#pragma unroll
-  for (int o = 0; o < FIRST; ++o)
-    if (own.unit[o] == 0) {
-      const int item = p.team * TRIALS + own.trial[o];
-      if (SQUARED) losses[item] = square_sum[o] + part[o];
-#pragma unroll
-      for (int k = 0; k < READ; ++k) shared[ERRORS + item * OUTPUT + k] = dd[k][o];
-    }
-  BLOCK_BARRIER;
-  for (int k = threadIdx.x; k < OUTPUT; k += THREADS) {
-    real sum = g[OFFSET_D + k];
-    for (int item = 0; item < p.inside; ++item) sum += scale * shared[ERRORS + item * OUTPUT + k];
-    g[OFFSET_D + k] = sum;
-  }
-  if (threadIdx.x == 0)
-    for (int item = 0; item < p.inside; ++item) *loss += losses[item];
-  BLOCK_BARRIER;
+    for (int o = 0; o < OWN; ++o) sums.dh[o] += sums.carried[o];
+  add_products(p, sums, g);
+  add_owned(a, p, own, sums, scale, g, loss, shared);
 }
