@@ -40,7 +40,9 @@ __device__ inline void retract(real* W, real* scratch, double* room) {{
     return;
   }}
   for (int iteration = 0; iteration < {_ITERATIONS}; ++iteration) {{
-    multiply<true>(W, W, gram, [&](int k, real sum) {{ return real(1.5) * unit(k) - real(0.5) * sum; }});
+    multiply<true>(W, W, gram, [&](int k, real sum) {{
+      return real(1.5) * unit(k) - real(0.5) * sum;
+    }});
     multiply<false>(W, gram, next, [](int, real sum) {{ return sum; }});
     for (int k = threadIdx.x; k < ENTRIES; k += blockDim.x) W[k] = next[k];
     BLOCK_BARRIER;

@@ -158,7 +158,8 @@ class Cell(Settings):
                 complex unit is given apart, and not added.
             unit_backward(dh, bias, before, after, carried, d, of_bias): the gradients ``d`` of the
                 sums and ``of_bias`` of what was added to them (or of the complex unit's bias), from
-                the gradient dh of h and both values. ``carried`` goes from a step to the one before.
+                the gradient dh of h and both values. ``carried`` goes from a step to the one
+                before.
 
         In the primitives of arithmetic.cuh: real, fused (a b + c), tangent, logistic, modulus.
         """

@@ -1,8 +1,8 @@
 """The recurrence on a GPU: CUDA C++ kernels that are compiled at run time, and who launches them.
 
     layouts   how trials are spread over the threads of a block, by the sizes alone
-    sources   the C++ of one kernel: constants, the *.cuh files, and what the plugs give: `Cell.cuda`,
-              `Activation.cuda`, `Direct.cuda` of a set of transitions, `cuda` of an optimizer
+    sources   the C++ of some kernels: constants, the *.cuh files, and what the plugs give: `cuda`
+              of a cell, an activation, a direct set of transitions and an optimizer
     backend   `GpuBackend`, a `urnn.recurrence.Backend` with an `epoch` of its own, and `states`
               and `pull`, the parts of a differentiable function; it allocates, launches, and waits
               for nothing but what it gives back as numpy
@@ -17,5 +17,5 @@ sets of transitions are kept with), kernels.cu (the kernels), device.cuh (what i
 
     from urnn.recurrence.gpu.backend import GpuBackend
     from urnn.recurrence.gpu.nvrtc import NvrtcDriver
-    backend = GpuBackend(NvrtcDriver("cuda:0"))      # ArgumentError: what is missing, and the remedy
+    backend = GpuBackend(NvrtcDriver("cuda:0"))  # ArgumentError: what is missing, the remedy
 """

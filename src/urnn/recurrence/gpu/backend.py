@@ -61,6 +61,9 @@ class GpuBackend:
         """The tensor as an array; waits for the device."""
         return array.detach().cpu().numpy()
 
+    def _doubles(self, count: int) -> Tensor:
+        return torch.empty(count, dtype=torch.float64, device=self.driver.device)
+
     def _rows(self, spec: Spec, plan: Layout, length: int) -> int:
         """Reals of the states of a block at all time steps."""
         return (length + 1) * plan.teams * state_row(spec, plan)
@@ -130,9 +133,8 @@ class GpuBackend:
         kernel = program["gradient"]
         room, blocks = self._workspace(spec, plan, x.shape[2], replicas * parts, kernel.resident)
         partial = self.driver.empty(replicas * parts, parameter_count(spec))
-        float64 = {"dtype": torch.float64, "device": self.driver.device}
-        partial_loss = torch.empty(replicas * parts, **float64)
-        loss, gradient = torch.empty(replicas, **float64), torch.empty_like(theta)
+        partial_loss, loss = self._doubles(replicas * parts), self._doubles(replicas)
+        gradient = torch.empty_like(theta)
         given = arguments(
             theta=theta.contiguous(), x=x, y=y, dataset=dataset, trials=trials, gradient=gradient,
             loss=loss, partial=partial, partial_loss=partial_loss, workspace=room,
@@ -211,15 +213,14 @@ class GpuBackend:
         loss's gradients with respect to all states and the last cell states. Those of the readout
         and of theta's initial states are 0. Sums are in a fixed order.
         """
-        replicas, batch, length, inputs = x.shape
+        replicas, batch, length, _ = x.shape
         plan = self._states_layout(spec, batch)
         program = self.driver.program(_STATES, spec, plan)
         tiles = -(-batch // plan.tile)
         items, n = replicas * tiles, spec.hidden_units
         empty = self.driver.empty
         partial = empty(items, parameter_count(spec))
-        float64 = {"dtype": torch.float64, "device": self.driver.device}
-        losses, loss = torch.empty(items, **float64), torch.empty(replicas, **float64)
+        losses, loss = self._doubles(items), self._doubles(replicas)
         gradient = torch.empty_like(theta)
         of_initial = empty(replicas, batch, len(spec.cell.initial_states), n)
         dx = empty(*(x.shape if of_x else (0,)))
@@ -325,7 +326,7 @@ class _Steps:
         )
         # a block of `train` has a gradient of its own; those of the parts wait for `move`
         partial = empty(blocks if mover is None else items, count)
-        partial_loss = torch.empty(len(partial), dtype=torch.float64, device=self.driver.device)
+        partial_loss = self.backend._doubles(len(partial))
         movers = blocks if mover is None else min(self.replicas, mover.resident)
         scratch = empty(movers, 3 * n * n)
         states = [*trainer.optimizer.state.values()]
