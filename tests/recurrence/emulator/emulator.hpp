@@ -213,6 +213,9 @@ inline void copy_async(T* to, const T* from) {
 }
 template <class T>
 inline void copy_four_async(T* to, const T* from) {
+  // a GPU's copy would fail
+  if (reinterpret_cast<std::uintptr_t>(to) % 16 || reinterpret_cast<std::uintptr_t>(from) % 16)
+    std::abort();
   emulator::copy_sometime(to, from, 4 * sizeof(T));
 }
 inline void commit_copies() { emulator::fibers[emulator::current].copies.emplace_back(); }
