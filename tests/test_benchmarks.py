@@ -6,13 +6,14 @@ import itertools
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import cases, figure, gpu, summary
+from benchmarks import cases, figure, gpu, gpu_check, summary
 from benchmarks.__main__ import main
 from benchmarks.cases import Case
 from benchmarks.summary import Measurement
@@ -77,6 +78,23 @@ def test_the_benchmark_of_a_gpu_runs_with_what_is_there(
     assert float(row[4]) > 0 and float(row[5]) > 0
     stored = [Measurement.read(each) for each in json.loads(path.read_text())["measurements"]]
     assert {m.tool for m in stored} >= {"urnn, GPU", "urnn"}
+
+
+def test_what_is_to_be_run_on_a_gpu_goes_on_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [part.name for part in gpu_check.parts(tmp_path, quick=False)]
+    assert names[0] == "doctor" and names[-3:] == ["benchmark", "workflow-paper", "workflow-mnist"]
+    fails, works = ([sys.executable, "-c", f"print(1); raise SystemExit({n})"] for n in (3, 0))
+    found = [gpu_check.Part("one", fails), gpu_check.Part("two", works)]
+    monkeypatch.setattr(gpu_check, "parts", lambda output, quick: found)
+    monkeypatch.setattr(devices, "resolve", lambda device: device)
+    assert gpu_check.main(["--output", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED (3)" in printed and "passed" in printed
+    assert (tmp_path / "two.log").read_text() == "1\n"
+    outcomes = json.loads((tmp_path / "summary.json").read_text())
+    assert [outcome["status"] for outcome in outcomes] == [3, 0]
 
 
 @pytest.mark.filterwarnings("ignore:TF32")  # torch's, whenever oneDNN is switched on or off

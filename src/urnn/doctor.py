@@ -220,8 +220,8 @@ def _guarded(device: str, name: str, compute: Callable[[], tuple[float, bool | N
     """What a check gives, or what went wrong in it: a broken backend must not end the others."""
     try:
         error, same = compute()
-    except Exception as problem:
-        return Check(device, name, None, None, _text(problem))
+    except Exception as raised:
+        return Check(device, name, None, None, _text(raised))
     problem = "" if np.isfinite(error) else "NaN or Inf"
     return Check(device, name, None if problem else error, same, problem)
 
@@ -258,7 +258,7 @@ def _problem(spec: Spec, seed: int) -> tuple[NDArray, ...]:
     size = 0.9 if spec.cell.gates == 1 else 2.0
     values["W"] *= size / np.linalg.norm(values["W"], 2, axis=(1, 2))[:, None, None]
     x = random.standard_normal((2, _TRIALS, _STEPS, _INPUTS)).astype(np.float32)
-    y = random.standard_normal((2, _TRIALS, _STEPS, _OUTPUTS)).astype(np.float32)
+    y: NDArray = random.standard_normal((2, _TRIALS, _STEPS, _OUTPUTS)).astype(np.float32)
     if spec.loss == "cross_entropy":
         y = random.integers(_OUTPUTS, size=(2, _TRIALS))
     trials = np.stack([random.permutation(_TRIALS)[:_BATCH] for _ in range(_REPLICAS)])

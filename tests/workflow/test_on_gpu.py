@@ -100,6 +100,18 @@ def test_another_device_of_auto_reruns_nothing_and_new_trainings_are_its_own(
         assert scores.sizes["realization"] == 5
 
 
+def test_an_edit_of_the_kernels_concerns_what_a_gpu_may_have_made(project: Project) -> None:
+    with (project.folder / "src/urnn/recurrence/gpu/kernels.cu").open("a") as file:
+        file.write("// edited\n")
+    assert len([job for job in project.stale() if "hidden units" in job]) == len(MODELS)
+    # results of a CPU do not come from them
+    project.edit("config/test.yaml", "device: auto", "device: cpu")
+    project.snakemake("--touch")
+    with (project.folder / "src/urnn/recurrence/gpu/kernels.cu").open("a") as file:
+        file.write("// again\n")
+    assert project.stale() == []
+
+
 def test_a_device_that_the_configuration_changes_trains_again(project: Project) -> None:
     project.edit("config/test.yaml", "device: auto", "device: reference")
     assert len([job for job in project.stale() if "hidden units" in job]) == len(MODELS)

@@ -130,9 +130,9 @@ class StatesOnGpu:
         wanted: bool,
     ) -> tuple[Tensor, ...]:
         """See `urnn.recurrence.function.Kernels`."""
-        upstream = [None if d is None else _plain(d) for d in (d_states, dc_last)]
+        theta, of_last = self._theta(spec, tensors), None if dc_last is None else _plain(dc_last)
         gradient, of_initial, dx = self.backend.pull(
-            spec, self._theta(spec, tensors), _plain(x), kept[0], *upstream, wanted
+            spec, theta, _plain(x), kept[0], _plain(d_states), of_last, wanted
         )
         parts = unpack(spec, gradient)
         return dx, *(parts[name] for name in _names(spec)), *of_initial.unbind(2)
