@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 CORES  ?= $(shell getconf _NPROCESSORS_ONLN)
 CONFIG ?= config/config.yaml
 
-.PHONY: run paper test check format benchmark lock clean
+.PHONY: run paper test check format benchmark doctor gpu-check lock clean
 
 run: $(VENV)/installed             ## figures and report of the default configuration
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
@@ -37,6 +37,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 benchmark: $(VENV)/installed       ## our training step beside those of other tools; OPTIONS=--quick
 	$(BIN)/python -m benchmarks $(OPTIONS)
+
+doctor: $(VENV)/installed          ## which devices there are, whether they compute right, and how fast
+	$(BIN)/python -m urnn doctor
+
+gpu-check: $(VENV)/installed       ## all that is to be run where there is a GPU; OPTIONS=--quick
+	$(BIN)/python -m benchmarks.gpu_check $(OPTIONS)
 
 lock: $(VENV)/installed            ## constraints.txt from what is installed
 	(head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//') > constraints.tmp

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     output = options.output or _default_output(options.quick)
 
     measurements: list[Measurement] = []
-    about = _about(pinned, rounds, seconds)
+    about = about_here(pinned, rounds, seconds)
 
     def keep(found: Iterable[Measurement]) -> None:
         """Stored after every case, so that an interrupted run is not lost."""
@@ -155,7 +155,7 @@ def _compared(
             print(f"  {tool}: left out, its first loss is {loss:.6g} and ours {ours:.6g}")
             del prepared[tool]
     turns = {
-        tool: _turn(workers[_process(tool)], answer["number"], seconds)
+        tool: measure_turn(workers[_process(tool)], answer["number"], seconds)
         for tool, answer in prepared.items()
     }
     times = _rounds(turns, rounds)
@@ -176,7 +176,9 @@ def _grown(
         for case in grown
         for tool in ("urnn", "peak")
     }
-    turns = {key: _turn(worker, answer["number"], seconds) for key, answer in prepared.items()}
+    turns = {
+        key: measure_turn(worker, answer["number"], seconds) for key, answer in prepared.items()
+    }
     times = _rounds(turns, rounds)
     _forget(worker)
     return [
@@ -198,15 +200,15 @@ def _at_once(cores: Sequence[int], case: Case, rounds: int, seconds: float) -> l
             return sum(worker.answer()["milliseconds"] for worker in pair) / len(pair)
 
         turns = {
-            "1 process": _turn(first, numbers[first], seconds),
+            "1 process": measure_turn(first, numbers[first], seconds),
             "2 processes": processes,
-            "2 threads": _turn(both, threads, seconds),
+            "2 threads": measure_turn(both, threads, seconds),
         }
         times = _rounds(turns, rounds)
     return [Measurement("at once", name, "", case, values) for name, values in times.items()]
 
 
-def _turn(worker: Worker, number: int, seconds: float) -> Callable[[], float]:
+def measure_turn(worker: Worker, number: int, seconds: float) -> Callable[[], float]:
     """A function that times a prepared training: milliseconds per step and model."""
 
     def measure() -> float:
@@ -242,7 +244,7 @@ def _forget(worker: Worker) -> None:
         worker.answer()
 
 
-def _about(cores: list[int], rounds: int, seconds: float) -> dict[str, Any]:
+def about_here(cores: list[int], rounds: int, seconds: float) -> dict[str, Any]:
     """Machine, versions, date and commit."""
     from llvmlite import binding
 

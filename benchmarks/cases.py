@@ -96,6 +96,19 @@ def compared(quick: bool) -> list[Case]:
     ]
 
 
+def on_gpu(quick: bool) -> list[Case]:
+    """The cases of a GPU: those of the paper, in stacks of 30 to 6,300 models."""
+    if quick:
+        return [dataclasses.replace(synthetic("rnn", 4), time=20, replicas=3, steps=2)]
+    stacks = [
+        dataclasses.replace(synthetic(model, n), replicas=replicas)
+        for model in ("rnn", "urnn", "lstm", "gru")
+        for n in (4, 14)
+        for replicas in (30, 150, 6300)
+    ]
+    return [*stacks, *(permuted_mnist(model, n) for model in ("rnn", "lstm") for n in (16, 64, 96))]
+
+
 def growing(quick: bool) -> dict[str, list[Case]]:
     """Cases by what grows in them, the others being 8 synthetic models of 8 hidden units."""
     values: dict[str, tuple[int, ...]] = {

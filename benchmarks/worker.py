@@ -40,14 +40,20 @@ class ToolError(RuntimeError):
 class Worker:
     """The parent's side of a process; it ends with the ``with`` block."""
 
-    def __init__(self, cores: Iterable[int]) -> None:
+    def __init__(self, cores: Iterable[int], **environment: str) -> None:
+        """On these processors, with further environment variables."""
         path = os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", *map(str, cores)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": path.rstrip(os.pathsep)},
+            env={
+                **os.environ,
+                **_ENVIRONMENT,
+                "PYTHONPATH": path.rstrip(os.pathsep),
+                **environment,
+            },
         )
 
     def __enter__(self) -> Worker:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import cases, figure, summary
+from benchmarks import cases, figure, gpu, gpu_check, summary
 from benchmarks.__main__ import main
 from benchmarks.cases import Case
 from benchmarks.summary import Measurement
+from urnn import devices
 
 
 def measured(tool: str, case: Case, *milliseconds: float, part: str = "comparison") -> Measurement:
@@ -53,6 +57,44 @@ def test_quick_benchmark_of_our_part(tmp_path: Path, capsys: pytest.CaptureFixtu
 
     figure.draw(path, tmp_path / "figure.svg")
     assert (tmp_path / "figure.svg").stat().st_size > 0
+
+
+def test_the_benchmark_of_a_gpu_runs_with_what_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The emulator is the GPU here, which torch and JAX do not have."""
+    if shutil.which("g++") is None:
+        pytest.skip("the emulator needs g++")
+    monkeypatch.setenv("URNN_GPU_DRIVER", "tests.recurrence.emulated:Emulator")
+    devices.gpus.cache_clear()
+    path = tmp_path / "results.json"
+    gpu.main(["--quick", "--seconds", "0.001", "--output", str(path)])
+    devices.gpus.cache_clear()
+    printed = capsys.readouterr().out
+    if not torch.cuda.is_available():
+        assert "torch.nn, GPU: left out" in printed
+    row = printed.splitlines()[-1].split()
+    assert row[:4] == ["synthetic", "rnn", "4", "3"]
+    assert float(row[4]) > 0 and float(row[5]) > 0
+    stored = [Measurement.read(each) for each in json.loads(path.read_text())["measurements"]]
+    assert {m.tool for m in stored} >= {"urnn, GPU", "urnn"}
+
+
+def test_what_is_to_be_run_on_a_gpu_goes_on_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [part.name for part in gpu_check.parts(tmp_path, quick=False)]
+    assert names[0] == "doctor" and names[-3:] == ["benchmark", "workflow-paper", "workflow-mnist"]
+    fails, works = ([sys.executable, "-c", f"print(1); raise SystemExit({n})"] for n in (3, 0))
+    found = [gpu_check.Part("one", fails), gpu_check.Part("two", works)]
+    monkeypatch.setattr(gpu_check, "parts", lambda output, quick: found)
+    monkeypatch.setattr(devices, "resolve", lambda device: device)
+    assert gpu_check.main(["--output", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED (3)" in printed and "passed" in printed
+    assert (tmp_path / "two.log").read_text() == "1\n"
+    outcomes = json.loads((tmp_path / "summary.json").read_text())
+    assert [outcome["status"] for outcome in outcomes] == [3, 0]
 
 
 @pytest.mark.filterwarnings("ignore:TF32")  # torch's, whenever oneDNN is switched on or off

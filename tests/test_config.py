@@ -195,9 +195,6 @@ def test_sizes_that_a_model_cannot_have(options: dict[str, Any], size: int, word
 def test_shipped_configurations_are_valid(path: Path) -> None:
     config = load(yaml.safe_load(path.read_text()))
     for name, experiment in config.experiments.items():
-        blocks = experiment.blocks()
-        covered = [r for first, last in blocks for r in range(first, last + 1)]
-        assert covered == list(range(experiment.realizations))
         for model in experiment.models:
             assert all(config.recipe(name, model, n).epochs > 0 for n in experiment.hidden_units)
 

@@ -96,3 +96,36 @@ def test_a_size_that_the_cell_cannot_have_is_explained(
     output = tmp_path / "kernels.json"
     assert main(["kernels", *cell, *NUMBERS, "--output", str(output)]) == 1
     assert "hidden_units: modrelu acts on pairs of hidden units" in capsys.readouterr().err
+
+
+def test_a_gpu_without_memory_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from urnn.commands import schema as stage
+
+    class OutOfMemoryError(RuntimeError):
+        """As torch's."""
+
+    def fails(kind: type[RuntimeError]) -> None:
+        def run(options: object) -> None:
+            raise kind("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
+
+        monkeypatch.setattr(stage, "run", run)
+
+    fails(OutOfMemoryError)
+    assert main(["schema"]) == 1
+    said = capsys.readouterr().err
+    assert "Tried to allocate 2 GiB. Use a smaller gpu_memory or block_size" in said
+    fails(RuntimeError)
+    with pytest.raises(RuntimeError):
+        main(["schema"])
+
+
+def test_a_device_that_is_not_there_is_refused_before_the_data_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = ["--experiment", "a", "--name", "b", "--hidden-units", "2", "--device", "cuda:99"]
+    missing = str(tmp_path / "missing.nc")
+    assert main(["train", missing, *named, "--output", str(tmp_path / "model.nc")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("urnn train: device: 'cuda:99' is not available here")

@@ -57,6 +57,9 @@ TOOLS = {
     "torch.nn": Tool("torch_nn", "variants", ("torch",)),
     "JAX": Tool("jax_scan", "variants", ("jax",)),
     "Keras": Tool("keras_layers", "variants", ("keras", "jax")),
+    "urnn, GPU": Tool("ours", "training_on_gpu"),
+    "torch.nn, GPU": Tool("torch_nn", "variants_on_gpu", ("torch",)),
+    "JAX, GPU": Tool("jax_scan", "variants_on_gpu", ("jax",)),
 }
 PEERS = ("torch.nn", "JAX", "Keras")
 #: floating point operations of what counts as one step of the peak, whatever its vectors' width

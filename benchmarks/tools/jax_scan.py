@@ -28,6 +28,17 @@ def variants(case: Case) -> Variants:
                 )
 
 
+def variants_on_gpu(case: Case) -> Variants:
+    """The same where JAX computes on a GPU.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    if jax.default_backend() != "gpu":
+        raise RuntimeError("JAX sees no GPU; pip install 'jax[cuda13]'")
+    yield from variants(case)
+
+
 def _run(case: Case, models: int, unrolled: int, hoisted: bool) -> Run:
     sets: Any
     x, y, sets = cases.data(case, models)

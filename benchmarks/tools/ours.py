@@ -24,6 +24,11 @@ def training(case: Case) -> Variants:
     yield f"{case.replicas} models", lambda: _training(case, case.replicas)
 
 
+def training_on_gpu(case: Case) -> Variants:
+    """`train` on all replicas on a GPU."""
+    yield f"{case.replicas} models", lambda: _training(case, case.replicas, "cuda")
+
+
 def training_one_model(case: Case) -> Variants:
     """`train` on one replica."""
     yield "1 model", lambda: _training(case, 1)
@@ -67,7 +72,7 @@ def _step(case: Case, replicas: int) -> tuple[Callable[[], None], float]:
     return lambda: step(theta, x, y, dataset, next(batches)), loss
 
 
-def _training(case: Case, replicas: int) -> Run:
+def _training(case: Case, replicas: int, device: str = "cpu") -> Run:
     x, y, dataset = cases.data(case, replicas)
     # the data are the same for one replica and for many, so this loss is everyone's
     _, loss = _step(case, 1)
@@ -83,7 +88,7 @@ def _training(case: Case, replicas: int) -> Run:
             y,
             dataset.tolist(),
             cases.generators(replicas),
-            backend("cpu"),
+            backend(device),
             report=lambda progress: ends.append(time.perf_counter()),
         )
         if trained.diverged.any():

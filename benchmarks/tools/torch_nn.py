@@ -13,6 +13,8 @@ from benchmarks import cases
 from benchmarks.cases import Case
 from benchmarks.tools import Run, Variants, timed
 
+_CPU = torch.device("cpu")
+
 
 def variants(case: Case) -> Variants:
     """With oneDNN and without, which changes an LSTM alone."""
@@ -21,14 +23,19 @@ def variants(case: Case) -> Variants:
         yield name, partial(_run, case, one_dnn)
 
 
-def _run(case: Case, one_dnn: bool) -> Run:
+def variants_on_gpu(case: Case) -> Variants:
+    """cuDNN's layers."""
+    yield "cuDNN", partial(_run, case, False, torch.device("cuda"))
+
+
+def _run(case: Case, one_dnn: bool, device: torch.device = _CPU) -> Run:
     torch.set_num_threads(1)
-    x, y = (torch.from_numpy(array[0]) for array in cases.data(case, 1)[:2])
+    x, y = (torch.from_numpy(array[0]).to(device) for array in cases.data(case, 1)[:2])
     # time first is what the layers compute in
     x = x.transpose(0, 1).contiguous()
     last = case.loss == "cross_entropy"
     y = y if last else y.transpose(0, 1).contiguous()
-    layer, readout = _modules(case)
+    layer, readout = (module.to(device) for module in _modules(case))
     parameters = [*layer.parameters(), *readout.parameters()]
     optimizer: Any = (
         torch.optim.Adam(parameters, cases.LEARNING_RATE, eps=1e-7)
@@ -40,7 +47,7 @@ def _run(case: Case, one_dnn: bool) -> Run:
 
     def step() -> Tensor:
         with torch.backends.mkldnn.flags(one_dnn) if case.model == "lstm" else nullcontext():
-            chosen = torch.from_numpy(next(batches)[0])
+            chosen = torch.from_numpy(next(batches)[0]).to(device)
             target = y[chosen] if last else y[:, chosen]
             states = layer(x[:, chosen])[0]
             loss = loss_of(readout(states[-1] if last else states), target)
@@ -54,10 +61,11 @@ def _run(case: Case, one_dnn: bool) -> Run:
         return loss.detach()
 
     loss = float(step())
-    return Run(loss, 1, timed(1, step, lambda: None))
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    return Run(loss, 1, timed(1, step, wait))
 
 
-def _modules(case: Case) -> tuple[Any, torch.nn.Linear]:
+def _modules(case: Case) -> tuple[Any, Any]:
     layers: dict[str, Any] = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
     plain = partial(torch.nn.RNN, nonlinearity="relu")
     layer = layers.get(case.model, plain)(case.inputs, case.hidden)

@@ -44,6 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = "out of memory; give the job more, or use a smaller block_size"
     except (UserError, OSError) as error:
         message = str(error)  # anything else is a bug and deserves its traceback
+    except RuntimeError as error:
+        # torch's, by its name, for most stages do not import torch
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        message = (
+            f"out of memory: {str(error).splitlines()[0]} Use a smaller gpu_memory or block_size, "
+            "or fewer jobs at once: snakemake --resources gpu=1"
+        )
     else:
         return 0
     print(f"urnn {options.stage}: {message}", file=sys.stderr)

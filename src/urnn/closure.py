@@ -5,6 +5,7 @@ read from the syntax trees of the files: comments, docstrings, formatting and wh
 checker reads do not count. Imports are followed wherever they stand, in functions too. Members of
 an extension point (`urnn.plugs`) are imported by name, which no tree shows, so they are entered by
 name, and the list of them does not count: an edit of one concerns what it made and nothing else.
+The same holds for the code of a GPU (`urnn.devices.code`), whose C++ counts with its package.
 """
 
 from __future__ import annotations
@@ -77,7 +78,13 @@ def _tree(module: str) -> ast.Module:
 
 @cache
 def _fingerprint(module: str) -> str:
-    return hashlib.sha256(ast.dump(_tree(module)).encode()).hexdigest()
+    whole = hashlib.sha256(ast.dump(_tree(module)).encode())
+    path = _file(module)
+    if path is not None and path.name == "__init__.py":
+        # a package's sources in CUDA C++, as they are
+        for source in sorted(path.parent.glob("*.cu*")):
+            whole.update(source.read_bytes())
+    return whole.hexdigest()
 
 
 class _Essence(ast.NodeTransformer):

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from urnn import devices
 from urnn.errors import ConfigError
 from urnn.figures import POINT as FIGURES
 from urnn.figures.base import FigureSettings, OneExperiment, SeveralExperiments, distinct
 from urnn.losses import LOSSES
 from urnn.plugs import row
 from urnn.recurrence import Spec
-from urnn.settings.base import Count, Name, Settings, explain, near
+from urnn.settings.base import Count, Name, PositiveNumber, Settings, explain, near
 from urnn.settings.model import Model, model_type
 from urnn.settings.style import Style
 from urnn.settings.theory import TheorySettings
@@ -75,7 +76,11 @@ class Experiment(Settings):
     realizations: Annotated[int, Field(ge=1, le=1000)] = Field(
         description="independent draws of the task's data"
     )
-    block_size: Count = Field(16, description="realizations that one job trains in lock step")
+    block_size: Count | None = Field(
+        None,
+        description="realizations that one job trains in lock step; null: 16 on a CPU, as many as "
+        "gpu_memory allows on a GPU, and files that are there already stay as they are",
+    )
     models: Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)] = Field(
         description="which models, by their names in the table of models"
     )
@@ -88,11 +93,6 @@ class Experiment(Settings):
         description="another experiment with the same data, whose files are used: "
         "recipes can be compared without making the data for each; null: its own",
     )
-
-    def blocks(self) -> list[tuple[int, int]]:
-        """First and last realization of each job's block."""
-        starts = range(0, self.realizations, self.block_size)
-        return [(i, min(i + self.block_size, self.realizations) - 1) for i in starts]
 
     @property
     def source(self) -> Task:
@@ -126,9 +126,16 @@ class Config(Settings):
     """Everything that defines a run."""
 
     seed: Annotated[int, Field(ge=0)] = Field(2019, description="all other seeds derive from it")
-    device: Annotated[str, Field(pattern=r"^(cpu|reference|cuda(:\d+)?)$")] = Field(
-        "cpu",
-        description="cpu (compiled kernels), cuda or cuda:N (torch), reference (torch, float64)",
+    device: Annotated[str, Field(pattern=devices.PATTERN)] = Field(
+        "auto",
+        description="where models are trained. auto: on a GPU if there is one for the kernels, "
+        "else the CPU; on a cluster always the CPU. cuda or cuda:N: a GPU. cpu. "
+        "reference: torch in float64, slow",
+    )
+    gpu_memory: PositiveNumber = Field(
+        4.0,
+        description="GB of a GPU's memory that the blocks of one training job may take, where no "
+        "block_size is given",
     )
     experiments: Annotated[dict[Name, AnyExperiment], Field(min_length=1)]
     models: Annotated[dict[Name, AnyModel], Field(min_length=1)]

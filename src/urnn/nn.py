@@ -1,12 +1,12 @@
-"""`RNN`, `LSTM` and `GRU`: torch.nn's modules of one layer, on the compiled CPU kernels.
+"""`RNN`, `LSTM` and `GRU`: torch.nn's modules of one layer, on the compiled kernels.
 
     RNN:   h_t = phi(W_hh h_{t-1} + b_hh + W_ih x_t + b_ih), phi = tanh or relu
     LSTM:  as `urnn.recurrence.function.lstm`, with W = W_hh, F = W_ih, b = b_ih + b_hh
     GRU:   as `urnn.recurrence.function.gru`, with W = W_hh, F = W_ih, b = b_ih, b_h = b_hh
 
 They are torch's classes with another forward: constructor, initialisation, state_dict and
-results are torch's, the results within float32 rounding. float32 on the CPU takes the kernels,
-everything else a loop in torch. The equations are those of torch.nn.RNN, LSTM and GRU
+results are torch's, the results within float32 rounding. float32 on the CPU or an NVIDIA GPU takes
+the kernels, everything else a loop in torch. The equations are those of torch.nn.RNN, LSTM and GRU
 (https://pytorch.org/docs/stable/nn.html#recurrent-layers).
 """
 

@@ -6,7 +6,7 @@ Elementwise updates make a stack exactly equal to its members trained alone.
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from urnn.settings.training import Recipe
 
@@ -18,6 +18,12 @@ class Optimizer(Protocol):
     steps: int
     #: what it remembers, (R, K) each
     state: dict[str, Any]
+    #: C++ of `change`, the change of one parameter, for `urnn.recurrence.gpu`
+    cuda: ClassVar[str]
+
+    def rate(self, learning_rate: float) -> float:
+        """What the change of step number `steps` is multiplied by."""
+        ...
 
     def update(self, gradient: Any, learning_rate: float) -> Any:
         """The change of the parameters for this gradient; both (R, K)."""
@@ -31,17 +37,28 @@ class Adam:
     (Kingma, Ba 2015; Keras's constants).
     """
 
+    cuda: ClassVar[str] = """\
+__device__ inline real change(real g, real rate, real* mean, real* square) {
+  *mean += real(0.1) * (g - *mean);
+  *square += real(0.001) * (g * g - *square);
+  return -rate * *mean / (root(*square) + real(1e-7));
+}
+"""
+
     def __init__(self, like: Any, xp: Any) -> None:
         self.xp, self.steps = xp, 0
         self.mean, self.square = xp.zeros_like(like), xp.zeros_like(like)
         self.state = {"mean": self.mean, "square": self.square}
 
+    def rate(self, learning_rate: float) -> float:
+        """a of the equation, t being `steps`."""
+        return learning_rate * math.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
+
     def update(self, gradient: Any, learning_rate: float) -> Any:
         self.steps += 1
         self.mean += 0.1 * (gradient - self.mean)
         self.square += 0.001 * (gradient * gradient - self.square)
-        rate = learning_rate * math.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
-        return -rate * self.mean / (self.xp.sqrt(self.square) + 1e-7)
+        return -self.rate(learning_rate) * self.mean / (self.xp.sqrt(self.square) + 1e-7)
 
 
 class RMSProp:
@@ -50,10 +67,21 @@ class RMSProp:
     Source: Tieleman, Hinton 2012; Keras's constants.
     """
 
+    cuda: ClassVar[str] = """\
+__device__ inline real change(real g, real rate, real* square, real*) {
+  *square += real(0.1) * (g * g - *square);
+  return -rate * g / (root(*square) + real(1e-7));
+}
+"""
+
     def __init__(self, like: Any, xp: Any) -> None:
         self.xp, self.steps = xp, 0
         self.square = xp.zeros_like(like)
         self.state = {"square": self.square}
+
+    def rate(self, learning_rate: float) -> float:
+        """The learning rate itself."""
+        return learning_rate
 
     def update(self, gradient: Any, learning_rate: float) -> Any:
         self.steps += 1

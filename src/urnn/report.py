@@ -175,6 +175,7 @@ def _facts(scores: xr.Dataset, summary: xr.Dataset) -> list[tuple[str, str]]:
         ("snr_db", "Signal-to-noise ratio", " dB"),
         ("epochs", "Epochs, at most", ""),
         ("seed", "Seed", ""),
+        ("computed_by", "Trained by", ""),
     ):
         if key in attributes:
             value = attributes[key]

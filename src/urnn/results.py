@@ -233,6 +233,8 @@ class ScoreTable:
             title="Scores on the test trials",
             experiment=first["experiment"],
             epochs=self.epochs,
+            # several, where `auto` stood for several: they differ in rounding
+            computed_by="; ".join(sorted({file.attrs.get("computed_by", "cpu") for file in files})),
             **{key: first[key] for key in KEPT_ATTRIBUTES if key in first},
         )
 

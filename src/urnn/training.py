@@ -118,7 +118,8 @@ def train(
     in Keras.
 
     From a checkpoint training goes on as if it had never stopped, with the same bits. A backend
-    that has ``epoch(trainer, order, first_batch)`` runs the steps of an epoch itself.
+    that has ``epoch(trainer, order, first_batch)`` runs the steps of an epoch itself, all that are
+    left or some, and tells the trainer with `Trainer.note_steps`.
 
     Source: the paper, sections 5.1 and 5.2.
     """
@@ -196,8 +197,9 @@ class Trainer:
         spec, xp = self.spec, self.xp
         drawn = [initialise(spec, self.recipe, random, self.transition) for random in randoms]
         values = {name: np.stack([one[name] for one in drawn]) for name in drawn[0]}
-        p = self.backend.asarray(values.pop("p"))
-        p = self.transition.enter(p, spec.hidden_units, xp)
+        # rounded as the backend's values are; by numpy, which takes each matrix of a stack alone
+        p = self.backend.to_numpy(self.backend.asarray(values.pop("p")))
+        p = self.backend.asarray(self.transition.enter(p, spec.hidden_units, np))
         W, self._vjp = self.transition.matrix(p, spec.hidden_units, xp)
         self.theta = self.backend.asarray(pack(spec, {"W": self.backend.to_numpy(W), **values}))
         assert self.theta.shape == (len(randoms), parameter_count(spec))
@@ -250,6 +252,19 @@ class Trainer:
         self.steps_taken += self.alive
         self.total += self.backend.to_numpy(loss) * chosen.shape[1]
         self.batch += 1
+
+    def note_steps(
+        self, steps: int, ended: NDArray[np.int8], taken: NDArray[np.int64], total: NDArray
+    ) -> None:
+        """What a backend's `epoch` has done instead of so many calls of `step`.
+
+        It has moved ``theta``, ``trained`` and the optimizer's state; ``ended`` and ``total`` are
+        the new ones, and ``taken`` the steps that each replica took.
+        """
+        self.ended[:], self.total[:] = ended, total
+        self.steps_taken += taken
+        self.batch += steps
+        self._note_alive()
 
     def _gradient_of_trained(self, gradient: Any) -> Any:
         """The gradient with respect to (p, rest), clipped, from that with respect to theta."""

@@ -43,7 +43,8 @@ class Project:
         with subprocess.Popen(
             [*command, *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(self.folder / "src")},
+            # the tests are there too, for what stands in for a GPU
+            env={**os.environ, "PYTHONPATH": f"{self.folder / 'src'}{os.pathsep}{ROOT}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -111,9 +111,9 @@ def limit_the_first_attempt(project: Project) -> None:
     for the end of its time, Slurm's shortest: a minute."""
     project.edit("config/test.yaml", "epochs: 4", "epochs: 3000")
     project.edit("workflow/rules/train.smk", "return attempt * (5", "return attempt or (5")
-    last_lines = '--device {params.device} "\n        "--output {output:q} > {log:q} 2>&1"'
+    last_lines = '--device {DEVICE} "\n        "--output {output:q} > {log:q} 2>&1"'
     project.edit("workflow/rules/train.smk", last_lines, (
-        '--device {params.device} "'
+        '--device {DEVICE} "'
         '"--output {output:q} --checkpoint-seconds 0.5 > {log:q} 2>&1 & "'
         '"if test {resources.runtime} = 1; then "'
         '"while ! ls $(dirname {output})/.*.checkpoint.nc; do sleep 0.1; done; "'

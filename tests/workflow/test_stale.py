@@ -207,6 +207,9 @@ REACHED = {
         REPORT,
     ],
     "recurrence/cells/gru": [],
+    "recurrence/gpu/backend": [],
+    "recurrence/accelerator": [],
+    "blocks": [],
     "transition/eunn": [IMAGE_TRAININGS[1:2], *IMAGES_TRAINED],
     "transition/contractive": [
         trainings(models=["contractive_rnn"]),

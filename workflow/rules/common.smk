@@ -3,11 +3,12 @@ import json
 import math
 import os
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 try:
-    from urnn import closure, figures, tasks, theorems
+    from urnn import blocks, closure, devices, figures, tasks, theorems
     from urnn.config import load
     from urnn.errors import ConfigError
     from urnn.recurrence import cells
@@ -18,8 +19,13 @@ except ModuleNotFoundError as error:
         "`. .venv/bin/activate`; or `conda env create -f environment.yml`."
     )
 
+# Jobs of a cluster, of which `jobs` says how many, run elsewhere; and this may be one of them.
+on_cluster = workflow.remote_exec or workflow.resource_settings.nodes is not None
+
 try:
     run = load(config)
+    # where the trainings run; never auto
+    DEVICE = devices.resolve(run.device, on_cluster)
 except ConfigError as error:
     raise WorkflowError(str(error))
 
@@ -54,12 +60,21 @@ def data_files(experiment, first, last):
 def model_files(experiment):
     """Everything that is trained in an experiment."""
     settings = run.experiments[experiment]
-    return [
-        f"results/{experiment}/models/{model}/hidden-{size:02d}/realizations-{first:03d}-{last:03d}.nc"
-        for model in settings.models
-        for size in settings.hidden_units
-        for first, last in settings.blocks()
-    ]
+    files = []
+    for model in settings.models:
+        for size in settings.hidden_units:
+            folder = f"results/{experiment}/models/{model}/hidden-{size:02d}"
+            try:
+                found = blocks.of_training(
+                    run, experiment, model, size, DEVICE, Path(folder)
+                )
+            except ConfigError as error:
+                raise WorkflowError(str(error))
+            files += [
+                f"{folder}/realizations-{first:03d}-{last:03d}.nc"
+                for first, last in found
+            ]
+    return files
 
 
 def kernel_file(experiment, model, hidden_units):

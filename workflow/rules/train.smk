@@ -59,21 +59,21 @@ def expected_minutes(wildcards):
 
 def training_runtime(wildcards, attempt):
     """The time limit in minutes: far more than expected, and more with every attempt."""
-    if run.device != "cpu":
-        return 240 * attempt  # torch's loop: its time has no such rule
+    if DEVICE != "cpu":
+        return 240 * attempt  # there is no such rule for other devices
     return attempt * (5 + math.ceil(10 * expected_minutes(wildcards)))
 
 
 def is_short(wildcards):
     """Whether a training may share a cluster job; a long one has its own, so that its loss is its own."""
-    return run.device == "cpu" and expected_minutes(wildcards) < 2
+    return DEVICE == "cpu" and expected_minutes(wildcards) < 2
 
 
 rule train:
     input:
         kernels=lambda wildcards: (
             kernel_file(wildcards.experiment, wildcards.model, int(wildcards.hidden))
-            if run.device == "cpu"
+            if run.device in ("auto", "cpu")
             else []
         ),
         data=lambda wildcards: data_files(
@@ -91,15 +91,18 @@ rule train:
     resources:
         mem_mb=training_megabytes,
         runtime=training_runtime,
-        gpu=int(run.device.startswith("cuda")),
+        gpu=int(devices.is_gpu(DEVICE)),
     params:
-        code=lambda wildcards: code("train", *code_of(run.models[wildcards.model])),
+        code=lambda wildcards: code(
+            "train", *code_of(run.models[wildcards.model]), *devices.code(run.device)
+        ),
         model=lambda wildcards: as_json(run.models[wildcards.model].definition()),
         recipe=lambda wildcards: as_json(
             run.recipe(wildcards.experiment, wildcards.model, int(wildcards.hidden))
         ),
         hidden_units=lambda wildcards: int(wildcards.hidden),
         seed=run.seed,
+        # as it is configured: what `auto` stands for may change, and reruns nothing
         device=run.device,
     message:
         "{wildcards.experiment}: {wildcards.model} with {wildcards.hidden} hidden units, "
@@ -107,5 +110,5 @@ rule train:
     shell:
         "{PYTHON} -m urnn train {input.data:q} --experiment {wildcards.experiment} "
         "--name {wildcards.model} --model {params.model:q} --recipe {params.recipe:q} "
-        "--hidden-units {params.hidden_units} --seed {params.seed} --device {params.device} "
+        "--hidden-units {params.hidden_units} --seed {params.seed} --device {DEVICE} "
         "--output {output:q} > {log:q} 2>&1"

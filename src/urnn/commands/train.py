@@ -13,6 +13,7 @@ from urnn.settings.model import AnyModel, code_of
 from urnn.settings.training import Recipe
 
 if TYPE_CHECKING:
+    from urnn.recurrence import Backend, Spec
     from urnn.training import Progress
     from urnn.trials import Trials
 
@@ -27,7 +28,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", default="{}", help="training settings, JSON or @FILE (YAML)")
     parser.add_argument("--hidden-units", type=int, required=True, help="size of the model")
     parser.add_argument("--seed", type=int, default=2019, help="the run's seed (default: 2019)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or reference")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="cpu, cuda, cuda:N, reference, or auto: a GPU if there is one for the kernels, else "
+        "the CPU (default: auto)",
+    )
     parser.add_argument(
         "--checkpoint-seconds",
         type=float,
@@ -40,10 +46,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     model = parse(AnyModel, options.model, "--model")
     recipe = parse(Recipe, options.recipe, "--recipe")
-    from urnn import checkpoints, closure, models, results, storage, training, trials
+    from urnn import checkpoints, closure, devices, models, results, storage, training, trials
     from urnn.recurrence import backend
     from urnn.seeds import generator
 
+    options.device = devices.resolve(options.device)
+    where = backend(options.device)
     storage.check_writable(options.output)
     block = trials.to_train(options.data, recipe)
     sizes = options.hidden_units, block.x.shape[-1], block.output_size
@@ -57,7 +65,9 @@ def run(options: argparse.Namespace) -> None:
             "device": options.device,
             "identity": identity,
             "realizations": block.realizations.tolist(),
-            "code": closure.digest("urnn.commands.train", *code_of(model)),
+            "code": closure.digest(
+                "urnn.commands.train", *code_of(model), *devices.code(options.device)
+            ),
         },
         (block.x, block.y),
     )
@@ -76,24 +86,31 @@ def run(options: argparse.Namespace) -> None:
                 partial(generator, options.seed, *identity, number, i)
                 for number, (_, i) in zip(numbers, replicas, strict=True)
             ],
-            backend(options.device),
+            where,
             block.validation_trials,
             _bar if sys.stderr.isatty() else _line,
             checkpoint,
         )
-    attributes = storage.provenance(config, options.seed, **_attributes(options, block))
+    attributes = storage.provenance(
+        config, options.seed, **_attributes(options, where, spec, block)
+    )
     dataset = results.trained(spec, model, recipe, result, block, attributes)
     storage.write(dataset, options.output)
     checkpoint.remove()
 
 
-def _attributes(options: argparse.Namespace, block: Trials) -> dict[str, Any]:
+def _attributes(
+    options: argparse.Namespace, where: Backend, spec: Spec, block: Trials
+) -> dict[str, Any]:
+    by = getattr(where, "computed_by", None)
     return {
         "title": f"{options.name} with {options.hidden_units} hidden units, trained",
         "experiment": options.experiment,
         "model": options.name,
         "hidden_units": options.hidden_units,
+        # the one that was resolved: results of different devices differ in rounding
         "device": options.device,
+        "computed_by": by(spec) if by else options.device,
         **block.attributes,
     }
 

@@ -1,4 +1,4 @@
-"""The recurrence: outputs, loss and gradients of a stack of replicas; one contract, two backends.
+"""The recurrence: outputs, loss and gradients of a stack of replicas; one contract, three backends.
 
     h_t = cell(h_{t-1}, x_t), as the files in `cells` say: the plain recurrence, an LSTM, ...
     y_t = C h_t + d,  h_{-1} = h_init, and c_{-1} = c_init of a cell that has a cell state
@@ -8,12 +8,13 @@ the last time step T with a label ("cross_entropy").
 
 R replicas of one model of one shape are computed together; their parameters are the rows of theta
 (R, K). `reference` is a readable loop in torch, for every device and float64, and the oracle of
-the tests; `cpu` is compiled by Numba, in float32. This module is light: each backend is imported
-when it is asked for.
+the tests; `cpu` is compiled by Numba, in float32; `gpu` by NVRTC, in float32. This module is light:
+each backend is imported when it is asked for.
 """
 
 from __future__ import annotations
 
+import importlib
 import math
 import operator
 from collections.abc import Mapping
@@ -158,15 +159,27 @@ class Backend(Protocol):
 
 
 def backend(device: str) -> Backend:
-    """The backend for a device: "cpu", "reference" (torch, float64), "cuda" or "cuda:N" (torch).
+    """The backend for a device, such as "cpu", "cuda" or "auto"; see `urnn.devices`.
+
+    "cpu": kernels compiled by Numba; "cuda" or "cuda:N": a GPU, by compiled kernels, or by torch's
+    loop where they cannot run; "auto": the GPU if kernels run on one, else the CPU; "reference":
+    torch's loop in float64. Any other device that torch has takes the loop.
 
     Raises:
         ArgumentError: an unknown device, or one that this machine does not have.
     """
+    if device == "auto":
+        from urnn.devices import resolve
+
+        device = resolve(device)
     if device == "cpu":
         from urnn.recurrence.cpu import CpuBackend
 
         return CpuBackend()
+    if device.startswith("cuda"):
+        # by name: results of a CPU do not come from its code, see `urnn.devices.code`
+        found: Backend = importlib.import_module("urnn.recurrence.accelerator").make(device)
+        return found
     from urnn.recurrence.reference import TorchBackend
 
     return TorchBackend(device)

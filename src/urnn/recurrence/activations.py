@@ -7,8 +7,8 @@
     modrelu   max(|z| + b, 0) z / |z| of pairs of units, the real and imaginary part of a complex
               one, with a bias b for each pair (Arjovsky, Shah, Bengio 2016, equation 8)
 
-Each one is written for the compiled kernels, with its derivative, and for torch. Light: what is
-heavy is imported by the functions that need it.
+Each one is written for the compiled kernels of the CPU and of a GPU, with its derivative, and for
+torch. Light: what is heavy is imported by the functions that need it.
 """
 
 from __future__ import annotations
@@ -35,20 +35,36 @@ class Activation:
     emit_gradient: Callable[[Emitter, Sequence[Any], Sequence[Any], Any], Sequence[Any]]
     #: (z, b) -> h of torch tensors; b was added to z already, unless it acts on pairs
     torch: Callable[[Tensor, Tensor], Tensor]
+    #: both for a GPU: C++ of `activate` and `through`, see `_CUDA`
+    cuda: str
     #: whether it acts on pairs of units, with a bias for each pair
     pairs: bool = False
+
+
+#: z, h and their gradients are one value, or two of a pair of units; NaN stays NaN
+_CUDA = """\
+__device__ inline void activate(const real* z, real bias, real* h) {
+%s
+}
+__device__ inline void through(const real* gradient, const real* h, real bias, real* d) {
+%s
+}
+"""
 
 
 def _elementwise(
     emit: Callable[[Emitter, Any], Any],
     through: Callable[[Emitter, Any, Any], Any],
     torch: Callable[[Tensor], Tensor],
+    cuda: str,
+    cuda_through: str,
 ) -> Activation:
-    """From phi(z), the gradient of z from that of h and h, and phi of a tensor."""
+    """From phi(z), the gradient of z from that of h and h, phi of a tensor, and both in C++."""
     return Activation(
         lambda e, z, bias: [emit(e, z[0])],
         lambda e, gradient, h, bias: [through(e, gradient[0], h[0])],
         lambda z, b: torch(z),
+        _CUDA % (f"  h[0] = {cuda};", f"  d[0] = {cuda_through};"),
     )
 
 
@@ -107,10 +123,48 @@ def modrelu(z: Tensor, bias: Tensor) -> Tensor:
     return (scale.unsqueeze(-1) * pairs).flatten(-2)
 
 
+_CUDA_MODRELU = """\
+  const real size = modulus(z[0], z[1]), open = size + bias;
+  const real scale = (open < 0 ? real(0) : open) / size;
+  h[0] = scale * z[0], h[1] = scale * z[1];"""
+_CUDA_THROUGH_MODRELU = """\
+  const real size = modulus(h[0], h[1]), scale = size / (size - bias);
+  const real u0 = h[0] / size, u1 = h[1] / size;
+  const real along = fused(u0, gradient[0], u1 * gradient[1]) * (1 - scale);
+  const bool shut = size < real(1e-29);
+  d[0] = shut ? real(0) : fused(along, u0, scale * gradient[0]);
+  d[1] = shut ? real(0) : fused(along, u1, scale * gradient[1]);"""
+
 ACTIVATIONS: dict[Name, Activation] = {
-    "relu": _elementwise(_relu, _through_relu, lambda z: z.relu()),
-    "tanh": _elementwise(lambda e, z: e.tanh(z), _through_tanh, lambda z: z.tanh()),
-    "sigmoid": _elementwise(lambda e, z: e.sigmoid(z), _through_sigmoid, lambda z: z.sigmoid()),
-    "identity": _elementwise(lambda e, z: z, lambda e, gradient, h: gradient, lambda z: z),
-    "modrelu": Activation(_modrelu, _through_modrelu, modrelu, pairs=True),
+    "relu": _elementwise(
+        _relu,
+        _through_relu,
+        lambda z: z.relu(),
+        "z[0] < 0 ? real(0) : z[0]",
+        "h[0] > 0 ? gradient[0] : real(0)",
+    ),
+    "tanh": _elementwise(
+        lambda e, z: e.tanh(z),
+        _through_tanh,
+        lambda z: z.tanh(),
+        "tangent(z[0])",
+        "gradient[0] * fused(-h[0], h[0], real(1))",
+    ),
+    "sigmoid": _elementwise(
+        lambda e, z: e.sigmoid(z),
+        _through_sigmoid,
+        lambda z: z.sigmoid(),
+        "logistic(z[0])",
+        "gradient[0] * (h[0] * (1 - h[0]))",
+    ),
+    "identity": _elementwise(
+        lambda e, z: z, lambda e, gradient, h: gradient, lambda z: z, "z[0]", "gradient[0]"
+    ),
+    "modrelu": Activation(
+        _modrelu,
+        _through_modrelu,
+        modrelu,
+        _CUDA % (_CUDA_MODRELU, _CUDA_THROUGH_MODRELU),
+        pairs=True,
+    ),
 }

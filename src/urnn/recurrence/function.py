@@ -7,10 +7,10 @@
                  n = tanh(F_n x_t + b_n + r (W_n h_{t-1} + b_hn)),  h_t = (1 - z) n + z h_{t-1}
 
 `cell_states` is the function of any cell. R replicas of one shape, each with its own parameters and
-its own trials. float32 tensors on the CPU take the compiled kernels of `urnn.recurrence.states`,
-whose backward pass is back-propagation through time (Werbos 1990, doi:10.1109/5.58337); their first
-call for a shape compiles for a few seconds. All other types and devices take a loop in torch under
-autograd.
+its own trials. float32 tensors on the CPU or on an NVIDIA GPU take compiled kernels, whose backward
+pass is back-propagation through time (Werbos 1990, doi:10.1109/5.58337); their first call for a
+shape compiles for a few seconds. On a GPU they run on the current stream. All other types and
+devices take a loop in torch under autograd.
 
 A replica reads no other: a NaN or Inf in one stays there, and a replica's states are the same bits
 whatever the others are.
@@ -18,9 +18,10 @@ whatever the others are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -143,46 +144,128 @@ def cell_states(
     """
     names = [name for name in cell.dimensions if name in parameters]
     n = _check(cell, x, dict(parameters), dict(zip(cell.initial_states, initial, strict=True)))
-    spec = Spec(cell, n, x.shape[3], n)  # what is read out are the states themselves
     batch = x.shape[1]
     starts = [s if s.ndim == 3 else s[:, None].expand(-1, batch, -1) for s in initial]
-    if x.dtype != torch.float32 or x.device.type != "cpu" or batch == 0:
+    make = KERNELS.get(x.device.type)
+    kernels = make(cell, x.device) if make is not None and batch else None
+    if kernels is None or x.dtype != kernels.dtype:
         states, last = reference.states(cell, parameters, x, starts)
         return states, last[1] if len(last) > 1 else x.new_empty(0)
     tensors = [*(parameters[name] for name in names), *starts]
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *tensors))
-    return _Kernels.apply(spec, keep, x, *tensors)
+    # what is read out does not matter
+    spec = Spec(cell, n, x.shape[3], 1)
+    return _Kernels.apply(kernels, spec, keep, x, *tensors)
 
 
-class _Kernels(torch.autograd.Function):
-    """(states, c_last) by the compiled kernels; see `urnn.recurrence.states`.
+class Kernels(Protocol):
+    """Compiled kernels of the states, and of the way back from gradients of the states.
 
-    The tensors are the parameters in the order of theta, then the initial states (R, batch, n).
+    ``tensors`` are the parameters in the order of theta, without the readout's, then the initial
+    states (R, batch, n).
     """
 
-    @staticmethod
+    #: of all tensors; others take the loop
+    dtype: torch.dtype
+
     def forward(
-        ctx: Any, spec: Spec, keep: bool, x: Tensor, *tensors: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, spec: Spec, keep: bool, x: Tensor, tensors: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """All states, the last cell state (R, batch, n), and if wanted what `backward` needs."""
+        ...
+
+    def backward(
+        self,
+        spec: Spec,
+        x: Tensor,
+        tensors: Sequence[Tensor],
+        kept: Sequence[Tensor],
+        d_states: Tensor,
+        dc_last: Tensor | None,
+        wanted: bool,
+    ) -> tuple[Tensor, ...]:
+        """Gradients of x, which is empty unless it is wanted, and of the tensors."""
+        ...
+
+
+class OnCpu:
+    """The kernels of `urnn.recurrence.states`."""
+
+    dtype = torch.float32
+
+    def forward(
+        self, spec: Spec, keep: bool, x: Tensor, tensors: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """See `Kernels.forward`."""
         from urnn.recurrence import states
 
-        x = x.contiguous()
         theta, initial = _stacked(spec, tensors)
         results = states.forward(spec, theta, _array(x), initial, keep)
         h, c_last, H, A = map(torch.from_numpy, results)
+        return h, c_last if len(initial) == 1 else c_last[:, :, 0], (H, A)
+
+    def backward(
+        self,
+        spec: Spec,
+        x: Tensor,
+        tensors: Sequence[Tensor],
+        kept: Sequence[Tensor],
+        d_states: Tensor,
+        dc_last: Tensor | None,
+        wanted: bool,
+    ) -> tuple[Tensor, ...]:
+        """See `Kernels.backward`."""
+        from urnn.recurrence import states
+
+        theta, initial = _stacked(spec, tensors)
+        of_cell = None if dc_last is None else _array(dc_last[:, :, None])
+        H, A = map(_array, kept)
+        results = states.backward(spec, theta, _array(x), H, A, _array(d_states), of_cell, wanted)
+        gradient, *of_states, dx = map(torch.from_numpy, results)
+        sizes = [tensor[0].numel() for tensor in tensors[: -len(initial)]]
+        parts = zip(gradient.split(sizes, dim=1), tensors, strict=False)
+        return (
+            dx,
+            *(part.reshape(tensor.shape) for part, tensor in parts),
+            *(state[:, :, 0] for state in of_states[: len(initial)]),
+        )
+
+
+def _on_gpu(cell: Cell, device: torch.device) -> Kernels | None:
+    # by name, as in `urnn.recurrence.backend`
+    found: Kernels | None
+    found = importlib.import_module("urnn.recurrence.accelerator").state_kernels(cell, device)
+    return found
+
+
+#: by type of device: the kernels for a cell there, or None where the loop must do
+KERNELS: dict[str, Callable[[Cell, torch.device], Kernels | None]] = {
+    "cpu": lambda cell, device: OnCpu(),
+    "cuda": _on_gpu,
+}
+
+
+class _Kernels(torch.autograd.Function):
+    """(states, c_last) by compiled kernels."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, kernels: Kernels, spec: Spec, keep: bool, x: Tensor, *tensors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        x = x.contiguous()
+        h, c_last, kept = kernels.forward(spec, keep, x, tensors)
         if keep:
-            ctx.save_for_backward(x, *tensors, H, A)
-            ctx.spec = spec
-        if len(initial) == 1:
+            ctx.save_for_backward(x, *tensors, *kept)
+            ctx.kernels, ctx.spec, ctx.number = kernels, spec, len(tensors)
+        if len(spec.cell.initial_states) == 1:
             ctx.mark_non_differentiable(c_last)
-            return h, c_last
-        return h, c_last[:, :, 0]
+        return h, c_last
 
     @staticmethod
     def backward(ctx: Any, d_states: Tensor, dc_last: Tensor) -> tuple[Tensor | None, ...]:
-        wanted = ctx.needs_input_grad[2]
-        dx, *gradients = _Gradients.apply(ctx.spec, wanted, d_states, dc_last, *ctx.saved_tensors)
-        return None, None, dx if wanted else None, *gradients
+        wanted = ctx.needs_input_grad[3]
+        dx, *gradients = _Gradients.apply(ctx, wanted, d_states, dc_last, *ctx.saved_tensors)
+        return None, None, None, dx if wanted else None, *gradients
 
 
 class _Gradients(torch.autograd.Function):
@@ -195,31 +278,16 @@ class _Gradients(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        spec: Spec,
+        of: Any,
         wanted: bool,
         d_states: Tensor,
         dc_last: Tensor,
         x: Tensor,
         *saved: Tensor,
     ) -> tuple[Tensor, ...]:
-        from urnn.recurrence import states
-
-        *tensors, H, A = saved
-        theta, initial = _stacked(spec, tensors)
-        of_cell = _array(dc_last[:, :, None]) if len(initial) > 1 else None
-        gradient, *of_states, dx = map(
-            torch.from_numpy,
-            states.backward(
-                spec, theta, _array(x), _array(H), _array(A), _array(d_states), of_cell, wanted
-            ),
-        )
-        sizes = [tensor[0].numel() for tensor in tensors[: -len(initial)]]
-        parts = zip(gradient.split(sizes, dim=1), tensors, strict=False)
-        return (
-            dx,
-            *(part.reshape(tensor.shape) for part, tensor in parts),
-            *(state[:, :, 0] for state in of_states[: len(initial)]),
-        )
+        tensors, kept = saved[: of.number], saved[of.number :]
+        last = dc_last if len(of.spec.cell.initial_states) > 1 else None
+        return of.kernels.backward(of.spec, x, tensors, kept, d_states, last, wanted)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:

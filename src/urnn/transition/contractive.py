@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,12 @@ class Contractive(Direct):
     """
 
     transition: Literal["contractive"] = Field("contractive", description="||W|| <= 1")
+
+    cuda: ClassVar[str] = """\
+__device__ inline void retract(real* W, real* scratch, double* room) {
+  map_singular_values(W, scratch, room, false, [](real s) { return s > 1 ? 1 / s : real(1); });
+}
+"""
 
     def project(self, W: Any, xp: Any) -> Any:
         """W with its singular values clipped at 1; inside the ball W stays, bit by bit."""

@@ -17,6 +17,9 @@ class Direct(Transition):
     """p = vec W (R, n^2): the optimizer moves W, and then W is projected back to the set."""
 
     direct: ClassVar[bool] = True
+    #: C++ of `retract(W, scratch, room)`, which projects W after the optimizer's change, for
+    #: `urnn.recurrence.gpu`; in the primitives of its matrices.cuh, by all threads of a block
+    cuda: ClassVar[str]
 
     def degrees_of_freedom(self, hidden_units: int) -> int:
         """n^2, the dimension of the set."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ class Free(Direct):
     r"""\{W \in R^{n \times n}\}: nothing to keep."""
 
     transition: Literal["free"] = Field("free", description="any W")
+
+    cuda: ClassVar[str] = "__device__ inline void retract(real*, real*, double*) {}\n"
 
     def retract(self, p: Any, change: Any, hidden_units: int, xp: Any) -> Any:
         """p + change, in place; the blocks of a cell with several gates too."""

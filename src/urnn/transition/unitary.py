@@ -26,6 +26,30 @@ class Unitary(Direct):
 
     state_factor: ClassVar[int] = 2
 
+    cuda: ClassVar[str] = f"""\
+__device__ inline void retract(real* W, real* scratch, double* room) {{
+  real *gram = scratch, *next = scratch + ENTRIES;
+  auto unit = [](int k) {{ return k / HIDDEN == k % HIDDEN ? real(1) : real(0); }};
+  multiply<true>(W, W, gram, [](int, real sum) {{ return sum; }});
+  const real error = over_entries(room, [&](int k) {{
+    const real e = gram[k] - unit(k);
+    return e * e;
+  }});
+  if (!(error < real({_NEAR**2}))) {{
+    map_singular_values(W, scratch, room, true, [](real s) {{ return s > 0 ? 1 / s : real(0); }});
+    return;
+  }}
+  for (int iteration = 0; iteration < {_ITERATIONS}; ++iteration) {{
+    multiply<true>(W, W, gram, [&](int k, real sum) {{
+      return real(1.5) * unit(k) - real(0.5) * sum;
+    }});
+    multiply<false>(W, gram, next, [](int, real sum) {{ return sum; }});
+    for (int k = threadIdx.x; k < ENTRIES; k += blockDim.x) W[k] = next[k];
+    BLOCK_BARRIER;
+  }}
+}}
+"""
+
     def degrees_of_freedom(self, hidden_units: int) -> int:
         """n (n - 1) / 2, the dimension of O(n)."""
         return hidden_units * (hidden_units - 1) // 2

@@ -21,9 +21,9 @@ class Cell(Settings):
     hidden units; a cell with ``split`` sums keeps the recurrent side W h_{t-1} + b_h apart from the
     side of the input, F x_t + b.
 
-    There are two versions of the step, and a test compares them: `drive` and `step` in torch, the
-    readable one, and the kernels' emitters, which the compiled drivers call in their loops over
-    time (`urnn.recurrence.sweeps` has the arguments of an emitter).
+    There are three versions of the step, and tests compare them: `drive` and `step` in torch, the
+    readable one; the emitters of the CPU's kernels, which the compiled drivers call in their loops
+    over time (`urnn.recurrence.sweeps` has the arguments of an emitter); and `cuda`, of a GPU's.
     """
 
     #: the key that chooses a cell; a subclass narrows it to its own name
@@ -51,6 +51,11 @@ class Cell(Settings):
     def tag(self) -> str:
         """The cell and its options as a part of a file's name."""
         return str(self.cell)
+
+    @property
+    def paired(self) -> bool:
+        """Whether hidden units come in pairs, the real and the imaginary part of a complex one."""
+        return self.dimensions["b"] == ("pair",)
 
     def size_problem(self, hidden_units: int) -> str | None:
         """Why there cannot be so many hidden units, or None."""
@@ -139,3 +144,23 @@ class Cell(Settings):
     def emit_bias_gradient(self, e: Emitter) -> None:
         """total += gradient of b over a chunk of steps, from D (of the input's side), and H[h]."""
         e.add_rows(e.total, e.D, 0, e.ROWS)
+
+    @property
+    def cuda(self) -> str:
+        """C++ of the step of one unit and its derivative, for `urnn.recurrence.gpu`.
+
+        A unit is a hidden unit, or a pair of them that is a complex one (``WIDTH`` is 1 or 2):
+
+            unit_forward(sum, bias, before, after): the values after a step from the sums of the
+                gates, biases included, and the values before it. Values are h, then the `kept`
+                ones, of which a cell state is the last. If the cell is split, sum[gates - 1] is
+                the input's side of the last gate and sum[gates] the recurrent one. The bias of a
+                complex unit is given apart, and not added.
+            unit_backward(dh, bias, before, after, carried, d, of_bias): the gradients ``d`` of the
+                sums and ``of_bias`` of what was added to them (or of the complex unit's bias), from
+                the gradient dh of h and both values. ``carried`` goes from a step to the one
+                before.
+
+        In the primitives of arithmetic.cuh: real, fused (a b + c), tangent, logistic, modulus.
+        """
+        raise NotImplementedError

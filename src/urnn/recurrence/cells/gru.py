@@ -76,6 +76,11 @@ class GRU(Cell):
         """D[now] and DI[now]: gradients of both sides' sums; carried: z times that of h."""
         e.each_gradient(lambda unit, v, gradient: _unit_backward(e, unit, v, gradient))
 
+    @property
+    def cuda(self) -> str:
+        """The equations; values are h, r, z, n and W_n h + b_hn, see `_unit_backward`."""
+        return _CUDA
+
 
 def _unit_forward(e: Emitter, unit: Offset, sums: list[list[Any]], vectors: range) -> None:
     """The state of a unit from the sums of r and z and of both sides of n."""
@@ -114,5 +119,25 @@ def _unit_backward(e: Emitter, unit: Offset, v: int, gradient: Any) -> None:
     for gate, value in enumerate((d_r, d_z, d_n)):
         e.store(value, e.DI, e.now, e.value(unit, 3, gate, v))
 
+
+_CUDA = """\
+__device__ inline void unit_forward(const real* sum, real bias, const real* before, real* after) {
+  const real r = logistic(sum[0]), z = logistic(sum[1]);
+  const real n = tangent(fused(r, sum[3], sum[2]));
+  after[0] = fused(z, before[0] - n, n);
+  after[1] = r, after[2] = z, after[3] = n, after[4] = sum[3];
+}
+__device__ inline void unit_backward(const real* dh, real bias, const real* before,
+                                     const real* after, real& carried, real* d, real* of_bias) {
+  const real r = after[1], z = after[2], n = after[3], inner = after[4];
+  const real gradient = dh[0] + carried, shut = 1 - z;
+  carried = gradient * z;
+  d[1] = carried * shut * (before[0] - n);
+  d[2] = gradient * shut * fused(-n, n, real(1));
+  d[3] = d[2] * r;
+  d[0] = d[3] * inner * (1 - r);
+  for (int k = 0; k < 4; ++k) of_bias[k] = d[k];
+}
+"""
 
 PLUG = GRU

@@ -85,6 +85,11 @@ class LSTM(Cell):
         """D[now]: gradients of the gates' sums; carried: that of the cell state."""
         e.each_gradient(lambda unit, v, gradient: _unit_backward(e, self.hard, unit, v, gradient))
 
+    @property
+    def cuda(self) -> str:
+        """The equations; values are h, i, f, g, o and c, see `_unit_backward`."""
+        return (_CUDA_HARD if self.hard else _CUDA_SIGMOID) + _CUDA
+
 
 def _hard_sigmoid(e: Emitter, z: Any) -> Any:
     """min(max(0.2 z + 0.5, 0), 1); NaN stays NaN."""
@@ -151,5 +156,43 @@ def _unit_backward(e: Emitter, hard: bool, unit: Offset, v: int, gradient: Any) 
     for gate, value in enumerate((d_input, d_forget, d_candidate, d_output)):
         e.store(value, e.D, e.now, e.value(unit, 4, gate, v))
 
+
+_CUDA_SIGMOID = """\
+__device__ inline real gate(real z) { return logistic(z); }
+__device__ inline real through_gate(real gate, real gradient, real product) {
+  return product * (1 - gate);
+}
+"""
+_CUDA_HARD = """\
+__device__ inline real gate(real z) {
+  z = fused(real(0.2), z, real(0.5));
+  z = z < 0 ? real(0) : z;
+  return z > 1 ? real(1) : z;
+}
+__device__ inline real through_gate(real gate, real gradient, real product) {
+  return gradient * (gate > 0 && gate < 1 ? real(0.2) : real(0));
+}
+"""
+_CUDA = """\
+__device__ inline void unit_forward(const real* sum, real bias, const real* before, real* after) {
+  const real i = gate(sum[0]), f = gate(sum[1]), g = tangent(sum[2]), o = gate(sum[3]);
+  const real c = fused(f, before[5], i * g);
+  after[0] = o * tangent(c);
+  after[1] = i, after[2] = f, after[3] = g, after[4] = o, after[5] = c;
+}
+__device__ inline void unit_backward(const real* dh, real bias, const real* before,
+                                     const real* after, real& carried, real* d, real* of_bias) {
+  const real h = after[0], i = after[1], f = after[2], g = after[3], o = after[4];
+  const real tanh_c = h / (o < real(1e-30) ? real(1e-30) : o);  // of no use where o = 0
+  const real dc = fused(dh[0], fused(-h, tanh_c, o), carried);
+  const real into = dc * i;
+  carried = dc * f;
+  d[0] = through_gate(i, dc * g, into * g);
+  d[1] = through_gate(f, dc * before[5], carried * before[5]);
+  d[2] = into * fused(-g, g, real(1));
+  d[3] = through_gate(o, dh[0] * tanh_c, dh[0] * h);
+  for (int k = 0; k < 4; ++k) of_bias[k] = d[k];
+}
+"""
 
 PLUG = LSTM

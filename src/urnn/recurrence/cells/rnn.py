@@ -135,5 +135,23 @@ class RNN(Cell):
                     e.builder.store(e.builder.fadd(e.get(total), along), total)
             e.store(e.get(total), e.total, e.times(k, e.LANES))
 
+    @property
+    def cuda(self) -> str:
+        """h = phi(z), and back."""
+        return self.phi.cuda + _CUDA % (_CUDA_PAIR if self.phi.pairs else "d[0]")
+
+
+_CUDA = """\
+__device__ inline void unit_forward(const real* sum, real bias, const real* before, real* after) {
+  activate(sum, bias, after);
+}
+__device__ inline void unit_backward(const real* dh, real bias, const real* before,
+                                     const real* after, real& carried, real* d, real* of_bias) {
+  through(dh, after, bias, d);
+  of_bias[0] = %s;
+}
+"""
+#: <u, d> with u = h / |h|: through modrelu <u, gradient> stays the same, and reaches the bias
+_CUDA_PAIR = "fused(after[0], d[0], after[1] * d[1]) / modulus(after[0], after[1])"
 
 PLUG = RNN
