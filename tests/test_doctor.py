@@ -41,7 +41,7 @@ class _One:
 
 def test_every_cell_option_loss_and_regime_is_checked() -> None:
     checked = {(spec.cell.tag, spec.loss, spec.hidden_units) for spec in doctor.specs()}
-    tags = {cell.tag for name in CELLS for cell in doctor.variants(name)}
+    tags = {cell.tag for name in CELLS for cell in CELLS.variants(name)}
     assert len(tags) > len(CELLS.names)
     assert {(tag, loss) for tag, loss, _ in checked} == {(t, loss) for t in tags for loss in LOSSES}
     assert {n for _, _, n in checked} == {4, 18}

@@ -7,7 +7,6 @@ and both losses; a replica must be the same bits whatever stack it is in; the st
 
 from __future__ import annotations
 
-import itertools
 import os
 import platform
 import shutil
@@ -17,15 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import metadata
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from llvmlite import binding
 from numpy.typing import NDArray
 
-from urnn import devices, models, training
+from urnn import devices, models, storage, training
 from urnn.recurrence import LOSSES, Backend, Spec, backend, pack, parameter_shapes, unpack
 from urnn.recurrence.cells import POINT as CELLS
 from urnn.recurrence.cells.base import Cell
@@ -39,7 +37,7 @@ from urnn.settings.training import Recipe
 ALLOWED = 1e-5
 #: packages whose version matters, where they are installed
 PACKAGES = (
-    "urnn", "numpy", "numba", "llvmlite", "torch", "cuda-bindings", "cuda-core",
+    "numpy", "numba", "llvmlite", "torch", "cuda-bindings", "cuda-core",
     "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc-cu13", "snakemake", "jax",
 )  # fmt: skip
 #: hidden units of the checks: of every variant, and of every cell, one for each regime of kernels
@@ -108,17 +106,11 @@ def examine(chosen: list[str], say: Say, times: bool = True) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Versions and devices."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     found = devices.gpus()
     number = torch.cuda.device_count()
     return {
         "platform": platform.platform(),
-        "versions": versions,
+        "versions": storage.versions(PACKAGES),
         "torch_built_for": devices.torch_build(),
         "cpu": {
             "name": binding.get_host_cpu_name(),
@@ -230,22 +222,11 @@ def _text(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
-def variants(name: str) -> list[Cell]:
-    """A cell with each combination of its options that are choices."""
-    fields = CELLS.plug(name).model_fields
-    choices = {field: get_args(kind.annotation) for field, kind in fields.items()}
-    choices = {field: values for field, values in choices.items() if values}
-    return [
-        CELLS.make(name, **dict(zip(choices, values, strict=True)))
-        for values in itertools.product(*choices.values())
-    ]
-
-
 def specs() -> Iterator[Spec]:
     """Every cell with each of its options and both losses, and a larger one of every cell."""
     for loss in LOSSES:
         for name in CELLS:
-            for cell in variants(name):
+            for cell in CELLS.variants(name):
                 yield Spec(cell, _SMALL, _INPUTS, _OUTPUTS, loss)
             yield Spec(CELLS.make(name), _LARGE, _INPUTS, _OUTPUTS, loss)
 

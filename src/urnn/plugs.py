@@ -12,10 +12,11 @@ A plug's light part imports neither numpy nor torch at its top, for the Snakefil
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
-from typing import Annotated, Any, Generic, TypeVar, Union
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args
 
 from pydantic import BeforeValidator, Field, create_model
 
@@ -67,6 +68,14 @@ class Point(Generic[P]):
         from urnn.settings.base import validated
 
         return validated(self.plug(name), {self.key: name, **options}, self.key)
+
+    def variants(self, name: str) -> list[P]:
+        """A member with each combination of its options that are choices."""
+        fields = self.plug(name).model_fields
+        choices = {field: get_args(kind.annotation) for field, kind in fields.items()}
+        choices = {field: values for field, values in choices.items() if values}
+        combinations = itertools.product(*choices.values())
+        return [self.make(name, **dict(zip(choices, taken, strict=True))) for taken in combinations]
 
     def part(self, settings: Settings) -> P:
         """The member that settings of several points hold, with its own options alone."""

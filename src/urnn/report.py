@@ -10,14 +10,14 @@ import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import jinja2
 import yaml
 
-from urnn import published, scoring
+from urnn import published, scoring, storage
 from urnn.errors import ArgumentError
 from urnn.figures.findings import NONE, Findings, interval, number
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 #: Packages whose version is stated, where they are installed.
 PACKAGES = (
-    "urnn",
     "numpy",
     "numba",
     "torch",
@@ -221,13 +220,8 @@ def _row(
 
 
 def _versions() -> list[tuple[str, str]]:
-    found = [("python", platform.python_version()), ("platform", platform.platform())]
-    for package in PACKAGES:
-        try:
-            found.append((package, metadata.version(package)))
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    python, *others = storage.versions(PACKAGES).items()
+    return [python, ("platform", platform.platform()), *others]
 
 
 def _other_versions(recorded: str) -> str:

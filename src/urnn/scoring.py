@@ -175,7 +175,11 @@ def optima(
 
 
 def bootstrap_interval(
-    values: ArrayLike, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+    values: ArrayLike,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+    statistic: Callable[..., NDArray] = np.mean,
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean: the (1 -+ level) / 2 quantiles of resampled means.
 
@@ -188,6 +192,7 @@ def bootstrap_interval(
         level: the probability the interval is to have, between 0 and 1.
         resamples: how many times the realizations are drawn with replacement.
         seed: of the draw.
+        statistic: numpy's function of another one than the mean, such as np.median.
 
     Returns:
         (lower, upper) in the unit of the values; (NaN, NaN) for fewer than two values.
@@ -213,8 +218,8 @@ def bootstrap_interval(
     sample = np.sort(sample)
     centre = sample[n // 2]  # equal values then have an interval of exactly no width
     drawn = np.random.default_rng(seed).integers(n, size=(resamples, n))
-    means = (sample - centre)[drawn].mean(axis=1)
-    lower, upper = centre + np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    resampled = statistic((sample - centre)[drawn], axis=1)
+    lower, upper = centre + np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)
 
 

@@ -38,10 +38,10 @@ _DIGEST = "content_sha256"
 CHUNK = 128
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python, of urnn and of the packages that compute; nothing is imported for it."""
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Versions of Python, of urnn and of those packages that are installed; imports nothing."""
     found = {"python": platform.python_version()}
-    for package in ("urnn", *PACKAGES):
+    for package in ("urnn", *packages):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

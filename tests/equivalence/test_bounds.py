@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equivalence.full import cases
+from tests.equivalence.networks import orthogonal, random_urnn
 from urnn import RNN
 from urnn.equivalence import (
     activation_patterns,
@@ -35,26 +36,6 @@ from urnn.errors import ArgumentError
 
 quick = settings(max_examples=20, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
-
-
-def orthogonal(generator: np.random.Generator, size: int) -> np.ndarray:
-    return np.linalg.qr(generator.standard_normal((size, size)))[0]
-
-
-def gaussian_urnn(generator: np.random.Generator) -> RNN:
-    """1 to 7 states, with units that stand apart and units that are not read."""
-    size = int(generator.integers(1, 8))
-    inner = int(generator.integers(1, size + 1))
-    m, p = (int(generator.integers(1, inner + 2)) for _ in range(2))
-    W = orthogonal(generator, size)
-    if generator.random() < 0.3:
-        W = np.eye(size)[generator.permutation(size)] * generator.choice([-1.0, 1.0], size)
-    F, C = generator.standard_normal((size, m)), generator.standard_normal((p, size))
-    if generator.random() < 0.5:
-        F[generator.random(size) < 0.4] = 0
-    if generator.random() < 0.5:
-        C[:, generator.random(size) < 0.4] = 0
-    return RNN(W, F, generator.standard_normal(size), C, generator.standard_normal(size))
 
 
 def exact_urnn(generator: np.random.Generator) -> RNN:
@@ -104,7 +85,7 @@ def kinked_urnn(generator: np.random.Generator) -> RNN:
     return direct_sum(urnn, still) if size < 7 else urnn
 
 
-KINDS = (gaussian_urnn, exact_urnn, completed_urnn, kinked_urnn)
+KINDS = (random_urnn, exact_urnn, completed_urnn, kinked_urnn)
 
 
 def every_bound(urnn: RNN, generator: np.random.Generator) -> dict[str, int]:

@@ -52,7 +52,7 @@ def test_what_a_way_takes_of_each_training(scores, way, four, eight) -> None:
 
 
 def test_only_ways_that_the_scores_allow_and_that_differ(scores) -> None:
-    assert deviations.ways(scores, 0.02) == deviations.WAYS and deviations.WAYS[0] == LAST
+    assert list(deviations.ways(scores, 0.02)) == deviations.WAYS and deviations.WAYS[0] == LAST
     without = deviations.ways(scores.drop_vars("r2_by_epoch"), 0.02)
     assert {(way.epoch, way.treatment) for way in without} == {
         ("last", LEFT_OUT),
@@ -101,16 +101,13 @@ def test_a_miss_is_traced_to_stalled_trainings_or_unexplained(make_scores) -> No
     rnn = CURVES["rnn"][[4, 6, 8]].to_numpy()[:, None] + scatter
     rnn[1] += 0.003  # higher than published
     rnn[2, [3, 17]] = 0.9  # stalled
-    found = list(
-        deviations.points(make_scores(("rnn",), sizes=(4, 6, 8), r2=[rnn]), CURVES, {}, LAST, 0.02)
-    )
+    made = make_scores(("rnn",), sizes=(4, 6, 8), r2=[rnn])
+    found = list(deviations.points(made, CURVES, {}, deviations.values(made, LAST, 0.02), 0.02))
     assert [point.hidden_units for point in found] == [4, 6, 8]
     assert [point.inside for point in found] == [True, False, False]
     assert [point.explained for point in found] == [False, False, True]
     assert found[2].stalled == [3, 17] and found[2].without == pytest.approx(0.988, abs=1e-4)
-    text = findings.describe(
-        {"a": make_scores(("rnn",), sizes=(4, 6, 8), r2=[rnn])}, SETTINGS, CURVES
-    )
+    text = findings.describe({"a": made}, SETTINGS, CURVES)
     cells = [row[-1] for row in text["tables"][1]["rows"]]
     assert cells[:2] == ["–", "unexplained"]
     assert cells[2].startswith("stalled: 3, 17; without 0.98")

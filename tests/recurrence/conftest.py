@@ -6,10 +6,9 @@ A test with an argument ``cell`` runs for every cell with each of its options, a
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,17 +22,7 @@ CPU, REFERENCE = backend("cpu"), backend("reference")
 Problem = tuple[NDArray, NDArray, NDArray, NDArray, NDArray]
 
 
-def variants(name: str) -> list[Cell]:
-    """A cell with each combination of its options that are choices."""
-    fields = POINT.plug(name).model_fields
-    choices = {field: get_args(kind.annotation) for field, kind in fields.items()}
-    choices = {field: values for field, values in choices.items() if values}
-    combinations = itertools.product(*choices.values())
-    kind = POINT.plug(name)
-    return [kind.model_validate(dict(zip(choices, c, strict=True))) for c in combinations]
-
-
-CELLS = [cell for name in POINT for cell in variants(name)]
+CELLS = [cell for name in POINT for cell in POINT.variants(name)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from urnn.errors import ArgumentError
 from urnn.figures.style import BARS, EDGE, FONT_SIZE, GREY, scale
@@ -168,6 +168,16 @@ def size_ticks(panel: Axes, sizes: Iterable[float]) -> None:
     else:
         panel.xaxis.set_major_locator(FixedLocator(ticks))
         panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+
+
+def split_scale(panel: Axes, linear: float, ticks: Iterable[float]) -> None:
+    """A scale of y that is linear within +-linear and logarithmic beyond; ticks on both sides."""
+    panel.set_yscale("symlog", linthresh=linear, linscale=1.5)
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_locator(
+        FixedLocator(sorted({0.0, *(s * t for t in ticks for s in (-1, 1))}))
+    )
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("-", "−")))
 
 
 def curves_of(published: pd.DataFrame | None, models: Iterable[str]) -> dict[str, pd.Series]:

@@ -22,6 +22,7 @@ from urnn.devices import DRIVER_VARIABLE
 from urnn.errors import ArgumentError
 from urnn.recurrence import Backend, Spec, parameter_shapes, unpack
 from urnn.recurrence.cells.base import Cell
+from urnn.recurrence.function import plain
 from urnn.recurrence.gpu.backend import GpuBackend
 from urnn.recurrence.gpu.driver import Driver
 from urnn.recurrence.reference import TorchBackend
@@ -115,7 +116,7 @@ class StatesOnGpu:
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """See `urnn.recurrence.function.Kernels`."""
         initial = torch.stack([start.detach() for start in tensors[len(_names(spec)) :]], dim=2)
-        theta, x = self._theta(spec, tensors), _plain(x)
+        theta, x = self._theta(spec, tensors), plain(x)
         h, last, kept = self.backend.states(spec, theta, x, initial.contiguous(), keep)
         return h, last, (kept,)
 
@@ -130,9 +131,9 @@ class StatesOnGpu:
         wanted: bool,
     ) -> tuple[Tensor, ...]:
         """See `urnn.recurrence.function.Kernels`."""
-        theta, of_last = self._theta(spec, tensors), None if dc_last is None else _plain(dc_last)
+        theta, of_last = self._theta(spec, tensors), None if dc_last is None else plain(dc_last)
         gradient, of_initial, dx = self.backend.pull(
-            spec, theta, _plain(x), kept[0], _plain(d_states), of_last, wanted
+            spec, theta, plain(x), kept[0], plain(d_states), of_last, wanted
         )
         parts = unpack(spec, gradient)
         return dx, *(parts[name] for name in _names(spec)), *of_initial.unbind(2)
@@ -142,11 +143,6 @@ def _names(spec: Spec) -> list[str]:
     """The parameters that the states depend on, without the initial states."""
     others = ("C", "d", *spec.cell.initial_states)
     return [name for name in parameter_shapes(spec) if name not in others]
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    """The tensor as its memory says it, in C order."""
-    return tensor.detach().resolve_neg().contiguous()
 
 
 def state_kernels(cell: Cell, device: torch.device) -> StatesOnGpu | None:

@@ -18,11 +18,8 @@ same file, and those that compile different ones meet nowhere.
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import sys
-import uuid
-import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -37,6 +34,7 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from urnn import closure
+from urnn.recurrence import kept
 from urnn.recurrence.vector import LANES
 
 #: for all kernels; no bounds are checked in them, so their callers must
@@ -45,17 +43,11 @@ OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "nogil"
 
 @cache
 def folder() -> Path:
-    """Where kernels are kept: another folder after any update or change of processor.
-
-    Below $URNN_CACHE_DIR, or urnn in $XDG_CACHE_HOME or ~/.cache.
-    """
+    """Where kernels are kept: another folder after any update or change of processor."""
     processor = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
     versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
     key = hashlib.sha256(" ".join((*versions, processor, str(LANES))).encode())
-    base = os.environ.get("URNN_CACHE_DIR") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "urnn"
-    )
-    return Path(base) / key.hexdigest()[:16]
+    return kept.folder() / key.hexdigest()[:16]
 
 
 def _content(function: Callable) -> tuple[tuple[Any, ...], set[str]]:
@@ -118,23 +110,7 @@ class KernelCache(_Cache):
         return CompileResult._rebuild(target_context, *content)
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        path = self.path(sig, data.codegen)
-        # an unfinished file has a name of its own, and replacing is atomic
-        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                unfinished.write_bytes(dumps(data._reduce()))
-                unfinished.replace(path)
-            finally:
-                unfinished.unlink(missing_ok=True)
-        except OSError as error:
-            warnings.warn(
-                f"compiled kernels are not kept, and every process compiles its own: {error}; "
-                "set URNN_CACHE_DIR to a folder that can be written",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        kept.keep(self.path(sig, data.codegen), dumps(data._reduce()))
 
 
 def kept_kernel(function: Callable) -> Any:

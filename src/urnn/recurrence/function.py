@@ -304,9 +304,14 @@ def _stacked(spec: Spec, tensors: Any) -> tuple[Any, tuple[Any, ...]]:
     return np.concatenate(rows, axis=1), tuple(_array(s[:, :, None]) for s in tensors[-states:])
 
 
+def plain(tensor: Tensor) -> Tensor:
+    """The tensor without its history, in C order, its own memory where it is so already."""
+    return tensor.detach().resolve_neg().contiguous()
+
+
 def _array(tensor: Tensor) -> Any:
-    """The tensor as numpy's array in C order, its own memory where it is so already."""
-    return tensor.detach().resolve_neg().contiguous().numpy()
+    """The same as numpy's array."""
+    return plain(tensor).numpy()
 
 
 def _check(cell: Cell, x: Tensor, parameters: dict[str, Tensor], initial: dict[str, Tensor]) -> int:

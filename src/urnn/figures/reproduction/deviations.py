@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from urnn.scoring import BOOTSTRAP_FROM, mean_interval, reported
+from urnn.scoring import BOOTSTRAP_FROM, bootstrap_interval, mean_interval, reported
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +54,9 @@ LEFT_OUT, COUNTED, FAILED_LEFT_OUT = TREATMENTS = (
 
 def _median_interval(values: ArrayLike) -> tuple[float, float]:
     """95 % percentile bootstrap interval of the median; none of fewer than ten values."""
-    sample = np.asarray(values, float)
-    if sample.size < BOOTSTRAP_FROM:
+    if np.size(values) < BOOTSTRAP_FROM:
         return float("nan"), float("nan")
-    drawn = np.random.default_rng(_SEED).integers(sample.size, size=(_RESAMPLES, sample.size))
-    low, high = np.quantile(np.median(sample[drawn], axis=1), [0.025, 0.975])
-    return float(low), float(high)
+    return bootstrap_interval(values, statistic=np.median)
 
 
 #: by statistic
@@ -102,16 +99,15 @@ def stalled_in(scores: xr.Dataset, taken: xr.DataArray, distance: float) -> xr.D
     return stalled(scores.assign(r2=taken, diverged=taken.isnull()), distance)
 
 
-def ways(scores: xr.Dataset, distance: float) -> list[Way]:
-    """The ways that these scores allow, without those that only repeat another."""
+def ways(scores: xr.Dataset, distance: float) -> dict[Way, xr.DataArray]:
+    """The `values` of the ways that these scores allow, without those that only repeat another."""
     happened = {
         LEFT_OUT: True,
         COUNTED: bool(scores["diverged"].any()),
         FAILED_LEFT_OUT: bool(stalled_in(scores, reported(scores, "r2"), distance).any()),
     }
-    return [
-        way for way in WAYS if happened[way.treatment] and values(scores, way, distance) is not None
-    ]
+    taken = {way: values(scores, way, distance) for way in WAYS if happened[way.treatment]}
+    return {way: found for way, found in taken.items() if found is not None}
 
 
 def curves(
@@ -236,14 +232,16 @@ def points(
     scores: xr.Dataset,
     published: pd.DataFrame,
     same: Mapping[str, str],
-    way: Way,
+    taken: xr.DataArray,
     distance: float,
 ) -> Iterator[Point]:
-    """Every point that a published curve and the scores have in common, made in a way of `ways`."""
-    taken = values(scores, way, distance)
-    assert taken is not None  # the way is possible
+    """Every point that a published curve and the scores have in common: the mean of what is taken.
+
+    Args:
+        taken: `values` of a way.
+        distance: of what stalled.
+    """
     failed = stalled_in(scores, taken, distance)
-    average = getattr(np, way.statistic)
     for model, curve in curves(scores, published, same).items():
         for n, theirs in curve.items():
             at = {"model": model, "hidden_units": n}
@@ -256,10 +254,10 @@ def points(
                 model,
                 int(str(n)),
                 float(theirs),
-                float(average(ours[known])),
-                *INTERVALS[way.statistic](ours[known]),
+                float(ours[known].mean()),
+                *mean_interval(ours[known]),
                 [int(number) for number in scores["realization"].values[bad]],
-                float(average(kept)) if kept.size else float("nan"),
-                *INTERVALS[way.statistic](kept),
+                float(kept.mean()) if kept.size else float("nan"),
+                *mean_interval(kept),
                 overflowed=int(scores["diverged"].sel(at).sum()),
             )

@@ -49,9 +49,10 @@ def describe(
     for label, dataset in scores.items():
         if "r2_by_epoch" in dataset:
             sentences.append(_earlier(label, dataset, labels, settings, published))
-        if way not in deviations.ways(dataset, settings.stalled):
+        taken = deviations.values(dataset, way, settings.stalled)
+        if taken is None:
             continue
-        rows = list(deviations.points(dataset, published, settings.same, way, settings.stalled))
+        rows = list(deviations.points(dataset, published, settings.same, taken, settings.stalled))
         if rows:
             sentences.append(_sentence_on_points(label, way, rows))
             tables.append(_points(label, way, rows, labels, settings))
@@ -65,9 +66,7 @@ def distances(
     found: Distances = {}
     for label, dataset in scores.items():
         curves = deviations.curves(dataset, published, settings.same)
-        for way in deviations.ways(dataset, settings.stalled):
-            values = deviations.values(dataset, way, settings.stalled)
-            assert values is not None  # the way is possible
+        for way, values in deviations.ways(dataset, settings.stalled).items():
             of_models = {
                 model: deviations.distance(
                     values.sel(model=model), curve, way.statistic, settings.smallest

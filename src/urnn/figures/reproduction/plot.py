@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from urnn.figures import drawing
 from urnn.figures.reproduction import deviations
@@ -120,10 +119,5 @@ def _draw(panel: Axes, scores: xr.Dataset, model: str, curve: pd.Series) -> pd.D
 def _split_scale(panel: Axes, differences: pd.Series[float]) -> None:
     """Linear within +-0.01, logarithmic beyond, as far as the differences go."""
     reach = max(2 * _LINEAR, 1.5 * float(np.abs(differences).max()) if len(differences) else 0.0)
-    panel.set_yscale("symlog", linthresh=_LINEAR, linscale=1.5)
+    drawing.split_scale(panel, _LINEAR, [t for t in (0.005, _LINEAR, 0.05, 0.2, 1) if t <= reach])
     panel.set_ylim(-reach, min(reach, 0.2))
-    outer = [value for value in (0.05, 0.2, 1.0) if value <= reach]
-    ticks = [*(-value for value in reversed(outer)), -_LINEAR, -0.005, 0, 0.005, _LINEAR, *outer]
-    panel.yaxis.set_major_locator(FixedLocator(ticks))
-    panel.yaxis.set_minor_locator(NullLocator())
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("-", "−")))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from urnn import statistics
 from urnn.figures import drawing
@@ -94,7 +94,10 @@ def _differences(
             zorder=4,
         )
     bounds = [b for c in compared for b in (c.difference.lower, c.difference.upper)]
-    _split_scale(panel, margin, max([margin, *map(abs, bounds)]))
+    reach = max([margin, *map(abs, bounds)])
+    ticks = [margin * 10**k for k in range(6) if margin * 10**k <= 1.2 * reach]
+    drawing.split_scale(panel, margin, ticks)
+    panel.set_ylim(-1.3 * reach, 1.3 * reach)
     panel.set(xlabel="Hidden units n", ylabel=f"R² of {names[settings.reference]}(n) − R²")
     drawing.size_ticks(panel, [c.hidden_units for c in compared])
     _legend(panel, dict(zip(kinds, kinds, strict=True)), look)
@@ -109,16 +112,6 @@ def _rows(groups: Iterable[tuple[str, float, np.ndarray]]) -> pd.DataFrame:
     """Rows for `urnn.figures.drawing.means`, of (group, x, values)."""
     rows = [(group, float(x), float(value)) for group, x, values in groups for value in values]
     return pd.DataFrame(rows, columns=["group", "x", "value"])
-
-
-def _split_scale(panel: Axes, margin: float, reach: float) -> None:
-    """A scale that is linear within the margin, where equality is decided, and log beyond it."""
-    panel.set_yscale("symlog", linthresh=margin, linscale=1.5)
-    panel.yaxis.set_minor_locator(NullLocator())
-    shown = [margin * 10**k for k in range(6) if margin * 10**k <= 1.2 * reach]
-    panel.yaxis.set_major_locator(FixedLocator(sorted([-t for t in shown] + [0, *shown])))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("-", "−")))
-    panel.set_ylim(-1.3 * reach, 1.3 * reach)
 
 
 def _legend(panel: Axes, names: Mapping[str, str], look: drawing.Looks) -> None:

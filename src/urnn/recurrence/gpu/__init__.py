@@ -12,8 +12,9 @@ A `Driver` compiles a source and launches it. The tests have another one, which 
 kernels and the same `GpuBackend` on a CPU, every thread a fiber, in float32 or float64.
 
 Files: arithmetic.cuh (functions of our own, so that all machines have the same bits), layout.cuh,
-passes.cuh (forward and back through time), update.cuh (an optimizer step), matrices.cuh (what the
-sets of transitions are kept with), kernels.cu (the kernels), device.cuh (what is a GPU's alone).
+block.cuh (where a thread stands), forward.cuh and backward.cuh (through time), update.cuh (an
+optimizer step), matrices.cuh (what the sets of transitions are kept with), kernels.cu (the
+kernels), device.cuh (what is a GPU's alone).
 
     from urnn.recurrence.gpu.backend import GpuBackend
     from urnn.recurrence.gpu.nvrtc import NvrtcDriver

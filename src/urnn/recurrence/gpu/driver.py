@@ -21,7 +21,7 @@ _INTEGERS = "replicas parts batch columns first number length steps used batch_s
 
 
 class Arguments(ctypes.Structure):
-    """The arguments of every kernel, as passes.cuh has them; what is not given is null or 0."""
+    """The arguments of every kernel, as block.cuh has them; what is not given is null or 0."""
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in _POINTERS_BEFORE.split()),

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
-import uuid
-import warnings
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from urnn.errors import ArgumentError
-from urnn.recurrence import Spec
+from urnn.recurrence import Spec, kept
 from urnn.recurrence.gpu.driver import Arguments
 from urnn.recurrence.gpu.layouts import Layout, shared_reals
 from urnn.recurrence.gpu.sources import source, text
@@ -41,14 +37,6 @@ def _value(result: Any) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def folder() -> Path:
-    """Where machine code is kept: gpu in $URNN_CACHE_DIR, or in urnn in the user's cache."""
-    base = os.environ.get("URNN_CACHE_DIR") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "urnn"
-    )
-    return Path(base) / "gpu"
-
-
 def machine_code(written: str, architecture: str) -> bytes:
     """The cubin of a source for an architecture such as sm_90; needs NVRTC and no GPU.
 
@@ -63,7 +51,7 @@ def machine_code(written: str, architecture: str) -> bytes:
         raise ArgumentError(f"there is no NVRTC here ({error}): {_REMEDY}") from None
     options = [f"--gpu-architecture={architecture}", *_OPTIONS]
     key = hashlib.sha256(repr((written, options, version)).encode()).hexdigest()[:32]
-    path = folder() / f"{key}.cubin"
+    path = kept.folder() / "gpu" / f"{key}.cubin"
     try:
         return path.read_bytes()
     except OSError:
@@ -76,19 +64,8 @@ def machine_code(written: str, architecture: str) -> bytes:
         raise ArgumentError(f"NVRTC refuses {architecture}: {log.decode(errors='replace')[:2000]}")
     code = b" " * _value(nvrtc.nvrtcGetCUBINSize(program))
     _value(nvrtc.nvrtcGetCUBIN(program, code))
-    _keep(path, code)
+    kept.keep(path, code)
     return code
-
-
-def _keep(path: Path, code: bytes) -> None:
-    """Write a file that appears when it is complete; without one it is compiled again."""
-    unfinished = path.with_suffix(f".{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(code)
-        unfinished.replace(path)
-    except OSError as error:
-        warnings.warn(f"a compiled kernel is not kept: {error}", RuntimeWarning, stacklevel=2)
 
 
 class NvrtcKernel:

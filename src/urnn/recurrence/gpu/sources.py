@@ -69,7 +69,7 @@ def source(
     names |= {f"KERNEL_{kernel}": 1 for kernel in kernels}
     lines = [f"#define {name} {value}" for name, value in names.items()]
     parts = [device, *lines, text("arithmetic.cuh"), text("layout.cuh"), spec.cell.cuda]
-    parts.append(text("passes.cuh"))
+    parts += [text(f"{name}.cuh") for name in ("block", "forward", "backward")]
     if not set(kernels).isdisjoint(MOVING):
         parts += [text("matrices.cuh"), *moves, text("update.cuh")]
     return "\n".join([*parts, text("kernels.cu")])
