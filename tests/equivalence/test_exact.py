@@ -11,8 +11,10 @@ from urnn.equivalence.exact import Exact
 from urnn.equivalence.multiplicity import (
     all_eigenvalues_on_the_circle,
     characteristic_polynomial,
+    coefficients,
     is_diagonalisable,
     largest_multiplicity,
+    polynomial,
     roots_on_the_circle,
     square_free_factors,
 )
@@ -55,16 +57,15 @@ def test_what_float64_ranks_cannot_tell():
 @given(seed=seeds, size=st.integers(1, 6))
 def test_the_characteristic_polynomial(seed, size):
     W = np.random.default_rng(seed).standard_normal((size, size))
-    found = [float(value) for value in characteristic_polynomial(Exact.of(W))]
-    assert found == pytest.approx(np.poly(W)[::-1], rel=1e-8, abs=1e-8)
+    found = [float(value) for value in coefficients(characteristic_polynomial(Exact.of(W)))]
+    assert found == pytest.approx(np.poly(W), rel=1e-8, abs=1e-8)
 
 
 def test_square_free_factors():
     def product(*roots):
-        result = [Fraction(1)]
+        result = polynomial([1])
         for root in roots:
-            shifted, scaled = [Fraction(0), *result], [*(root * v for v in result), Fraction(0)]
-            result = [a - b for a, b in zip(shifted, scaled, strict=True)]
+            result *= polynomial([1, -root])
         return result
 
     factors = {
@@ -86,8 +87,8 @@ def test_square_free_factors():
     ],
 )
 def test_the_roots_on_the_circle(roots, on):
-    coefficients = [Fraction(round(v * 5**4), 5**4) for v in np.real(np.poly(roots))[::-1]]
-    assert roots_on_the_circle(coefficients) == on
+    values = [Fraction(round(v * 5**4), 5**4) for v in np.real(np.poly(roots))]
+    assert roots_on_the_circle(polynomial(values)) == on
 
 
 def test_multiplicities():

@@ -1,9 +1,9 @@
 """Matrices of rational numbers, with exact ranks and solutions: how the lower bounds are decided.
 
 A float64 is a rational number, so the rank of a matrix of them is a fact, not a matter of a
-tolerance. Sums and products are exact too; ranks come from fraction-free elimination (Bareiss,
-"Sylvester's identity and multistep integer-preserving Gaussian elimination", 1968). A full rank is
-often seen faster modulo a prime, where a rank can only be smaller.
+tolerance. Sums and products are exact too; ranks, determinants and solutions come from sympy's
+fraction-free elimination. A full rank is often seen faster modulo a prime, where a rank can only be
+smaller.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from sympy.polys.matrices import DomainMatrix
 
 #: products of two residues, summed up to 2,000 times, fit in int64
 PRIME = 67_108_859
@@ -129,18 +132,9 @@ class Exact:
 
     def determinant(self) -> Fraction:
         """The determinant of a square matrix."""
-        rest, previous, sign = self.numerators.copy(), 1, 1
-        for step in range(len(rest)):
-            usable = np.flatnonzero(rest[step:, step] != 0)
-            if len(usable) == 0:
-                return Fraction(0)
-            if usable[0] > 0:
-                rest[[step, step + usable[0]]] = rest[[step + usable[0], step]]
-                sign = -sign
-            pivot = rest[step, step]
-            rest = _eliminated(rest, step, step, previous)
-            previous = pivot
-        return Fraction(sign * int(previous), self.denominator ** len(rest))
+        return Fraction(
+            int(of_sympy(self.numerators).det()), self.denominator ** len(self.numerators)
+        )
 
     def as_floats(self) -> NDArray:
         """The nearest float64 of each entry; infinite where there is none."""
@@ -160,30 +154,30 @@ class Exact:
             pivot = rest[step, step]
             if pivot <= 0:
                 return False
-            rest = _eliminated(rest, step, step, previous)
+            below = rest[step + 1 :]
+            below[:] = (pivot * below - np.outer(below[:, step], rest[step])) // previous
             previous = pivot
         return True
 
     def solve(self, right: Exact) -> Exact | None:
         """X with self X = right, for a square matrix; None if it is singular."""
-        size = len(self.numerators)
-        numbers = np.hstack([self.numerators, right.numerators])
-        previous = 1
-        for step in range(size):
-            usable = np.flatnonzero(numbers[step:, step] != 0)
-            if len(usable) == 0:
-                return None
-            numbers[[step, step + usable[0]]] = numbers[[step + usable[0], step]]
-            pivot = numbers[step, step]
-            others = np.arange(size) != step
-            numbers[others] = (
-                pivot * numbers[others] - np.outer(numbers[others, step], numbers[step])
-            ) // previous
-            previous = pivot
-        solution = numbers[:, size:] * self.denominator
-        return Exact(
-            solution if previous > 0 else -solution, abs(previous) * right.denominator
-        ).reduced()
+        from sympy.polys.matrices.exceptions import DMNonInvertibleMatrixError
+
+        try:
+            solution, divisor = of_sympy(self.numerators).solve_den(of_sympy(right.numerators))
+        except DMNonInvertibleMatrixError:
+            return None
+        numerators = np.array(solution.to_list(), dtype=object).reshape(right.shape)
+        factor = self.denominator if divisor > 0 else -self.denominator
+        return Exact(numerators * factor, abs(int(divisor)) * right.denominator).reduced()
+
+
+def of_sympy(numbers: NDArray) -> DomainMatrix:
+    """Integers as sympy's matrix, whose elimination is fraction-free."""
+    from sympy import ZZ
+    from sympy.polys.matrices import DomainMatrix
+
+    return DomainMatrix([[ZZ(int(v)) for v in row] for row in numbers], numbers.shape, ZZ)
 
 
 def residues(numbers: NDArray) -> NDArray:
@@ -221,30 +215,6 @@ def is_reachable_modulo(W: Exact, F: Exact) -> bool:
     return rank_modulo(np.hstack(blocks)) == len(transition)
 
 
-def _eliminated(numbers: NDArray, row: int, column: int, previous: int) -> NDArray:
-    """The rows below ``row`` without their entries in ``column``; every division is exact."""
-    rest = numbers.copy()
-    below = slice(row + 1, None)
-    rest[below] = (
-        rest[row, column] * rest[below] - np.outer(rest[below, column], rest[row])
-    ) // previous
-    return rest
-
-
 def _pivots(numbers: NDArray) -> list[int]:
     """The pivot columns of the row echelon form."""
-    rest, previous = numbers.copy(), 1
-    pivots: list[int] = []
-    for column in range(rest.shape[1]):
-        row = len(pivots)
-        if row == len(rest):
-            break
-        usable = np.flatnonzero(rest[row:, column] != 0)
-        if len(usable) == 0:
-            continue
-        rest[[row, row + usable[0]]] = rest[[row + usable[0], row]]
-        pivot = rest[row, column]
-        rest = _eliminated(rest, row, column, previous)
-        previous = pivot
-        pivots.append(column)
-    return pivots
+    return list(of_sympy(numbers).rref_den()[2])
