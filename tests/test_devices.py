@@ -74,7 +74,7 @@ def test_what_is_not_there_is_refused_with_the_reason_and_what_is(machine: Any) 
     machine(1, {})
     with pytest.raises(ConfigError, match="torch is built without CUDA; install the build"):
         devices.resolve("cuda")
-    with pytest.raises(ConfigError, match="must be auto, cpu, cuda, cuda:N or reference"):
+    with pytest.raises(ConfigError, match="must be auto, cpu, cuda, cuda:N, mps or reference"):
         devices.resolve("gpu")
 
 
@@ -84,6 +84,19 @@ def test_kernels_that_cannot_run_leave_a_gpu_for_torch(machine: Any) -> None:
     assert "pip install cuda-bindings" in devices.gpus().problem
     machine(0, ROCM)  # not countable without torch, so the job finds out
     assert devices.resolve("cuda:1") == "cuda:1"
+
+
+def test_mps_is_there_on_a_mac_and_auto_does_not_take_it(
+    machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(0, {})
+    monkeypatch.setattr(devices, "_has_mps", lambda: True)
+    assert devices.resolve("mps") == "mps" and devices.resolve("auto") == "cpu"
+    assert devices.is_gpu("mps") and devices.code("mps") == []
+    monkeypatch.setattr(devices, "_has_mps", lambda: False)
+    with pytest.raises(ConfigError, match=r"'mps' is not available here \(only Macs"):
+        devices.resolve("mps")
+    assert devices.resolve("mps", on_cluster=True) == "mps"
 
 
 @pytest.mark.parametrize("status, number, words", [

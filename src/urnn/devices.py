@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import platform
 import re
 import sys
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pathlib import Path
 from urnn.errors import ConfigError
 
 #: what a configuration and the command line may say
-PATTERN = r"^(auto|cpu|reference|cuda(:\d+)?)$"
+PATTERN = r"^(auto|cpu|reference|cuda(:\d+)?|mps)$"
 #: names the factory of another driver of the kernels, "module:attribute"; for tests, which have no
 #: GPU and compile the kernels for the CPU
 DRIVER_VARIABLE = "URNN_GPU_DRIVER"
@@ -46,7 +47,7 @@ class Gpus:
 
 def is_gpu(device: str) -> bool:
     """Whether a device of a configuration is a GPU for certain, which `auto` is not."""
-    return device.startswith("cuda")
+    return device == "mps" or device.startswith("cuda")
 
 
 def code(device: str) -> list[str]:
@@ -54,7 +55,7 @@ def code(device: str) -> list[str]:
 
     ``device`` as in the configuration: `auto` may have results of a CPU and of a GPU.
     """
-    return list(_GPU_MODULES) if device == "auto" or is_gpu(device) else []
+    return list(_GPU_MODULES) if device == "auto" or device.startswith("cuda") else []
 
 
 def resolve(device: str, on_cluster: bool = False) -> str:
@@ -68,11 +69,19 @@ def resolve(device: str, on_cluster: bool = False) -> str:
     """
     if not re.match(PATTERN, device):
         raise ConfigError(
-            f"device: must be auto, cpu, cuda, cuda:N or reference, but it is the text {device!r}"
+            "device: must be auto, cpu, cuda, cuda:N, mps or reference, but it is the text "
+            f"{device!r}"
         )
     if device == "auto":
         return "cuda" if not on_cluster and gpus().usable else "cpu"
     if on_cluster or not is_gpu(device):
+        return device
+    if device == "mps":
+        if not _has_mps():
+            raise ConfigError(
+                "device: 'mps' is not available here (only Macs with Apple's processors have it); "
+                "one of auto, cpu, reference"
+            )
         return device
     found = gpus()
     index = int(device.partition(":")[2] or 0)
@@ -113,6 +122,11 @@ def torch_build() -> dict[str, str]:
         return {}
     pattern = r"^(cuda|hip)\b[^=\n]*= *['\"]([^'\"]+)['\"]"
     return dict(re.findall(pattern, text, re.MULTILINE))
+
+
+def _has_mps() -> bool:
+    """Whether this is a Mac whose GPU torch can use; `auto` is the CPU there, which is faster."""
+    return sys.platform == "darwin" and platform.machine() == "arm64"
 
 
 def _is_installed(module: str) -> bool:

@@ -11,7 +11,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         nargs="+",
-        help="devices to check: cpu, cuda, cuda:N (default: cpu, and a GPU if there is one)",
+        help="devices to check: cpu, cuda, cuda:N, mps (default: cpu, and a GPU if there is one)",
     )
     parser.add_argument(
         "--json", action="store_true", help="all of it as JSON, for a report of a bug"

@@ -31,8 +31,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         default="auto",
-        help="cpu, cuda, cuda:N, reference, or auto: a GPU if there is one for the kernels, else "
-        "the CPU (default: auto)",
+        help="cpu, cuda, cuda:N, mps, reference, or auto: a GPU if there is one for the kernels, "
+        "else the CPU (default: auto)",
     )
     parser.add_argument(
         "--checkpoint-seconds",

@@ -163,7 +163,7 @@ def backend(device: str) -> Backend:
 
     "cpu": kernels compiled by Numba; "cuda" or "cuda:N": a GPU, by compiled kernels, or by torch's
     loop where they cannot run; "auto": the GPU if kernels run on one, else the CPU; "reference":
-    torch's loop in float64. Any other device that torch has takes the loop.
+    torch's loop in float64; "mps", and any other device that torch has: the loop in float32.
 
     Raises:
         ArgumentError: an unknown device, or one that this machine does not have.
