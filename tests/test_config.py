@@ -34,8 +34,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("experiments", None, "mapping"),
     ("experiments", [1], "mapping"),
     ("experiments.two words", {}, "two words"),
-    (f"{EXPERIMENT}.task", "mnist", "'permuted_digits', but it is the text 'mnist'"),
-    (f"{EXPERIMENT}.task", None, "'synthetic', 'permuted_mnist', 'permuted_digits', but it is"),
+    (f"{EXPERIMENT}.task", "mnist", "'recorded', but it is the text 'mnist'"),
+    (
+        f"{EXPERIMENT}.task",
+        None,
+        "'synthetic', 'permuted_mnist', 'permuted_digits', 'recorded', but it is",
+    ),
     (f"{EXPERIMENT}.images", {}, "images is a key of permuted_digits, permuted_mnist"),
     (
         f"{EXPERIMENT}.folder",

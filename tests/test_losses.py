@@ -31,6 +31,16 @@ def test_squared_is_the_mean_of_the_squares(device: str, random: np.random.Gener
     loss, share = LOSSES["squared"].evaluate(backend, backend.asarray(y_hat), backend.asarray(y))
     assert loss.dtype == np.float64 and np.isnan(share).all()
     np.testing.assert_allclose(loss, ((y_hat - y) ** 2).mean((1, 2, 3)), rtol=1e-6)
+    missing = np.where(random.random(y.shape) < 0.3, np.nan, y)
+    masked, _ = LOSSES["squared"].evaluate(
+        backend, backend.asarray(y_hat), backend.asarray(missing)
+    )
+    error = np.where(np.isnan(missing), 0, y_hat - y)
+    np.testing.assert_allclose(masked, (error**2).mean((1, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(
+        LOSSES["squared"].score(np.zeros(1) + 0.5, share, missing),
+        1 - 0.5 * missing.size / np.nansum(missing**2),
+    )
 
 
 @pytest.mark.parametrize("device", ["cpu", "reference"])

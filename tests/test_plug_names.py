@@ -39,6 +39,9 @@ HOMONYMS: dict[tuple[str, str], str] = {
     ("urnn.figures.statistics.settings", "r2"): "the score that the figure needs",
     ("urnn.figures.reproduction.settings", "r2"): "the score that the figure needs",
     ("urnn.figures.reproduction.deviations", "r2"): "the score, a variable of files",
+    ("urnn.figures.simulation.settings", "r2"): "the score that the figure needs",
+    ("urnn.figures.simulation.plot", "r2"): "the score, a variable of files",
+    ("urnn.figures.simulation.findings", "r2"): "the score, a variable of files",
     ("urnn.figures.history.settings", "accuracy"): "the score that the figure needs",
     ("urnn.figures.statistics.settings", "rnn"): "a model's name in the shipped configurations",
     ("urnn.figures.style", "rnn"): "a model's name in the shipped configurations",
@@ -49,6 +52,7 @@ HOMONYMS: dict[tuple[str, str], str] = {
 ORDINARY = {
     *("free", "contractive", "unitary", "synthetic", "rnn"),
     *("r2", "gap", "statistics", "reproduction", "accuracy", "history"),
+    *("recorded", "simulation"),
 }
 
 #: functions of more lines than the limit: (module, name) and why they are better whole

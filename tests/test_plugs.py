@@ -76,7 +76,10 @@ def test_the_key_chooses_a_member_of_the_union(point: str) -> None:
     union = TypeAdapter(there.union(Extra))
     for name in there:
         needed = {
-            key: {"snr_db": 20.0, "published": "figure2"}[key]
+            key: {
+                **{"snr_db": 20.0, "published": "figure2"},
+                **{"records": ["a.csv"], "inputs": ["u"], "outputs": ["y"]},
+            }[key]
             for key, field in there.plug(name).model_fields.items()
             if field.is_required() and key != there.key
         }

@@ -129,8 +129,8 @@ class Config(Settings):
     device: Annotated[str, Field(pattern=devices.PATTERN)] = Field(
         "auto",
         description="where models are trained. auto: on a GPU if there is one for the kernels, "
-        "else the CPU; on a cluster always the CPU. cuda or cuda:N: a GPU. cpu. "
-        "reference: torch in float64, slow",
+        "else the CPU; on a cluster always the CPU. cuda or cuda:N: a GPU. mps: that of a "
+        "Mac, by torch's loop. cpu. reference: torch in float64, slow",
     )
     gpu_memory: PositiveNumber = Field(
         4.0,
@@ -179,6 +179,11 @@ class Config(Settings):
         for model, size in product(experiment.models, experiment.hidden_units):
             recipe, at = self.recipe(name, model, size), f"recipes.{experiment.recipe}"
             on_test = recipe.validate_on_test
+            if on_test and experiment.test_apart:
+                yield (
+                    f"{at}.validate_on_test: true for {model}, but the test of {path} has another "
+                    "length than its windows; leave it out"
+                )
             own = experiment.test_trials if on_test else experiment.validation_trials
             share = round(train * recipe.validation_ratio)
             if recipe.validation_ratio and own:

@@ -46,7 +46,10 @@ class Loss(Protocol):
 
 
 class Squared:
-    """mean((y_hat - y)^2) over trials, time and outputs; y (trial, time, output)."""
+    """mean((y_hat - y)^2) over trials, time and outputs; y (trial, time, output).
+
+    A missing target, NaN, counts as no error, and in the mean.
+    """
 
     name: ClassVar[str] = "squared"
     long_name: ClassVar[str] = "mean squared error"
@@ -69,7 +72,7 @@ class Squared:
         """The mean squared error (R,); the accuracy is NaN."""
         import numpy as np
 
-        error = outputs - y
+        error = backend.xp.where(backend.xp.isnan(y), 0, outputs - y)
         loss = backend.to_numpy((error * error).mean((1, 2, 3))).astype(np.float64)
         return loss, np.full(len(loss), np.nan)
 
@@ -77,7 +80,7 @@ class Squared:
         """R^2 = 1 - loss / mean(y^2)."""
         import numpy as np
 
-        return 1 - loss / np.mean(np.square(y, dtype=np.float64))
+        return 1 - loss / np.mean(np.square(np.nan_to_num(y), dtype=np.float64))
 
 
 class CrossEntropy:

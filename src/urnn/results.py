@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from urnn import models, storage, training
+from urnn import models, scoring, signals, storage, training
 from urnn.losses import LOSSES, Loss
 from urnn.recurrence import Spec, unpack
 from urnn.settings.model import Model
@@ -28,6 +28,8 @@ _HISTORIES = {
     "constraint_error": "distance of W from its set after each epoch",
 }
 SCORED_HISTORIES = tuple(_HISTORIES)[1:]
+#: samples of the first record of the test that are kept as the models simulate them
+_EXCERPT = 500
 
 
 def _flags(long_name: str, **meanings: int) -> dict[str, Any]:
@@ -159,6 +161,10 @@ class ScoreTable:
     diverged: NDArray[np.int8] = field(init=False)
     kept_epoch: NDArray[np.int32] = field(init=False)
     parameters: NDArray[np.int64] = field(init=False)
+    #: of measured signals: the root mean square errors, and what the models give, in their units
+    signals: signals.Signals | None = field(init=False)
+    rmse: NDArray[np.float64] = field(init=False)
+    simulated: NDArray[np.float32] = field(init=False)
     found: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -170,6 +176,19 @@ class ScoreTable:
         self.kept_epoch = np.zeros(shape, np.int32)
         self.parameters = np.zeros(shape[:2], np.int64)
         self.found = np.zeros(shape, bool)
+        self.signals = signals.of(self.trials.attributes)
+        outputs = self.trials.output_size if self.signals else 0
+        steps = min(_EXCERPT, self.trials.x.shape[2]) if self.signals else 0
+        self.rmse = np.full((*shape, outputs), np.nan)
+        self.simulated = np.full((*shape[:2], steps, outputs), np.nan, np.float32)
+
+    def note_simulation(self, m: int, h: int, s: int, y: NDArray, y_hat: NDArray) -> None:
+        """The errors of model m of size h on realization s; both (trial, time, output), scaled."""
+        assert self.signals is not None
+        units = self.signals.outputs_in_units
+        self.rmse[m, h, s] = scoring.rmse(units(y), units(y_hat))
+        if s == 0:
+            self.simulated[m, h] = units(y_hat[0, : self.simulated.shape[2]])
 
     def dataset(self, state_factors: Sequence[int], files: Sequence[xr.Dataset]) -> xr.Dataset:
         """The file of scores: dimensions model, hidden_units, realization, epoch."""
@@ -188,6 +207,7 @@ class ScoreTable:
                     ),
                 ),
                 **self._histories(loss),
+                **self._simulation(),
                 "kept_epoch": (
                     _EVERYWHERE,
                     self.kept_epoch,
@@ -204,6 +224,7 @@ class ScoreTable:
                 "hidden_units": np.array(self.sizes, np.int32),
                 "realization": self.trials.realizations,
                 "epoch": np.arange(1, self.epochs + 1, dtype=np.int32),
+                **({"output": self.signals.outputs} if self.signals else {}),
                 "state_factor": (
                     "model",
                     np.array(state_factors, np.int32),
@@ -224,6 +245,29 @@ class ScoreTable:
             if np.isfinite(values).any()
         }
         return _named((*_EVERYWHERE, "epoch"), kept, names)
+
+    def _simulation(self) -> dict[str, Any]:
+        """Of measured signals: the errors, and an excerpt of the test, in the units of the record.
+
+        The sizes of the dims output and sample are those of the arrays.
+        """
+        if self.signals is None:
+            return {}
+        measured = self.signals.outputs_in_units(self.trials.y[0, 0, : self.simulated.shape[2]])
+        long_names = {
+            "rmse": "root mean square error of the outputs in simulation, in their units",
+            "simulated": "outputs that realization 0 gives for the first record of the test",
+            "measured": "the same, as measured; NaN where they do not count",
+        }
+        return {
+            "rmse": ((*_EVERYWHERE, "output"), self.rmse, {"long_name": long_names["rmse"]}),
+            "simulated": (
+                ("model", "hidden_units", "sample", "output"),
+                self.simulated,
+                {"long_name": long_names["simulated"]},
+            ),
+            "measured": (("sample", "output"), measured, {"long_name": long_names["measured"]}),
+        }
 
     def _attributes(self, files: Sequence[xr.Dataset]) -> dict[str, Any]:
         first = files[0].attrs

@@ -157,8 +157,35 @@ _FUNCTIONS: dict[str, Callable[[ArrayLike, ArrayLike], float]] = {
 
 
 def compute(names: Iterable[str], y: ArrayLike, other: ArrayLike) -> dict[str, float]:
-    """The named scores of outputs, or for the optima of the outputs without noise, against y."""
-    return {name: _FUNCTIONS[name](y, other) for name in names}
+    """The named scores of outputs, or for the optima of the outputs without noise, against y.
+
+    Where y is NaN, it is missing and does not count.
+    """
+    return {name: _FUNCTIONS[name](*_counted(name, y, other)) for name in names}
+
+
+def _counted(name: str, y: ArrayLike, other: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+    """y and the other outputs, made equal where y is missing, by what adds nothing to the score."""
+    outputs = np.asarray(y)
+    if outputs.dtype.kind != "f" or not np.isnan(outputs).any():
+        return y, other
+    # the mean of each output leaves the sums about it as they are, and 0 those about zero
+    centred = "centred" in name
+    neutral = np.nanmean(outputs, tuple(range(outputs.ndim - 1)), dtype=float) if centred else 0.0
+    missing = np.isnan(outputs)
+    return np.where(missing, neutral, outputs), np.where(missing, neutral, np.asarray(other))
+
+
+def rmse(y: ArrayLike, y_hat: ArrayLike) -> NDArray[np.float64]:
+    """Of each output, the root of the mean of (y - y_hat)^2 where y is not NaN, in its unit.
+
+    Both (..., output); returns (output,), NaN where an output has no value.
+    """
+    squares = np.square(np.asarray(y, float) - np.asarray(y_hat, float))
+    axes = tuple(range(squares.ndim - 1))
+    counts = np.isfinite(squares).sum(axes)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.sqrt(np.nansum(squares, axes) / counts))
 
 
 def optima(

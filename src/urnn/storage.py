@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -142,9 +142,17 @@ def read(path: Path, variables: Iterable[str] = ()) -> xr.Dataset:
             variable is missing.
     """
     path = Path(path)
-    again = f"Delete it and run again, and the workflow makes it anew: rm '{path}'"
+    again = (
+        "If the workflow made it, move it elsewhere and run again, and it is made anew; if it is "
+        "your own, write it again from where it came from."
+    )
     if not path.is_file():
         raise DataError(f"{path} does not exist. Run the workflow, which makes it.")
+    if path.suffix.lower() in (".csv", ".txt", ".tsv", ".npz"):
+        raise DataError(
+            f"{path} is no NetCDF file. If it is a record of inputs and outputs, `urnn fit` reads "
+            "it."
+        )
     try:
         # attributes and values as they are: no decoding of times, no lazy file handle
         dataset = xr.load_dataset(path, engine="netcdf4", decode_times=False)
@@ -157,7 +165,9 @@ def read(path: Path, variables: Iterable[str] = ()) -> xr.Dataset:
         raise DataError(f"{path} is damaged: its values are not those that were written. {again}")
     missing = [name for name in variables if name not in dataset]
     if missing:
-        raise DataError(f"{path} lacks {', '.join(missing)}: it is another kind of file. {again}")
+        raise DataError(
+            f"{path} lacks {', '.join(missing)}: it is another kind of file; name the right one."
+        )
     return dataset
 
 
@@ -183,20 +193,23 @@ def _digest(dataset: xr.Dataset) -> str:
     return whole.hexdigest()
 
 
-def check_finite(dataset: xr.Dataset, path: Path, variables: Iterable[str]) -> None:
-    """Refuse NaN and Inf in the given variables.
+def check_finite(
+    dataset: xr.Dataset, path: Path, variables: Iterable[str], missing: Container[str] = ()
+) -> None:
+    """Refuse Inf in the given variables, and NaN but in those where it stands for what is missing.
 
     Raises:
         DataError: names the file, the variable and the first index that is not finite.
     """
     for name in variables:
         values = dataset[name].values
-        if not np.all(np.isfinite(values)):
-            where = np.argwhere(~np.isfinite(values))[0]
+        wrong = np.isinf(values) if name in missing else ~np.isfinite(values)
+        if wrong.any():
+            where = np.argwhere(wrong)[0]
             place = ", ".join(
                 f"{dim}={index}" for dim, index in zip(dataset[name].dims, where, strict=True)
             )
             raise DataError(
-                f"{path}: {name} is not finite at {place}. "
-                f"Delete the file and run again, or mend the data it came from."
+                f"{path}: {name} is not finite at {place}; mend the data that it came from, and "
+                "run again"
             )

@@ -104,10 +104,11 @@ def train(
 
     That is the mean of (C h + d - y)^2 over trials, time and outputs, with y (S, N, time, output)
     float32, or the mean over trials of -log softmax(C h + d)[y] at the last step, with labels y
-    (S, N) int64. x (S, N, time, input), float32, are the trials of S realizations, of which the
-    last ``validation_trials`` are kept for validation; dataset (R,) says which realization a
-    replica learns from. ``generators[r](purpose)`` gives the replica's own random generators, for
-    "initial" values and for the "order" of the trials.
+    (S, N) int64. Where y is NaN it is missing, and counts as no error. x (S, N, time, input),
+    float32, are the trials of S realizations, of which the last ``validation_trials`` are kept for
+    validation; dataset (R,) says which realization a replica learns from.
+    ``generators[r](purpose)`` gives the replica's own random generators, for "initial" values and
+    for the "order" of the trials.
 
     A replica whose loss or gradient is no longer finite is stopped with its last parameters and
     marked as diverged; the others go on. With the recipe's patience a replica also stops when that

@@ -10,14 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from urnn import storage
+from urnn import signals, storage
 from urnn.errors import ConfigError, DataError
 from urnn.losses import Loss, loss_of
 from urnn.settings.training import Recipe
 from urnn.tasks.split import SPLIT
 
 #: attributes of a data file that what is made from it takes over
-KEPT_ATTRIBUTES = ("task", "task_title", "snr_db")
+KEPT_ATTRIBUTES = ("task", "task_title", "snr_db", signals.ATTRIBUTE)
 
 
 class Trials(NamedTuple):
@@ -114,8 +114,13 @@ def _block(data: xr.Dataset, path: Path, loss: Loss, uses: Iterable[str]) -> dic
     names = {"x": "x", "y": loss.target}
     if "y_clean" in data and loss.optima:
         names["y_clean"] = "y_clean"
-    storage.check_finite(data, path, names.values())
     split = data["split"].values
+    if "x_test" in data and tuple(uses) == ("test",):
+        names = {name: f"{variable}_test" for name, variable in names.items()}
+        split = np.full(data.sizes["test_trial"], SPLIT["test"], np.int8)
+    # of measured signals, NaN is a target that does not count
+    missing = (names["y"],) if signals.of(data.attrs) else ()
+    storage.check_finite(data, path, names.values(), missing)
     chosen = np.concatenate([np.flatnonzero(split == SPLIT[use]) for use in uses])
     values = {name: data[variable].values[chosen] for name, variable in names.items()}
     number = np.array(data.attrs["realization"])

@@ -39,14 +39,24 @@ def make_scores() -> Callable[..., xr.Dataset]:
             random = np.random.default_rng(0)
             r2 = 0.99 - gap * random.uniform(0.5, 1, (len(models), len(sizes), realizations))
         r2 = np.asarray(r2)
+        time = np.sin(np.arange(300.0) / 20)[:, None]
         return xr.Dataset(
             {
                 "r2": (DIMS, r2),
                 "r2_centred": (DIMS, r2 - 0.01),
                 "diverged": (DIMS, np.isnan(r2).astype(np.int8)),
                 "r2_optimal": ("realization", np.full(r2.shape[2], optimum)),
+                "rmse": ((*DIMS, "output"), np.sqrt(np.abs(1 - r2))[..., None]),
+                "measured": (("sample", "output"), time),
+                "simulated": (
+                    ("model", "hidden_units", "sample", "output"),
+                    np.broadcast_to(time, (*r2.shape[:2], *time.shape)),
+                ),
             },
-            coords=_coordinates(models, sizes[: r2.shape[1]], r2.shape[2]),
+            coords={
+                **_coordinates(models, sizes[: r2.shape[1]], r2.shape[2]),
+                "output": ["y ($V$)"],
+            },
             attrs={"snr_db": 20.0, "epochs": 100, "experiment": "synthetic-20dB"},
         )
 

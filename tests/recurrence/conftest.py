@@ -38,7 +38,7 @@ def largest_norm(cell: Cell) -> float:
 
 
 def problem(spec: Spec, replicas: int, batch: int, time: int, seed: int = 0) -> Problem:
-    """theta, x, y, dataset, trials."""
+    """theta, x, y, dataset, trials; a twentieth of the targets of squared errors is missing."""
     random = np.random.default_rng(seed)
     parameters = {
         name: random.standard_normal((replicas, *shape))
@@ -49,6 +49,7 @@ def problem(spec: Spec, replicas: int, batch: int, time: int, seed: int = 0) -> 
     theta = pack(spec, parameters).astype(np.float32)
     x = random.standard_normal((2, batch + 2, time, spec.input_size)).astype(np.float32)
     y = random.standard_normal((2, batch + 2, time, spec.output_size)).astype(np.float32)
+    y[random.random(y.shape) < 0.05] = np.nan
     if spec.loss == "cross_entropy":
         y = random.integers(spec.output_size, size=(2, batch + 2))
     dataset = random.integers(2, size=replicas)

@@ -11,7 +11,7 @@ import torch
 
 from urnn.recurrence import Spec, backend, unpack
 from urnn.recurrence.cells import POINT
-from urnn.recurrence.reference import forward
+from urnn.recurrence.reference import forward, losses
 
 
 def test_gradcheck(cell: Any, problems: SimpleNamespace) -> None:
@@ -22,6 +22,29 @@ def test_gradcheck(cell: Any, problems: SimpleNamespace) -> None:
         torch.tensor(x[:, :2], dtype=torch.float64, requires_grad=True),
     )
     assert torch.autograd.gradcheck(lambda t, x: forward(spec, t, x), inputs)
+
+
+def test_a_missing_target_counts_as_no_error(problems: SimpleNamespace) -> None:
+    spec = Spec(POINT.make("rnn"), 4, 2, 2)
+    theta, x, y, dataset, trials = problems.problem(spec, 2, 3, 6)
+    y[:, :, ::2] = np.nan
+    loss, gradient = problems.step(backend("reference"), spec, (theta, x, y, dataset, trials))
+    leaf = torch.tensor(theta, dtype=torch.float64, requires_grad=True)
+    chosen = [np.take(x[s], row, axis=0) for s, row in zip(dataset, trials, strict=True)]
+    given = [np.take(y[s], row, axis=0) for s, row in zip(dataset, trials, strict=True)]
+    outputs = forward(spec, leaf, torch.tensor(np.stack(chosen), dtype=torch.float64))
+    there = np.isfinite(np.stack(given))
+    assert 0.3 < there.mean() <= 0.5
+    total = torch.zeros(2, dtype=torch.float64)
+    for place in np.argwhere(there):
+        at = tuple(int(k) for k in place)
+        total[at[0]] = total[at[0]] + (outputs[at] - float(np.stack(given)[at])) ** 2
+    expected = total / there[0].size
+    np.testing.assert_allclose(loss, expected.detach().numpy(), rtol=1e-12)
+    (wanted,) = torch.autograd.grad(expected.sum(), leaf)
+    np.testing.assert_allclose(gradient, wanted.numpy(), rtol=1e-9, atol=1e-12)
+    every = torch.full_like(outputs, torch.nan)
+    assert losses(spec, outputs, every).tolist() == [0, 0]
 
 
 LAYERS: dict[str, tuple[Any, dict[str, Any], str, dict[str, Any]]] = {

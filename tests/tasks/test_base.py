@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from urnn import storage
+from urnn import signals, storage
 from urnn.losses import LOSSES
 from urnn.seeds import generator
 from urnn.settings.base import validated
@@ -29,6 +30,23 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "system": {"time_steps": 50, "trials": 20, "epsilon": 0.2, "on_tolerance": 0.1},
     },
 }
+
+
+#: a record for the task that reads one; the same file for all tests of this module
+RECORD = Path(tempfile.mkdtemp()) / "record.csv"
+_random = np.random.default_rng(7)
+np.savetxt(
+    RECORD,
+    _random.standard_normal((400, 3)),
+    delimiter=",",
+    header="u,v,y",
+    comments="",
+    fmt="%.6f",
+)
+OPTIONS["recorded"] = {
+    "records": [str(RECORD)], "inputs": ["u", "v"], "outputs": ["y"],
+    "window": 40, "windows": 40, "warm_up": 5,
+}  # fmt: skip
 
 
 #: tasks whose data are quick to make; MNIST's are 70 000 images, made up here
@@ -71,6 +89,7 @@ def data(task: Task) -> Iterator[xr.Dataset]:
 
 def test_the_data_are_what_the_settings_say(task: Task, data: xr.Dataset) -> None:
     counts = {name: int((data["split"] == value).sum()) for name, value in SPLIT.items()}
+    counts["test"] += data.sizes.get("test_trial", 0)
     assert counts == {
         "train": task.training_trials,
         "validation": task.validation_trials,
@@ -81,17 +100,22 @@ def test_the_data_are_what_the_settings_say(task: Task, data: xr.Dataset) -> Non
     assert data["x"].dims == ("trial", "time", "input") and data["x"].dtype == np.float32
     assert data.sizes["input"] == inputs
     assert loss.output_size(data) == outputs
-    assert len(data[loss.target]) == data.sizes["trial"] == sum(counts.values())
+    assert task.test_apart == ("x_test" in data)
+    trials = data.sizes["trial"] + data.sizes.get("test_trial", 0)
+    assert len(data[loss.target]) == data.sizes["trial"] and trials == sum(counts.values())
     assert ("y_clean" in data) == task.knows_optimum
-    storage.check_finite(data, Path("data.nc"), ["x", loss.target])
+    missing = [loss.target] if signals.of(data.attrs) else []
+    storage.check_finite(data, Path("data.nc"), ["x", loss.target], missing)
     for name in data.data_vars:
         assert data[name].attrs["long_name"]
         assert "flag_values" in data[name].attrs or data[name].attrs["units"] == "1"
 
 
 def test_numbers_are_those_of_the_trials(task: Task, data: xr.Dataset) -> None:
-    trials = [data[name] for name in ("x", "y", "y_clean") if name in data]
-    assert task.numbers == sum(math.prod(values.shape) for values in trials)
+    names = ("x", "y", "y_clean", "x_test", "y_test")
+    numbers = sum(math.prod(data[name].shape) for name in names if name in data)
+    # of a record it is not known before it is read, and the memory of a job is asked for by it
+    assert task.numbers == numbers or (task.test_apart and numbers <= task.numbers < 10 * numbers)
     assert set(task.compressed) <= set(map(str, data.data_vars))
 
 
@@ -103,6 +127,7 @@ def test_a_task_has_the_words_and_keys_that_others_use(task: Task) -> None:
     assert set(identity) == set(type(task).model_fields) - set(task.places)
     json.dumps(identity)
     assert all(isinstance(value, str) for value in task.environment.values())
+    assert (task.content() is None) == (not task.source_files)
 
 
 def test_where_the_files_lie_is_no_part_of_what_the_data_are() -> None:

@@ -121,13 +121,13 @@ def test_data_that_are_missing_damaged_or_wrong(tmp_path: Path) -> None:
     whole = data.read_bytes()
 
     data.write_bytes(whole[: len(whole) // 2])
-    refused(train(data, output), f"{data} is not a readable NetCDF file", f"rm '{data}'")
+    refused(train(data, output), f"{data} is not a readable NetCDF file", "move it elsewhere")
     data.write_text("hidden,rnn\n2,0.9\n")
     refused(train(data, output), f"{data} is not a readable NetCDF file")
     damaged = bytearray(whole)
     damaged[len(whole) // 2] ^= 1  # one bit of a number
     data.write_bytes(damaged)
-    refused(train(data, output), str(data), f"rm '{data}'")
+    refused(train(data, output), str(data), "move it elsewhere")
 
     data.write_bytes(whole)
     with xr.open_dataset(data) as opened:

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 try:
     from urnn import blocks, closure, devices, figures, tasks, theorems
     from urnn.config import load
-    from urnn.errors import ConfigError
+    from urnn.errors import ConfigError, UserError
     from urnn.recurrence import cells
     from urnn.settings.model import code_of
 except ModuleNotFoundError as error:
@@ -26,10 +26,16 @@ try:
     run = load(config)
     # where the trainings run; never auto
     DEVICE = devices.resolve(run.device, on_cluster)
-except ConfigError as error:
+    # what does not exist is said before any job starts
+    SOURCES = {
+        name: experiment.source_files for name, experiment in run.experiments.items()
+    }
+except UserError as error:
     raise WorkflowError(str(error))
 
 PYTHON = sys.executable
+# of the package; the working directory may be another one
+PACKAGE = Path(closure.__file__).parent
 # by name: what is compiled, for which sizes of minibatches and numbers of scored trials
 KERNELS = run.kernels()
 

@@ -9,6 +9,8 @@ def source(wildcards):
 
 
 rule data:
+    input:
+        lambda wildcards: ancient(SOURCES[wildcards.experiment]),
     output:
         "results/{experiment}/data/realization-{realization}.nc",
     log:
@@ -24,6 +26,8 @@ rule data:
     params:
         code=lambda wildcards: code("data", tasks.POINT.module(source(wildcards).task)),
         task=lambda wildcards: as_json(source(wildcards).identity()),
+        # of the user's files; when they were written is no matter
+        content=lambda wildcards: source(wildcards).content(),
         seed=run.seed,
     message:
         "{wildcards.experiment}: data of realization {wildcards.realization}"

@@ -1,7 +1,7 @@
 def published_curves(wildcards):
     """The files of the published curves that a figure draws."""
     name = run.figures[wildcards.figure].curves
-    return [f"src/urnn/published/{name}.csv"] if name else []
+    return [f"{PACKAGE}/published/{name}.csv"] if name else []
 
 
 rule figure:

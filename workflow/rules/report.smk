@@ -7,10 +7,10 @@ def page_code():
 
 rule report:
     input:
-        template="src/urnn/page.html.jinja",
+        template=f"{PACKAGE}/page.html.jinja",
         published=sorted(
             {
-                f"src/urnn/published/{figure.curves}.csv"
+                f"{PACKAGE}/published/{figure.curves}.csv"
                 for figure in run.figures.values()
                 if figure.curves
             }

@@ -101,7 +101,11 @@ def _score(file: xr.Dataset, model: Model, table: ScoreTable) -> None:
         if replicas["diverged"].values[r] or not finite[r]:
             table.diverged[m, h, s] = 1  # left out of the averages by rule, and counted
             continue
-        for key, value in scoring.compute(test.loss.scores, test.y[s], y_hat[r]).items():
+        y, outputs = test.y[s], y_hat[r]
+        if table.signals is not None:
+            y, outputs = table.signals.about_zero(y), table.signals.about_zero(outputs)
+            table.note_simulation(m, h, s, test.y[s], y_hat[r])
+        for key, value in scoring.compute(test.loss.scores, y, outputs).items():
             table.scores[key][m, h, s] = value
 
 

@@ -7,6 +7,6 @@ POINT = Point(
     "urnn.figures",
     FigureSettings,
     "kind",
-    ("r2", "gap", "statistics", "reproduction", "accuracy", "history"),
+    ("r2", "gap", "statistics", "reproduction", "accuracy", "history", "simulation"),
     default=True,
 )

@@ -49,11 +49,14 @@ def forward(spec: Spec, theta: Tensor, x: Tensor) -> Tensor:
 
 
 def losses(spec: Spec, outputs: Tensor, y: Tensor) -> Tensor:
-    """The loss of each replica, (R,); y as the outputs, or labels (R, B) int64."""
+    """The loss of each replica, (R,); y as the outputs, or labels (R, B) int64.
+
+    A missing target, NaN, counts as no error.
+    """
     if spec.loss == "cross_entropy":
         every = torch.nn.functional.cross_entropy(outputs.mT, y, reduction="none")
         return every.mean(1)
-    return (outputs - y).square().mean(dim=(1, 2, 3))
+    return torch.where(y.isnan(), 0, outputs - y).square().mean(dim=(1, 2, 3))
 
 
 class TorchBackend:
@@ -74,6 +77,7 @@ class TorchBackend:
         except (RuntimeError, AssertionError) as error:
             there = ["cpu", "reference"]
             there += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+            there += ["mps"] if torch.backends.mps.is_available() else []
             reason = str(error).splitlines()[0]
             raise ArgumentError(
                 f"device {device!r} is not available here ({reason}); one of {', '.join(there)}"
@@ -100,7 +104,8 @@ class TorchBackend:
             loss = losses(spec, forward(spec, theta, x[sets, chosen]), y[sets, chosen])
             # replicas share nothing, so the gradient of the sum holds each one's own
             (gradient,) = torch.autograd.grad(loss.sum(), theta)
-            return loss.detach().double(), gradient
+            # by way of the host, for MPS has no float64
+            return loss.detach().cpu().double(), gradient
 
         return run
 

@@ -417,7 +417,10 @@ def fill_lanes(e: Emitter) -> None:
 
 @micro_kernel("C d H h Y y weight_of_lane E error loss HIDDEN OUTPUT VECTORS MODELS TILE")
 def readout_error(e: Emitter) -> None:
-    """E = w (C H[h] + d - Y[y]) and loss += w (C H[h] + d - Y[y])^2, w the weight of a lane."""
+    """E = w (C H[h] + d - Y[y]) and loss += w (C H[h] + d - Y[y])^2, w the weight of a lane.
+
+    Both 0 where Y is NaN.
+    """
     total = e.variable(e.load(e.loss, 0))
 
     def tile(first: Offset, rows: int) -> None:
@@ -429,7 +432,8 @@ def readout_error(e: Emitter) -> None:
         e.add_product(sums, first, e.C, e.HIDDEN, e.H, e.h)
         for i, places in enumerate(sums):
             for v, place in enumerate(places):
-                error = e.get(place)
+                target = e.load(e.Y, e.y, e.at(first, i, v))
+                error = e.where("==", target, target, e.get(place), e.constant(0))
                 weighted = e.builder.fmul(error, e.load(e.weight_of_lane, v * LANES))
                 e.accumulate(total, weighted, error)
                 e.store(weighted, e.E, e.error, e.at(first, i, v))

@@ -4,5 +4,9 @@ from urnn.plugs import Point
 from urnn.tasks.base import Task
 
 POINT = Point(
-    "urnn.tasks", Task, "task", ("synthetic", "permuted_mnist", "permuted_digits"), default=True
+    "urnn.tasks",
+    Task,
+    "task",
+    ("synthetic", "permuted_mnist", "permuted_digits", "recorded"),
+    default=True,
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from urnn.settings.base import Settings
@@ -12,7 +15,8 @@ class Task(Settings):
 
     The module ``generate`` beside its settings has ``generate(task, seed, realization)``, which
     returns the dataset of a realization: x (trial, time, input), the target of the loss, split
-    (trial), and y_clean where a perfect model's outputs are known.
+    (trial), and y_clean where a perfect model's outputs are known. Trials of the test that have
+    another length are apart: x_test and y_test (test_trial, test_time, ...).
     """
 
     #: the key that chooses a task; a subclass narrows it to its own name
@@ -26,6 +30,8 @@ class Task(Settings):
     places: ClassVar[tuple[str, ...]] = ()
     #: whether the data hold y_clean, what a perfect model would give
     knows_optimum: ClassVar[bool] = False
+    #: whether the trials of the test are apart, and so no trials for validation
+    test_apart: ClassVar[bool] = False
     #: variables of the file that are worth compressing
     compressed: ClassVar[tuple[str, ...]] = ()
 
@@ -55,6 +61,21 @@ class Task(Settings):
         raise NotImplementedError
 
     @property
+    def source_files(self) -> list[str]:
+        """Files of the user that the data are made from; what is in them defines the data too.
+
+        Raises:
+            DataError: one of them does not exist.
+        """
+        return []
+
+    def content(self) -> str | None:
+        """A digest of the user's files, None where there are none."""
+        files = [Path(path) for path in self.source_files]
+        digests = [_digest(path, path.stat().st_mtime_ns, path.stat().st_size) for path in files]
+        return " ".join(digests) or None
+
+    @property
     def environment(self) -> dict[str, str]:
         """Environment variables that the data are made with."""
         return {}
@@ -62,3 +83,10 @@ class Task(Settings):
     def identity(self) -> dict[str, Any]:
         """What defines the data of a realization besides the seed."""
         return self.model_dump(exclude={*self.places})
+
+
+@cache
+def _digest(path: Path, mtime: int, size: int) -> str:
+    """Of a file's content; the rest of the arguments says that it is still the same."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

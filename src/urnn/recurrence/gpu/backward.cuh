@@ -8,15 +8,18 @@ __device__ inline real readout(const real* theta, const real* h, int k, int tria
   return sum;
 }
 
-// the errors of a chunk's rows from `begin` on, unscaled: C h + d - y of every row but the first
+// the errors of a chunk's rows from `begin` on, unscaled: C h + d - y of every row but the first,
+// and 0 where y is NaN
 __device__ inline void squared_errors(const Arguments& a, const Place& p, const real* theta,
                                       const real* H, const real* Y, int begin, real* E) {
   for (int i = p.member; i < CHUNK * OUTPUT * TRIALS; i += TEAM) {
     const int step = i / (OUTPUT * TRIALS), b = i % TRIALS, k = i / TRIALS % OUTPUT;
     const int row = begin + step;
     real error = 0;
-    if (row > 0 && row <= a.length && p.has(b))
-      error = readout(theta, H + step * STATE_ROW, k, b) - Y[step * OUTPUT_ROW + k * TRIALS + b];
+    if (row > 0 && row <= a.length && p.has(b)) {
+      const real target = Y[step * OUTPUT_ROW + k * TRIALS + b];
+      if (target == target) error = readout(theta, H + step * STATE_ROW, k, b) - target;
+    }
     E[step * OUTPUT_ROW + k * TRIALS + b] = error;
   }
 }
@@ -190,7 +193,7 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
   constexpr int OUTPUTS = Sums<GIVEN>::OUTPUTS, FIRST = Sums<GIVEN>::FIRST;
   const Owned own(p);
   const int T = int(a.length);
-  real wt[UNITS_OF * WIDTH][UNIT_SLICE * SUMS], c[OUTPUTS][OWN * WIDTH];
+  real wt[UNITS_OF * WIDTH][UNIT_SLICE * SUMS];
 #pragma unroll
   for (int r = 0; r < UNITS_OF * WIDTH; ++r)
 #pragma unroll
@@ -211,14 +214,22 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
       sums.carried[o] = a.upstream_last[p.target[own.trial[o]] * HIDDEN + unit];
 #pragma unroll
     for (int v = 0; v < VALUES; ++v) after[o][v] = 0;
-#pragma unroll
-    for (int k = 0; k < OUTPUTS * WIDTH; ++k) {
-      const int output = k / WIDTH, column = unit * WIDTH + k % WIDTH;
-      const bool read = !GIVEN && own.there[o];
-      c[output][o * WIDTH + k % WIDTH] =
-          read ? scale * theta[OFFSET_C + output * HIDDEN + column] : real(0);
-    }
   }
+  // scale * C at output k, of a thread's own unit
+  auto readout_weight = [&](int k, int o, int v) {
+    const int column = (own.there[o] ? own.unit[o] : 0) * WIDTH + v;
+    return !GIVEN && own.there[o] ? scale * theta[OFFSET_C + k * HIDDEN + column] : real(0);
+  };
+  // needed at every step, so kept in registers; with AT_LAST only once
+  constexpr int KEPT_OUTPUTS = SQUARED ? OUTPUTS : 1;
+  real c[KEPT_OUTPUTS][OWN * WIDTH];
+#pragma unroll
+  for (int k = 0; k < KEPT_OUTPUTS; ++k)
+#pragma unroll
+    for (int o = 0; o < OWN; ++o)
+#pragma unroll
+      for (int v = 0; v < WIDTH; ++v)
+        c[k][o * WIDTH + v] = SQUARED ? readout_weight(k, o, v) : real(0);
   real* exchange = shared + EXCHANGE + 2 * p.team * EXCHANGE_ROW;
   real* E = shared + ERRORS + p.team * ERROR_ROWS * OUTPUT_ROW;
   double* losses = reinterpret_cast<double*>(shared + LOSSES);
@@ -274,7 +285,8 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
 #pragma unroll
             for (int v = 0; v < WIDTH; ++v) {
               real &sum = of_readout[o * WIDTH + v], &of_c = sums.of_c[k][o * WIDTH + v];
-              sum = fused(c[k][o * WIDTH + v], error, sum);
+              const real weight = SQUARED ? c[k % KEPT_OUTPUTS][o * WIDTH + v] : readout_weight(k, o, v);
+              sum = fused(weight, error, sum);
               of_c = fused(error, before[o][v], of_c);
             }
             if (o < FIRST) {

@@ -1,0 +1,58 @@
+"""Settings of the figures of measured signals beside what the models simulate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from urnn.figures.base import FigureSettings
+from urnn.settings.base import PositiveNumber
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from urnn.figures.findings import Findings
+
+
+class SimulationSettings(FigureSettings):
+    """Test R^2 in simulation against hidden units, and a stretch of the test as it was measured."""
+
+    kind: Literal["simulation"] = Field(description="what the figure shows")
+    margin: PositiveNumber = Field(
+        0.005, description="a size is enough when its R^2 is at most this far from the best R^2"
+    )
+
+    caption: ClassVar[str] = (
+        "Models of measured signals, tested on records that they were not trained on. A model is "
+        "given the inputs alone and simulates the outputs from the first sample on; it is not told "
+        "earlier outputs. The warm-up at the start of a record does not count. (a) R² against the "
+        "number of hidden units: a small marker for each realization (they differ in initial "
+        "values and in the windows kept for validation), and a line through the means. A triangle "
+        "at the lower edge stands for what lies below it. (b) The first output after the warm-up "
+        "of the first record of the test, as measured and as simulated by the smallest unitary and "
+        "the smallest other network that are enough: their R² is within the margin of the best."
+    )
+
+    @property
+    def metric(self) -> str:
+        """R^2."""
+        return "r2"
+
+    def needs(self) -> tuple[str, ...]:
+        """The scores, the errors in units of the record, and the stretch."""
+        return ("r2", "r2_centred", "rmse", "diverged", "state_factor", "simulated", "measured")
+
+    def findings(
+        self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
+    ) -> Findings:
+        """Whether a unitary network is enough, and how many states it costs."""
+        from urnn.figures.simulation import findings
+
+        (dataset,) = scores.values()
+        return findings.describe(dataset, self)
+
+
+PLUG = SimulationSettings

@@ -1,0 +1,249 @@
+"""Records as trials: windows to train on, whole records for the test, scaled, gaps as NaN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from urnn import records
+from urnn.errors import DataError
+from urnn.records import Record
+from urnn.seeds import generator
+from urnn.signals import Signals
+from urnn.tasks.recorded.settings import Recorded, find
+from urnn.tasks.split import SPLIT, variable
+
+#: samples that count, of a record of the test, at least
+_TEST_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a record that a model runs through without interruption."""
+
+    record: Record
+    #: first row, counted from 0 without the rows that a time column left out
+    first: int
+    #: (samples, inputs), none missing, and (samples, outputs), NaN where missing
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+def generate(task: Recorded, seed: int, realization: int) -> xr.Dataset:
+    """The windows and the records of the test; only the windows for validation are drawn.
+
+    Inputs and outputs are scaled to mean 0 and standard deviation 1 over the training part; the
+    attribute ``signals`` says with what, see `urnn.signals.Signals`.
+
+    Raises:
+        DataError: a record cannot be used; the message names the file, the place and the remedy.
+    """
+    training, test = pieces(task)
+    signals = described(task, training, test)
+    starts = window_starts(task, training)
+    x, y = _windows(task, training, signals, starts)
+    split = np.full(task.windows, SPLIT["train"], np.int8)
+    if task.validation_trials:
+        random = generator(seed, "recorded", realization, "validation")
+        first = int(random.integers(task.windows - task.validation_trials + 1))
+        split[first : first + task.validation_trials] = SPLIT["validation"]
+    x_test, y_test = _padded(task, test, signals)
+    covered = _covered(task, training, starts)
+
+    def named(dims: tuple[str, ...], values: NDArray, long_name: str) -> tuple:
+        return dims, values, {"long_name": long_name, "units": "1"}
+
+    window, whole = ("trial", "time"), ("test_trial", "test_time")
+    missing = "NaN where it does not count"
+    return xr.Dataset(
+        {
+            "x": named((*window, "input"), x, "scaled inputs of the windows"),
+            "y": named((*window, "output"), y, f"scaled outputs of the windows, {missing}"),
+            "x_test": named((*whole, "input"), x_test, "scaled inputs of the test"),
+            "y_test": named((*whole, "output"), y_test, f"scaled outputs of the test, {missing}"),
+            "split": variable(split),
+            "start": named(
+                ("trial",), np.array([start for _, start in starts]), "row of the first sample"
+            ),
+        },
+        coords={"input": list(task.inputs), "output": list(task.outputs)},
+        attrs={
+            "title": "Windows and test records of measured signals",
+            "signals": json.dumps(asdict(signals), sort_keys=True),
+            "covered": covered,
+        },
+    )
+
+
+# pieces
+
+
+def pieces(task: Recorded) -> tuple[list[Piece], list[Piece]]:
+    """The parts of the records to train on, and those of the test.
+
+    Raises:
+        DataError: a record cannot be read or is too short, or has nothing to use.
+    """
+    training, test = [], []
+    for record in _read(task, task.records):
+        rows = len(record.values)
+        kept = rows if task.test_records else rows - round(rows * task.test_share)
+        training += _cut(task, record, 0, kept)
+        test += _cut(task, record, kept, rows)
+    for record in _read(task, task.test_records):
+        test += _cut(task, record, 0, len(record.values))
+    test = [piece for piece in test if len(piece.x) >= task.warm_up + _TEST_SAMPLES]
+    if not test:
+        raise DataError(
+            f"{', '.join(task.test_records or task.records)}: the test has no stretch of "
+            f"{task.warm_up} samples of warm-up and {_TEST_SAMPLES} more; give a larger test_share "
+            "or a smaller warm_up" + (", or missing: mask" if task.missing == "cut" else "")
+        )
+    return training, test
+
+
+def _read(task: Recorded, places: Sequence[str]) -> list[Record]:
+    names = [*task.inputs, *task.outputs]
+    found = [records.read(path, names, task.time, task.sample_time) for path in find(places)]
+    for record in found[1:]:
+        first = found[0].sample_time
+        if first and record.sample_time and abs(record.sample_time / first - 1) > 0.01:
+            raise DataError(
+                f"{record.path}: the samples are {record.sample_time:g} apart, but those of "
+                f"{found[0].path} are {first:g}; resample one of them"
+            )
+    return found
+
+
+def _cut(task: Recorded, record: Record, first: int, last: int) -> list[Piece]:
+    """Rows ``first`` to ``last`` of a record as pieces."""
+    m = len(task.inputs)
+    values = record.values[first:last]
+    missing = np.isnan(values)
+    if task.missing == "cut":
+        whole = np.concatenate([[False], ~missing.any(1), [False]])
+        edges = np.flatnonzero(whole[1:] != whole[:-1]).reshape(-1, 2)
+        return [
+            Piece(record, first + begin, values[begin:end, :m], values[begin:end, m:])
+            for begin, end in edges.tolist()
+        ]
+    there = np.flatnonzero(~missing[:, :m].any(1))
+    if not len(there):
+        return []
+    begin, end = int(there[0]), int(there[-1]) + 1
+    x, y = values[begin:end, :m], values[begin:end, m:].copy()
+    y[np.isnan(x).any(1)] = np.nan
+    return [Piece(record, first + begin, records.interpolated(x), y)]
+
+
+# scaling
+
+
+def described(task: Recorded, training: Sequence[Piece], test: Sequence[Piece]) -> Signals:
+    """Names, scaling and sampling of the signals.
+
+    Raises:
+        DataError: there is nothing to train on, or a signal is constant over the training part.
+    """
+    places = ", ".join(task.records)
+    if not training or all(np.isnan(piece.y).all() for piece in training):
+        raise DataError(
+            f"{places}: the part to train on has no row with all inputs and an output; look for "
+            "a column that is empty there, or name other columns"
+        )
+    x = np.concatenate([piece.x for piece in training])
+    y = np.concatenate([piece.y for piece in training])
+    scales: dict[str, list[float]] = {}
+    for kind, names, values in (("input", task.inputs, x), ("output", task.outputs, y)):
+        counts = np.isfinite(values).sum(0)
+        if (counts < 2).any():
+            name = names[int(np.argmax(counts < 2))]
+            raise DataError(
+                f"{places}: the {kind} {name!r} has fewer than two values in the part to train on; "
+                "name another column"
+            )
+        mean, std = np.nanmean(values, 0), np.nanstd(values, 0)
+        constant = std <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
+        if constant.any():
+            name = names[int(np.argmax(constant))]
+            raise DataError(
+                f"{places}: the {kind} {name!r} is constant ({mean[np.argmax(constant)]:g}) in the "
+                f"part to train on, so nothing can be learned from it; leave the column out"
+                + ("" if kind == "input" else ", or name another output")
+            )
+        scales |= {f"{kind}_mean": mean.tolist(), f"{kind}_std": std.tolist()}
+    scored = np.concatenate([piece.y[task.warm_up :] for piece in test])
+    if np.isnan(scored).all(0).any():
+        raise DataError(
+            f"{', '.join(task.test_records or task.records)}: the test has an output without any "
+            "value after the warm-up; give a larger test_share or other test_records"
+        )
+    sample_time = task.sample_time or training[0].record.sample_time
+    return Signals(
+        list(task.inputs), list(task.outputs), **scales, sample_time=sample_time,
+        warm_up=task.warm_up,
+    )  # fmt: skip
+
+
+# windows
+
+
+def window_starts(task: Recorded, training: Sequence[Piece]) -> list[tuple[int, int]]:
+    """(piece, row) of the first sample of each window, evenly spaced over all that are possible.
+
+    Raises:
+        DataError: no piece is as long as a window, or there are fewer starts than windows.
+    """
+    # the possible starts of all pieces, one after the other
+    counts = [max(len(piece.x) - task.window + 1, 0) for piece in training]
+    possible = sum(counts)
+    if possible < task.windows:
+        longest = max((len(piece.x) for piece in training), default=0)
+        raise DataError(
+            f"{', '.join(task.records)}: {possible} windows of {task.window} samples fit into "
+            f"the part to train on, whose longest stretch has {longest} samples, but "
+            f"{task.windows} are asked for; give a smaller window or fewer windows"
+            + (", or missing: mask" if task.missing == "cut" else "")
+        )
+    chosen = np.linspace(0, possible - 1, task.windows).round().astype(int)
+    before = np.concatenate([[0], np.cumsum(counts)])
+    places = np.searchsorted(before, chosen, side="right") - 1
+    return [(int(k), int(start - before[k])) for k, start in zip(places, chosen, strict=True)]
+
+
+def _windows(
+    task: Recorded, training: Sequence[Piece], signals: Signals, starts: Sequence[tuple[int, int]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scaled inputs and outputs of the windows; outputs of the warm-up are NaN."""
+    slices = [(training[index], slice(row, row + task.window)) for index, row in starts]
+    x = np.stack([signals.scaled_inputs(piece.x[rows]) for piece, rows in slices])
+    y = np.stack([signals.scaled_outputs(piece.y[rows]) for piece, rows in slices])
+    y[:, : task.warm_up] = np.nan
+    return x, y
+
+
+def _covered(task: Recorded, training: Sequence[Piece], starts: Sequence[tuple[int, int]]) -> float:
+    """Share of the samples to train on that count in a window."""
+    counted = [np.zeros(len(piece.x), bool) for piece in training]
+    for index, row in starts:
+        counted[index][row + task.warm_up : row + task.window] = True
+    return float(np.concatenate(counted).mean())
+
+
+def _padded(
+    task: Recorded, test: Sequence[Piece], signals: Signals
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scaled records of the test, all as long as the longest; outputs that do not count are NaN."""
+    length = max(len(piece.x) for piece in test)
+    x = np.zeros((len(test), length, len(task.inputs)), np.float32)
+    y = np.full((len(test), length, len(task.outputs)), np.nan, np.float32)
+    for row, piece in enumerate(test):
+        x[row, : len(piece.x)] = signals.scaled_inputs(piece.x)
+        y[row, : len(piece.y)] = signals.scaled_outputs(piece.y)
+    y[:, : task.warm_up] = np.nan
+    return x, y
