@@ -106,6 +106,43 @@ def interpolated(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A part of a record that a model runs through without interruption."""
+
+    record: Record
+    #: row of the first sample, counted from 0, with those that the time column leaves out
+    first: int
+    #: (samples, inputs), none missing, and (samples, outputs), NaN where missing
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+def pieces(record: Record, inputs: int, missing: str, first: int, last: int) -> list[Piece]:
+    """Rows ``first`` to ``last`` of a record, whose first columns are the inputs, as pieces.
+
+    With ``missing`` "cut" wherever a value is missing there is a cut; else ("mask") the rows are
+    one piece from the first sample with all inputs to the last, missing inputs are interpolated,
+    and outputs are missing there too.
+    """
+    values = record.values[first:last]
+    absent = np.isnan(values)
+    if missing == "cut":
+        whole = np.concatenate([[False], ~absent.any(1), [False]])
+        edges = np.flatnonzero(whole[1:] != whole[:-1]).reshape(-1, 2)
+        return [
+            Piece(record, first + begin, values[begin:end, :inputs], values[begin:end, inputs:])
+            for begin, end in edges.tolist()
+        ]
+    there = np.flatnonzero(~absent[:, :inputs].any(1))
+    if not len(there):
+        return []
+    begin, end = int(there[0]), int(there[-1]) + 1
+    x, y = values[begin:end, :inputs], values[begin:end, inputs:].copy()
+    y[np.isnan(x).any(1)] = np.nan
+    return [Piece(record, first + begin, interpolated(x), y)]
+
+
+@dataclass(frozen=True)
 class _Table:
     """Columns as they are in a file."""
 
@@ -170,11 +207,15 @@ def _spaced(
     return spaced, float(f"{step:.9g}")  # as it was meant, without the rounding of the times
 
 
+class MissingColumn(DataError):
+    """A file has no column of the name that was asked for."""
+
+
 def _require(path: Path, names: Iterable[str], there: Sequence[str]) -> None:
     for name in names:
         if name not in there:
             shown = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
-            raise DataError(f"{path} has no column {name!r}; it has {shown}{near(name, there)}")
+            raise MissingColumn(f"{path} has no column {name!r}; it has {shown}{near(name, there)}")
 
 
 # CSV

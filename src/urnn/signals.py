@@ -26,8 +26,12 @@ class Signals:
     output_std: list[float]
     #: between samples; None: not known
     sample_time: float | None
+    #: the column of the times of the samples, if there is one
+    time: str | None
     #: samples at the start of a record that do not count in scores
     warm_up: int
+    #: "mask" or "cut", see `urnn.records.pieces`
+    missing: str
 
     def scaled_inputs(self, u: NDArray) -> NDArray[np.float32]:
         """(..., inputs) as models see them."""

@@ -27,11 +27,12 @@ class Choice(NamedTuple):
 def choices(scores: xr.Dataset, margin: float) -> dict[bool, Choice]:
     """The smallest unitary network (True) and the smallest other one (False) that are enough.
 
-    Enough is a mean R^2 within the margin of the best mean R^2 of all networks; where none is, the
-    best of its kind. Of two of one size, the better. A kind that was not trained is left out.
+    Enough is an error, the root of 1 - mean R^2, at most 1 + margin times the lowest of all
+    networks; where none is, the best of its kind. Of two of one size, the better. A kind that was
+    not trained is left out.
     """
     mean = scoring.reported(scores, "r2").mean("realization")
-    best = float(mean.max())
+    least = enough_from(float(mean.max()), margin)
     found: dict[bool, Choice] = {}
     for unitary in (True, False):
         models = [
@@ -45,12 +46,17 @@ def choices(scores: xr.Dataset, margin: float) -> dict[bool, Choice]:
             for n in scores["hidden_units"].values
         ]
         every = [one for one in every if np.isfinite(one.r2)]
-        enough = [one for one in every if one.r2 >= best - margin]
+        enough = [one for one in every if one.r2 >= least]
         if enough:
             found[unitary] = min(enough, key=lambda one: (one.hidden_units, -one.r2))
         elif every:
             found[unitary] = max(every, key=lambda one: one.r2)
     return found
+
+
+def enough_from(best: float, margin: float) -> float:
+    """The R^2 from which on a network is enough."""
+    return 1 - (1 + margin) ** 2 * (1 - best)
 
 
 def describe(scores: xr.Dataset, settings: SimulationSettings) -> Findings:
@@ -68,8 +74,8 @@ def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[
     found = choices(scores, margin)
     if not found:
         return ["No model was trained without overflow, so nothing can be said."]
-    best = max(one.r2 for one in found.values())
-    best = max(best, float(scoring.reported(scores, "r2").mean("realization").max()))
+    best = float(scoring.reported(scores, "r2").mean("realization").max())
+    least = enough_from(best, margin)
     if len(found) == 1:
         ((is_unitary, one),) = found.items()
         other = "an unconstrained network" if is_unitary else "a unitary network"
@@ -79,7 +85,7 @@ def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[
         ]
     unitary, free = found[True], found[False]
     sentences = []
-    if unitary.r2 >= best - margin and free.r2 >= best - margin:
+    if unitary.r2 >= least and free.r2 >= least:
         ratio = unitary.hidden_units / free.hidden_units
         cost = (
             "as many states"
@@ -87,10 +93,11 @@ def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[
             else f"{number(ratio, 2)} times the states of the other network"
         )
         sentences.append(
-            f"A unitary network is enough: {_named(unitary, labels)} comes within {margin:g} of "
-            f"the best test R², {number(best)}, as {_named(free, labels)} does. It takes {cost}."
+            f"A unitary network is enough: {_named(unitary, labels)} comes within "
+            f"{100 * margin:g} % of the lowest error, as {_named(free, labels)} does (test R² "
+            f"{number(unitary.r2)} and {number(free.r2)}). It takes {cost}."
         )
-    elif unitary.r2 >= best - margin:
+    elif unitary.r2 >= least:
         sentences.append(
             f"A unitary network is enough, and better than the others here: "
             f"{_named(unitary, labels)} has a test R² of {number(unitary.r2)}, and the best other "

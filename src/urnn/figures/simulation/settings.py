@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from urnn.figures.findings import Findings
+    from urnn.figures.simulation.findings import Choice
 
 
 class SimulationSettings(FigureSettings):
@@ -22,7 +23,9 @@ class SimulationSettings(FigureSettings):
 
     kind: Literal["simulation"] = Field(description="what the figure shows")
     margin: PositiveNumber = Field(
-        0.005, description="a size is enough when its R^2 is at most this far from the best R^2"
+        0.05,
+        description="a network is enough when its error, the root of 1 - R^2, is above the lowest "
+        "by at most this share",
     )
 
     caption: ClassVar[str] = (
@@ -33,7 +36,8 @@ class SimulationSettings(FigureSettings):
         "values and in the windows kept for validation), and a line through the means. A triangle "
         "at the lower edge stands for what lies below it. (b) The first output after the warm-up "
         "of the first record of the test, as measured and as simulated by the smallest unitary and "
-        "the smallest other network that are enough: their R² is within the margin of the best."
+        "the smallest other network that are enough: their error, the root of 1 − R², is above the "
+        "lowest by at most the margin, 5 % unless the configuration says otherwise."
     )
 
     @property
@@ -53,6 +57,12 @@ class SimulationSettings(FigureSettings):
 
         (dataset,) = scores.values()
         return findings.describe(dataset, self)
+
+    def choices(self, scores: xr.Dataset) -> dict[bool, Choice]:
+        """The smallest unitary network (True) and the smallest other one that are enough."""
+        from urnn.figures.simulation import findings
+
+        return findings.choices(scores, self.margin)
 
 
 PLUG = SimulationSettings

@@ -122,6 +122,14 @@ class Cell(Settings):
         """(h,) or (h, c) after a time step from those before it (R, B, n); drive (R, B, rows)."""
         raise NotImplementedError
 
+    def torch_layer(self, input_size: int, hidden_units: int) -> Any | None:
+        """torch.nn's layer with these equations, batch first; None where it has none.
+
+        Its weights are weight_hh_l0 = W, weight_ih_l0 = F, bias_ih_l0 = b and bias_hh_l0 = b_h,
+        which is 0 of a cell that has no b_h.
+        """
+        return None
+
     # the kernels
 
     def emit_forward(self, e: Emitter) -> None:

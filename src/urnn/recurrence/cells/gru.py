@@ -36,6 +36,12 @@ class GRU(Cell):
     kept: ClassVar[int] = 4
     carried: ClassVar[bool] = True
 
+    def torch_layer(self, input_size: int, hidden_units: int) -> Any | None:
+        """torch.nn.GRU."""
+        import torch
+
+        return torch.nn.GRU(input_size, hidden_units, batch_first=True)
+
     def step(
         self, parameters: Mapping[str, Tensor], drive: Tensor, states: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:

@@ -57,6 +57,14 @@ class LSTM(Cell):
         """The bias of the forget gate."""
         values["b"][hidden_units : 2 * hidden_units] = forget_bias
 
+    def torch_layer(self, input_size: int, hidden_units: int) -> Any | None:
+        """torch.nn.LSTM, whose gates are sigmoids."""
+        if self.hard:
+            return None
+        import torch
+
+        return torch.nn.LSTM(input_size, hidden_units, batch_first=True)
+
     def step(
         self, parameters: Mapping[str, Tensor], drive: Tensor, states: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:

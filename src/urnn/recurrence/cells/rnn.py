@@ -59,6 +59,16 @@ class RNN(Cell):
         found = super().dimensions
         return found | {"b": ("pair",)} if self.phi.pairs else found
 
+    def torch_layer(self, input_size: int, hidden_units: int) -> Any | None:
+        """torch.nn.RNN, which has relu and tanh."""
+        if self.activation not in ("relu", "tanh"):
+            return None
+        import torch
+
+        return torch.nn.RNN(
+            input_size, hidden_units, nonlinearity=self.activation, batch_first=True
+        )
+
     def drive(self, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """F x + b, or F x where b is not added to it."""
         if self.phi.pairs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 import xarray as xr
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from urnn import records
 from urnn.errors import DataError
-from urnn.records import Record
+from urnn.records import Piece, Record
 from urnn.seeds import generator
 from urnn.signals import Signals
 from urnn.tasks.recorded.settings import Recorded, find
@@ -20,18 +20,6 @@ from urnn.tasks.split import SPLIT, variable
 
 #: samples that count, of a record of the test, at least
 _TEST_SAMPLES = 10
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a record that a model runs through without interruption."""
-
-    record: Record
-    #: first row, counted from 0 without the rows that a time column left out
-    first: int
-    #: (samples, inputs), none missing, and (samples, outputs), NaN where missing
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
 
 
 def generate(task: Recorded, seed: int, realization: int) -> xr.Dataset:
@@ -89,14 +77,16 @@ def pieces(task: Recorded) -> tuple[list[Piece], list[Piece]]:
     Raises:
         DataError: a record cannot be read or is too short, or has nothing to use.
     """
-    training, test = [], []
+    training: list[Piece] = []
+    test: list[Piece] = []
+    cut, inputs = records.pieces, len(task.inputs)
     for record in _read(task, task.records):
         rows = len(record.values)
         kept = rows if task.test_records else rows - round(rows * task.test_share)
-        training += _cut(task, record, 0, kept)
-        test += _cut(task, record, kept, rows)
+        training += cut(record, inputs, task.missing, 0, kept)
+        test += cut(record, inputs, task.missing, kept, rows)
     for record in _read(task, task.test_records):
-        test += _cut(task, record, 0, len(record.values))
+        test += cut(record, inputs, task.missing, 0, len(record.values))
     test = [piece for piece in test if len(piece.x) >= task.warm_up + _TEST_SAMPLES]
     if not test:
         raise DataError(
@@ -118,27 +108,6 @@ def _read(task: Recorded, places: Sequence[str]) -> list[Record]:
                 f"{found[0].path} are {first:g}; resample one of them"
             )
     return found
-
-
-def _cut(task: Recorded, record: Record, first: int, last: int) -> list[Piece]:
-    """Rows ``first`` to ``last`` of a record as pieces."""
-    m = len(task.inputs)
-    values = record.values[first:last]
-    missing = np.isnan(values)
-    if task.missing == "cut":
-        whole = np.concatenate([[False], ~missing.any(1), [False]])
-        edges = np.flatnonzero(whole[1:] != whole[:-1]).reshape(-1, 2)
-        return [
-            Piece(record, first + begin, values[begin:end, :m], values[begin:end, m:])
-            for begin, end in edges.tolist()
-        ]
-    there = np.flatnonzero(~missing[:, :m].any(1))
-    if not len(there):
-        return []
-    begin, end = int(there[0]), int(there[-1]) + 1
-    x, y = values[begin:end, :m], values[begin:end, m:].copy()
-    y[np.isnan(x).any(1)] = np.nan
-    return [Piece(record, first + begin, records.interpolated(x), y)]
 
 
 # scaling
@@ -185,8 +154,8 @@ def described(task: Recorded, training: Sequence[Piece], test: Sequence[Piece]) 
         )
     sample_time = task.sample_time or training[0].record.sample_time
     return Signals(
-        list(task.inputs), list(task.outputs), **scales, sample_time=sample_time,
-        warm_up=task.warm_up,
+        list(task.inputs), list(task.outputs), **scales, sample_time=sample_time, time=task.time,
+        warm_up=task.warm_up, missing=task.missing,
     )  # fmt: skip
 
 

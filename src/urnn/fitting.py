@@ -1,0 +1,278 @@
+"""`urnn fit`: a configuration for a user's records, the workflow run on it, and what came out.
+
+Everything is written to one folder: the configuration, which can be edited and run by Snakemake
+alone, the results, the report page, and the models to use.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from urnn.config import load
+from urnn.errors import ConfigError, DataError, Interrupted
+from urnn.tasks import POINT
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_NAME = "fit"  # of the experiment, the recipe and the figure
+_FIRST_LINE = "# Written by urnn fit."
+#: optimizer steps that a training takes, about, and the bounds of its epochs
+_STEPS, _EPOCHS = 6000, (50, 1000)
+#: windows, at most; and samples of a window and of its warm-up, where they are not given
+_MOST_WINDOWS, _WINDOW = 2000, (20, 250)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is asked for; the fields are the options of the command."""
+
+    records: list[str]
+    inputs: list[str]
+    outputs: list[str]
+    test_records: list[str]
+    test_share: float
+    time: str | None
+    sample_time: float | None
+    missing: str
+    models: list[str]
+    hidden_units: list[int]
+    activation: str
+    window: int | None
+    warm_up: int | None
+    epochs: int | None
+    restarts: int
+    realizations: int
+    seed: int
+    device: str
+
+
+def run(fit: Fit, folder: Path, cores: int, profile: str | None) -> None:
+    """Write the configuration, run the workflow, and print the verdict.
+
+    Raises:
+        ConfigError: an option is not allowed, or the folder holds something else.
+        DataError: a record cannot be used.
+        Interrupted: the workflow was interrupted or failed; what is finished is kept.
+    """
+    _check_folder(folder)
+    print("Reading the records ...", file=sys.stderr, flush=True)
+    config = configuration(fit)
+    load(config)
+    _write(config, folder)
+    _run_workflow(folder, cores, profile)
+    _tell(folder, config)
+
+
+def configuration(fit: Fit) -> dict[str, Any]:
+    """The configuration of the workflow; the records are read to choose what was left open.
+
+    Raises:
+        DataError: a record cannot be used.
+        ConfigError: an option is not allowed.
+    """
+    config = template()
+    task = _task(fit, config["experiments"][_NAME]["task"])
+    recipe = config["recipes"][_NAME]
+    training = task.training_trials
+    size = min(recipe["batch_size"], training)
+    epochs = fit.epochs or min(max(round(_STEPS * size / training), _EPOCHS[0]), _EPOCHS[1])
+    # none ends early, and the best epoch by validation is kept
+    recipe |= {"epochs": epochs, "patience": epochs, "batch_size": size, "restarts": fit.restarts}
+    config |= {"seed": fit.seed, "device": fit.device}
+    config["experiments"][_NAME] |= task.model_dump(exclude_defaults=True) | {
+        "realizations": fit.realizations,
+        "models": fit.models,
+        "hidden_units": sorted(fit.hidden_units),
+    }
+    config["models"] = {
+        name: model | ({"activation": fit.activation} if "activation" in model else {})
+        for name, model in config["models"].items()
+        if name in fit.models
+    }
+    return config
+
+
+def template() -> dict[str, Any]:
+    """What every fit starts from."""
+    text = resources.files("urnn").joinpath("fit.yaml").read_text(encoding="utf-8")
+    config: dict[str, Any] = yaml.safe_load(text)
+    return config
+
+
+def _task(fit: Fit, name: str) -> Any:
+    """The settings of the task of that name, with windows that suit the records."""
+    given = {
+        "task": name,
+        "records": [str(Path(path).resolve()) for path in fit.records],
+        "inputs": fit.inputs,
+        "outputs": fit.outputs,
+        "test_records": [str(Path(path).resolve()) for path in fit.test_records],
+        "test_share": fit.test_share,
+        "time": fit.time,
+        "sample_time": fit.sample_time,
+        "missing": fit.missing,
+    }
+    whole = POINT.make(name, **given, window=2, warm_up=0, windows=5)
+    generate = POINT.part_module(name, "generate")
+    lengths = [len(piece.x) for piece in generate.pieces(whole)[0]]
+    window = fit.window
+    if window is None:
+        window = min(max(sum(lengths) // 40, _WINDOW[0]), _WINDOW[1], max(lengths, default=2))
+    warm_up = fit.warm_up if fit.warm_up is not None else window // 5
+    fitting = sum(length for length in lengths if length >= window)
+    windows = min(max(-(-fitting // max(window - warm_up, 1)), 5), _MOST_WINDOWS)
+    task = POINT.make(name, **given, window=window, warm_up=warm_up, windows=windows)
+    generate.generate(task, fit.seed, 0)  # whatever is wrong with the records is said now
+    return task
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something that is not ours.
+
+    Raises:
+        ConfigError: it does.
+    """
+    config = folder / "config.yaml"
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    ours = config.is_file() and config.read_text(encoding="utf-8").startswith(_FIRST_LINE)
+    if not ours:
+        raise ConfigError(
+            f"--folder: {folder} is there and was not made by `urnn fit`; choose another name"
+        )
+
+
+def _write(config: Mapping[str, Any], folder: Path) -> None:
+    from urnn import storage
+
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    head = (
+        f"{_FIRST_LINE} To run it again, from this folder:\n"
+        f"# snakemake -s {workflow()} --configfile config.yaml --cores 2\n"
+    )
+    path = folder / "config.yaml"
+    if not path.is_file() or path.read_text(encoding="utf-8") != head + text:
+        storage.write_text(head + text, path)
+
+
+def workflow() -> Path:
+    """The Snakefile of this project.
+
+    Raises:
+        ConfigError: the package was installed without it.
+    """
+    path = Path(__file__).parents[2] / "Snakefile"
+    if not path.is_file():
+        raise ConfigError(
+            "the workflow's Snakefile is not beside the package; install urnn from its folder, "
+            "with `pip install --editable .`"
+        )
+    return path
+
+
+def _run_workflow(folder: Path, cores: int, profile: str | None) -> None:
+    """Run Snakemake with a progress bar; its messages go to a log.
+
+    Raises:
+        Interrupted: it was interrupted, or a job failed.
+    """
+    from tqdm import tqdm
+
+    log = folder / "snakemake.log"
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(workflow())),
+        *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
+        *(("--profile", profile) if profile else ("--cores", str(cores))),
+    ]
+    # Snakemake writes what it does to stderr
+    with (
+        log.open("w", encoding="utf-8") as kept,
+        subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, bufsize=1
+        ) as process,
+        tqdm(total=None, unit="job", desc="Fitting", disable=None) as bar,
+    ):
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                kept.write(line)
+                done = re.match(r"(\d+) of (\d+) steps", line)
+                if done:
+                    bar.total = int(done[2])
+                    bar.update(int(done[1]) - bar.n)
+        except KeyboardInterrupt:
+            process.wait()  # it has the signal too, and ends its jobs
+            raise Interrupted(
+                "interrupted; the same command goes on from what is finished"
+            ) from None
+    if process.returncode:
+        raise Interrupted(
+            f"the workflow failed; what is finished is kept, and the same command goes on from "
+            f"there.\n{_last_error(log)}"
+        )
+
+
+def _last_error(log: Path) -> str:
+    """What the log says of the failure."""
+    lines = log.read_text(encoding="utf-8").splitlines()
+    told = [line for line in lines if re.match(r"urnn \w+: ", line.strip())]
+    return "\n".join(dict.fromkeys(told[-3:])) or f"See {os.path.relpath(log)}."
+
+
+def _tell(folder: Path, config: Mapping[str, Any]) -> None:
+    """Print what was found, and keep the models to use."""
+    from tabulate import tabulate
+
+    from urnn import storage
+    from urnn.figures.base import labelled
+
+    scores = storage.read(folder / "results" / _NAME / "scores.nc", ("r2", "diverged"))
+    labels = {name: model["label"] for name, model in config["models"].items()}
+    scores = labelled(scores, labels)
+    figure = load(config).figures[_NAME]
+    found = figure.findings({_NAME: scores}, None)
+    for table in found["tables"]:
+        print(tabulate(table["rows"], table["head"], disable_numparse=True))
+    print()
+    print("\n".join(found["sentences"]))
+    print("\nModels, of the realization with the lowest validation loss:")
+    for path, told in _keep_models(folder, scores, figure).items():
+        print(f"  {os.path.relpath(path)}: {told}")
+    print(f"Page: {os.path.relpath(folder / 'reports' / 'index.html')}")
+
+
+def _keep_models(folder: Path, scores: xr.Dataset, figure: Any) -> dict[Path, str]:
+    """A file for each network that is enough; and what is said of it."""
+    from urnn import storage, trained
+
+    kept = {}
+    for choice in figure.choices(scores).values():
+        size = choice.hidden_units
+        source = folder / f"results/{_NAME}/models/{choice.model}/hidden-{size:02d}"
+        files = [storage.read(path) for path in sorted(source.glob("realizations-*.nc"))]
+        found = [one for file in files for one in trained.replicas(file)]
+        if not found:
+            raise DataError(f"{source} has no trained model; run the same command again")
+        best = min(found, key=lambda one: one.validation_loss)
+        path = folder / "models" / f"{choice.model}-{size:02d}.nc"
+        storage.write(best.alone(), path)
+        rmse = scores["rmse"].sel(
+            model=choice.model, hidden_units=size, realization=best.realization
+        )
+        errors = ", ".join(
+            f"{float(value):.4g} of {name}"
+            for name, value in zip(scores["output"].values, rmse.values, strict=True)
+        )
+        kept[path] = f"test RMSE {errors}"
+    return kept

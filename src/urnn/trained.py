@@ -1,0 +1,117 @@
+"""Trained models as they are used: one replica of a file of trained models, and its outputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from urnn import models, signals, storage
+from urnn.errors import DataError
+from urnn.records import Piece
+from urnn.recurrence import Spec, backend, unpack
+from urnn.settings.base import validated
+from urnn.settings.model import AnyModel, Model
+from urnn.signals import Signals
+
+#: what every file of trained models has
+_NEEDS = ("best_restart", "diverged", "kept_epoch", "validation_loss", "C", "d")
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One trained network of a file."""
+
+    file: xr.Dataset
+    #: the number of its realization, and its place in the file
+    realization: int
+    row: int
+    restart: int
+    #: at the epoch whose parameters are kept; NaN without validation
+    validation_loss: float
+
+    @property
+    def model(self) -> Model:
+        """Its settings."""
+        config = json.loads(self.file.attrs["config"])
+        return validated(AnyModel, config["model"], "model")
+
+    @property
+    def spec(self) -> Spec:
+        """What it computes."""
+        inputs = self.file.sizes["input"]
+        outputs = self.file.sizes["output"]
+        size = int(self.file.attrs["hidden_units"])
+        return models.specification(self.model, size, inputs, outputs)
+
+    @property
+    def signals(self) -> Signals | None:
+        """The signals that it was trained on; None: no record."""
+        return signals.of(self.file.attrs)
+
+    @property
+    def theta(self) -> NDArray[np.float32]:
+        """Its parameters, (1, K)."""
+        one = self.file.isel(realization=[self.row], restart=[self.restart])
+        return models.from_variables(self.spec, {str(v): one[v] for v in one.data_vars})
+
+    @property
+    def parameters(self) -> dict[str, NDArray[np.float32]]:
+        """Its parameters by their names in the equations."""
+        return {name: values[0] for name, values in unpack(self.spec, self.theta).items()}
+
+    def alone(self) -> xr.Dataset:
+        """A file of trained models that has no other."""
+        one = self.file.isel(realization=[self.row], restart=[self.restart])
+        best = (("realization",), np.zeros(1, np.int64), self.file["best_restart"].attrs)
+        return one.assign(best_restart=best)
+
+    def outputs(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs (time, output) of inputs (time, input), both as the model has them; float32."""
+        found = backend("cpu").outputs(self.spec, self.theta, x[None, None], np.zeros(1, np.int64))
+        values: NDArray[np.float32] = found[0, 0]
+        return values
+
+    def simulate(self, pieces: Sequence[Piece], rows: int) -> NDArray[np.float64]:
+        """Outputs (rows, output) of a record in its units; NaN in no piece. Each starts anew."""
+        described = self.signals
+        assert described is not None
+        found = np.full((rows, self.spec.output_size), np.nan)
+        for piece in pieces:
+            y = self.outputs(described.scaled_inputs(piece.x))
+            found[piece.first : piece.first + len(y)] = described.outputs_in_units(y)
+        return found
+
+
+def replicas(file: xr.Dataset) -> Iterator[Replica]:
+    """The reported restart of each realization that did not diverge."""
+    for row, number in enumerate(file["realization"].values):
+        restart = int(file["best_restart"].values[row])
+        if file["diverged"].values[row, restart]:
+            continue
+        epoch = int(file["kept_epoch"].values[row, restart]) - 1
+        loss = float(file["validation_loss"].values[row, restart, epoch])
+        yield Replica(file, int(number), row, restart, loss)
+
+
+def read(path: Path, realization: int | None = None) -> Replica:
+    """A trained network of a file: that of a realization, or the first.
+
+    Raises:
+        DataError: it is no file of trained models, has no such realization, or it diverged.
+    """
+    file = storage.read(path, _NEEDS)
+    there = {one.realization: one for one in replicas(file)}
+    numbers = [int(number) for number in file["realization"].values]
+    if realization is not None and realization not in numbers:
+        raise DataError(
+            f"{path} has no realization {realization}; it has {', '.join(map(str, numbers))}"
+        )
+    if not there or (realization is not None and realization not in there):
+        raise DataError(f"{path}: the training diverged, so there is no model to use")
+    return there[min(there) if realization is None else realization]
