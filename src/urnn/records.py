@@ -245,10 +245,8 @@ def _read_csv(path: Path, names: Sequence[str]) -> _Table:
         "skiprows": dialect.skipped + 1,
         "header": None,
         "names": dialect.names,
-        "usecols": list(names),
         "skip_blank_lines": False,
         "skipinitialspace": True,
-        "index_col": False,
         "na_values": list(_MISSING),
         "keep_default_na": False,
     }
@@ -257,7 +255,7 @@ def _read_csv(path: Path, names: Sequence[str]) -> _Table:
         return f"line {row + dialect.skipped + 2}"
 
     try:
-        frame = pd.read_csv(path, dtype=np.float64, **options)
+        frame = pd.read_csv(path, dtype=dict.fromkeys(names, np.float64), **options)
     except (UnicodeDecodeError, UnicodeError) as error:
         raise _no_text(path, error) from None
     except pd.errors.ParserError as error:
@@ -267,6 +265,7 @@ def _read_csv(path: Path, names: Sequence[str]) -> _Table:
     except (ValueError, TypeError):
         # some cell is no number; read as text to find it, or to read dates
         frame = pd.read_csv(path, dtype=str, **options)
+    frame = frame[list(names)]
     while len(frame) and frame.iloc[-1].isna().all():  # blank lines at the end
         frame = frame.iloc[:-1]
     return _Table({name: _numbers(path, name, frame[name], place) for name in names}, place)
@@ -335,7 +334,7 @@ def _dialect(path: Path) -> _Dialect:
         skipped += 1
     if skipped == len(lines):
         raise DataError(f"{path} has comments only; a record has a line of names")
-    first, rows = lines[skipped], [line for line in lines[skipped + 1 : skipped + 30] if line]
+    first, rows = lines[skipped], lines[skipped + 1 : skipped + 30]
     counts = {mark: first.count(mark) for mark in _SEPARATORS}
     separator = max(counts, key=lambda mark: counts[mark])
     separator = separator if counts[separator] else ","
@@ -343,6 +342,10 @@ def _dialect(path: Path) -> _Dialect:
     cells = [cell for row in rows for cell in row.split(separator)]
     decimal = "," if separator != "," and any(map(_DECIMAL_COMMA.match, cells)) else "."
     _check_names(path, names, skipped + 1, decimal)
+    for number, cells in enumerate(csv.reader(rows, delimiter=separator), skipped + 2):
+        if len(cells) > len(names):
+            found = f"in line {number}, saw {len(cells)}"
+            raise DataError(_ragged(path, found, len(names)))
     return _Dialect(encoding, separator, decimal, skipped, names)
 
 

@@ -77,8 +77,9 @@ def validated(kind: Any, values: Any, name: str) -> Any:
 
 def near(name: Any, known: Iterable[str]) -> str:
     """A hint at the nearest known name, or nothing."""
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    folded = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(str(name).casefold(), folded, n=1)
+    return f"; did you mean {folded[close[0]]!r}?" if close else ""
 
 
 def explain(error: ValidationError, kind: Any, values: Any, at: str = "") -> list[str]:
