@@ -65,8 +65,7 @@ def projected(rnn: RNN) -> RNN:
     Raises:
         ArgumentError: as `nearest_contraction`.
     """
-    W = nearest_contraction(network(rnn).W).W
-    return RNN(W, rnn.F, rnn.b, rnn.C, rnn.h_init, rnn.activation)
+    return rnn.replace(W=nearest_contraction(network(rnn).W).W)
 
 
 def projection_error_bound(

@@ -91,13 +91,12 @@ def saturated_unitary(
         lower = np.maximum(lower, 0)  # no state is ever negative
     reach = np.abs(lower) @ np.concatenate([largest, np.ones(extra)])
     bias = np.concatenate([rnn.b - resting * W[:size, size:].sum(axis=1), -saturation - reach])
-    return RNN(
-        W,
-        np.vstack([rnn.F, np.zeros((extra, rnn.input_size))]),
-        bias,
-        np.hstack([rnn.C, np.zeros((rnn.output_size, extra))]),
-        np.concatenate([rnn.h_init, np.full(extra, resting)]),
-        rnn.activation,
+    return rnn.replace(
+        W=W,
+        F=np.vstack([rnn.F, np.zeros((extra, rnn.input_size))]),
+        b=bias,
+        C=np.hstack([rnn.C, np.zeros((rnn.output_size, extra))]),
+        h_init=np.concatenate([rnn.h_init, np.full(extra, resting)]),
     )
 
 

@@ -67,8 +67,9 @@ def from_torch(module: torch.nn.RNN) -> list[RNN]:
 def to_torch(layers: RNN | list[RNN], batch_first: bool = False) -> torch.nn.RNN:
     """A torch.nn.RNN (float64) whose hidden states are those of the stacked networks.
 
-    Layer l + 1 reads C h of layer l, so its weight_ih is F_(l+1) C_l. The last C is not part of the
-    module (torch returns h), and neither are the initial states.
+    Layer l + 1 reads C h + d of layer l, so its weight_ih is F_(l+1) C_l and its bias is
+    b_(l+1) + F_(l+1) d_l. The last C and d are not part of the module (torch returns h), and
+    neither are the initial states.
 
     Raises:
         ArgumentError: no `urnn.RNN`, layers of different sizes or activations, complex ones, or an
@@ -96,8 +97,10 @@ def to_torch(layers: RNN | list[RNN], batch_first: bool = False) -> torch.nn.RNN
     )
     with torch.no_grad():
         for index, layer in enumerate(stack):
-            F = layer.F if index == 0 else layer.F @ stack[index - 1].C
-            values = {"weight_hh": layer.W, "weight_ih": F, "bias_ih": layer.b}
+            F, b = layer.F, layer.b
+            if index > 0:
+                F, b = F @ stack[index - 1].C, b + F @ stack[index - 1].d
+            values = {"weight_hh": layer.W, "weight_ih": F, "bias_ih": b}
             for name, value in values.items():
                 getattr(module, f"{name}_l{index}").copy_(torch.tensor(value))
             getattr(module, f"bias_hh_l{index}").zero_()
