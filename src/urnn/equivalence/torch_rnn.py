@@ -9,13 +9,16 @@ Source: docs/theorems.md, Networks of torch and Saturation.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from urnn.equivalence.conversion import to_unitary
 from urnn.equivalence.state_bounds import state_norm_bound
-from urnn.errors import ArgumentError
+from urnn.equivalence.state_dict import from_state_dict, read_state_dict
+from urnn.errors import ArgumentError, DataError
 from urnn.rnn import RNN
 
 if TYPE_CHECKING:
@@ -34,34 +37,52 @@ def _require_plain(module: Any) -> None:
         )
 
 
-def from_torch(module: torch.nn.RNN) -> list[RNN]:
+def from_torch(
+    source: torch.nn.RNN | Mapping[str, Any] | str | Path,
+    nonlinearity: str | None = None,
+    readout: str | None = None,
+    prefix: str | None = None,
+) -> list[RNN]:
     """The layers of a torch.nn.RNN as `urnn.RNN`s with C = I and h(-1) = 0, in float64.
 
     W = weight_hh, F = weight_ih, b = bias_ih + bias_hh; each layer reads the one before it.
 
+    Args:
+        source: the module; or its state_dict, a .pt or .pth file (torch.save) or a .safetensors
+            file, for which the other arguments are (`from_state_dict`).
+        nonlinearity: "relu" or "tanh", which a state_dict does not say.
+        readout: the name of a linear layer, which becomes C and d of the last layer.
+        prefix: the name of the recurrent network among others.
+
     Raises:
         ArgumentError: no torch.nn.RNN, a bidirectional one, or one that applies dropout between its
-            layers.
+            layers; what `from_state_dict` refuses.
+        DataError: a file that cannot be read; the file is named in errors of its content too.
     """
-    _require_plain(module)
-    if module.bidirectional:
+    if isinstance(source, str | Path):
+        tensors = read_state_dict(source)
+        try:
+            return from_state_dict(tensors, nonlinearity, readout, prefix)
+        except ArgumentError as error:
+            raise DataError(f"{source}: {error}") from error
+    if isinstance(source, Mapping):
+        return from_state_dict(source, nonlinearity, readout, prefix)
+    _require_plain(source)
+    if source.bidirectional:
         raise ArgumentError(
             "a bidirectional RNN is not a causal map y = G(x): convert one direction"
         )
-    if module.dropout and module.training and module.num_layers > 1:
+    if source.dropout and source.training and source.num_layers > 1:
         raise ArgumentError("the module drops out between layers: call module.eval() first")
-    layers = []
-    for layer in range(module.num_layers):
-        W, F = (
-            getattr(module, f"weight_{kind}_l{layer}").detach().cpu().double().numpy()
-            for kind in ("hh", "ih")
+    if nonlinearity not in (None, source.nonlinearity) or readout is not None or prefix is not None:
+        raise ArgumentError(
+            f"the module is a torch.nn.RNN with {source.nonlinearity}: nonlinearity, readout and "
+            "prefix are for a state_dict"
         )
-        b = np.zeros(len(W))
-        if module.bias:
-            for kind in ("hh", "ih"):
-                b = b + getattr(module, f"bias_{kind}_l{layer}").detach().cpu().double().numpy()
-        layers.append(RNN(W, F, b, np.eye(len(W)), activation=module.nonlinearity))
-    return layers
+    # by attribute, since a parametrized weight has another name in the state_dict
+    kinds = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if source.bias else [])]
+    names = [f"{kind}_l{layer}" for layer in range(source.num_layers) for kind in kinds]
+    return from_state_dict({name: getattr(source, name) for name in names}, source.nonlinearity)
 
 
 def to_torch(layers: RNN | list[RNN], batch_first: bool = False) -> torch.nn.RNN:
