@@ -115,7 +115,7 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
         from safetensors.torch import load_file
     except ImportError:
         raise DataError(
-            f"{path} needs the package safetensors: pip install 'urnn[safetensors]', or save the network "
+            f"{path} needs the package safetensors: pip install safetensors, or save the network "
             "by torch.save(module.state_dict(), path)"
         ) from None
     try:

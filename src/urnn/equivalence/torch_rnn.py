@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from urnn.equivalence.conversion import to_unitary
+from urnn.equivalence.projection import projected
 from urnn.equivalence.state_bounds import state_norm_bound
 from urnn.equivalence.state_dict import from_state_dict, read_state_dict
 from urnn.errors import ArgumentError, DataError
@@ -194,14 +195,16 @@ def _stack(
         except ArgumentError as error:
             raise ArgumentError(f"layer {index}: {error}") from error
         converted.append(result)
+        if options["project"]:
+            layer = projected(layer)  # the next layer reads the states of the projection
         if layer.activation == "relu":
             reach = (options["horizon"], options["initial_bound"])
-            bound = _reach(layer, result, bound, norm, *reach)
+            bound = state_reach(layer, result, bound, norm, *reach)
         norm = 2
     return converted
 
 
-def _reach(
+def state_reach(
     layer: RNN,
     converted: RNN,
     bound: float | None,
@@ -209,7 +212,11 @@ def _reach(
     horizon: int | None,
     initial_bound: float,
 ) -> float | None:
-    """A bound on the states of a layer, from the coordinates that give the smaller one."""
+    """A bound on ||h(k)||_2 of a ReLU layer, from the coordinates that give the smaller one.
+
+    ``converted`` is its equivalent with C = [D^-1 0]. None where no bound is known. PROVED, as
+    `state_norm_bound`, for h and for D h.
+    """
     size = layer.hidden_units
     scale = 1 / np.diag(converted.C[:, :size])
     # the states that leave a layer go one step further than those that are fed back
