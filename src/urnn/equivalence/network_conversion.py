@@ -104,6 +104,7 @@ class Conversion:
     clipped: Deviation | None
     input_bound: float | None
     norm: float
+    horizon: int | None
     steps: int
     seed: int
 
@@ -211,6 +212,7 @@ def convert_network(
         clipped=first,
         input_bound=input_bound,
         norm=norm,
+        horizon=horizon,
         steps=over,
         seed=seed,
     )

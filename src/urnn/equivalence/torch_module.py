@@ -196,7 +196,7 @@ def _networks(
     values: Mapping[str, Tensor], hidden_units: int, nonlinearity: str
 ) -> tuple[list[RNN], tuple[NDArray, NDArray] | None]:
     """The networks and the readout of a state_dict."""
-    arrays = {name: np.array(value.double()) for name, value in values.items()}
+    arrays = {name: value.double().numpy() for name, value in values.items()}
     networks = []
     for index in range(sum(name.startswith("scale_l") for name in arrays)):
         kinds = ("weight_hh", "weight_ih", "bias_ih")
