@@ -186,13 +186,13 @@ def test_a_network_of_numpy_keeps_h_init_and_d_and_has_no_module():
 
 def test_the_clipped_network_is_in_the_best_diagonal_coordinates():
     layer = from_torch(network(0, 8, 1, 1.6, spread=1.5))[0]
-    near = clipped(layer, 1e-3)
+    near = clipped(layer)
     singular = np.linalg.svd(near.W, compute_uv=False)
     assert singular[0] == pytest.approx(0.999) and np.array_equal(near.d, layer.d)
     scale = near.F[:, 0] / layer.F[:, 0]
     assert np.ptp(scale) > 0.1
     contractive = from_torch(network(0))[0]
-    assert clipped(contractive, 1e-3) is contractive
+    assert clipped(contractive) is contractive
 
 
 @pytest.mark.parametrize("norm", [2, np.inf])

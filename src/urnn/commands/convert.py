@@ -96,8 +96,8 @@ def _layers(options: argparse.Namespace) -> list[RNN]:
 
     path, suffix = options.checkpoint, options.checkpoint.suffix.lower()
     for_torch = ("nonlinearity", "readout", "prefix")
-    others = for_torch if suffix in (_NUMPY, _TRAINED) else ()
-    others += () if suffix == _TRAINED else ("realization",)
+    others = list(for_torch) if suffix in (_NUMPY, _TRAINED) else []
+    others += [] if suffix == _TRAINED else ["realization"]
     unused = [f"--{name}" for name in others if getattr(options, name) is not None]
     if unused:
         raise DataError(f"{', '.join(unused)} is not an option for {path}: leave it out")
@@ -217,12 +217,14 @@ def _verdict(conversion: Conversion, inputs: Path | None) -> str:
             else "up to the rounding of W"
         )
         known = (
-            f"by at most {bound:.3g} in {conversion.steps} steps (2-norm)"
+            f"by at most {bound:.3g} in {conversion.plan.steps} steps (2-norm)"
             if bound is not None and math.isfinite(bound)
             else "by an amount for which no bound is known"
         )
         lines.append(f"Convertible, {cause}: the outputs differ {known}, {where}.")
     lines.append(f"Random inputs: {_measured(random)}.")
+    if random.steps < conversion.plan.steps:
+        lines.append(f"The outputs of the original overflow after {random.steps} steps.")
     if conversion.given is not None:
         lines.append(f"{inputs}: {_measured(conversion.given)}.")
     return "\n".join(lines)
@@ -230,11 +232,11 @@ def _verdict(conversion: Conversion, inputs: Path | None) -> str:
 
 def _where(conversion: Conversion) -> str:
     """For which inputs and how long."""
-    norm = "2" if conversion.norm == 2 else "inf"
+    norm = "2" if conversion.plan.norm == 2 else "inf"
     inputs = "for all inputs"
-    if conversion.input_bound is not None:
-        inputs += f" with ||x(k)||_{norm} <= {conversion.input_bound:g}"
-    horizon = conversion.horizon
+    if conversion.plan.input_bound is not None:
+        inputs += f" with ||x(k)||_{norm} <= {conversion.plan.input_bound:g}"
+    horizon = conversion.plan.horizon
     return inputs if horizon is None else f"{inputs}, for {horizon} steps"
 
 
@@ -279,10 +281,10 @@ def _report(conversion: Conversion) -> dict[str, Any]:
         }
         for diagnosis, layer in zip(conversion.diagnoses, conversion.layers, strict=True)
     ]
-    names = ("convertible", "reason", "input_bound", "norm", "horizon", "steps", "seed")
     measured = ("random", "given", "clipped")
     return {
-        **{name: getattr(conversion, name) for name in names},
+        **{name: getattr(conversion, name) for name in ("convertible", "reason", "seed")},
+        **vars(conversion.plan),
         "layers": layers,
         "error_bound": conversion.error_bound,
         **{

@@ -25,6 +25,8 @@ from urnn.rnn import RNN
 if TYPE_CHECKING:
     import torch
 
+#: 1 - the largest ||W|| of a nearest network; biases grow with its inverse
+MARGIN = 1e-3
 #: the largest ratio of diagonal coordinates; where more would help, the fit does not follow
 _LARGEST_SCALE = 1e4
 _LEARNING_RATE = 0.01
@@ -103,7 +105,7 @@ def random_inputs(
     return input_bound * x
 
 
-def clipped(layer: RNN, margin: float) -> RNN:
+def clipped(layer: RNN, margin: float = MARGIN) -> RNN:
     """The layer with the singular values of D W D^-1 clipped at 1 - margin, in coordinates D h.
 
     D is that of `best_scaling` for ReLU, its entries within 1e4 of each other, and I for tanh. A
@@ -123,11 +125,11 @@ def refitted(
     target: Sequence[RNN],
     input_bound: float,
     norm: float = 2,
-    *,
-    margin: float = 1e-3,
     iterations: int = 300,
-    fit_readout: bool = False,
     seed: int = 0,
+    *,
+    margin: float = MARGIN,
+    fit_readout: bool = False,
 ) -> list[RNN]:
     """The layers with W, F and b refitted to the outputs of ``target`` on random bounded inputs.
 

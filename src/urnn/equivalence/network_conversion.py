@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from urnn.equivalence.checks import count, number
-from urnn.equivalence.conversion import to_unitary
+from urnn.equivalence.layer_conversion import LayerConversion, NotConvertible, Plan
 from urnn.equivalence.nearest_network import (
     Deviation,
     clipped,
@@ -25,14 +25,6 @@ from urnn.equivalence.nearest_network import (
     random_inputs,
     refitted,
 )
-from urnn.equivalence.projection import (
-    NEAR_ONE,
-    nearest_contraction,
-    powers,
-    projected,
-    projection_error_bound,
-)
-from urnn.equivalence.saturation import saturation_error_bound
 from urnn.equivalence.scaling import DiagonalScaling, best_scaling
 from urnn.equivalence.state_bounds import (
     check_input_set,
@@ -41,7 +33,6 @@ from urnn.equivalence.state_bounds import (
     spectral_radius,
 )
 from urnn.equivalence.state_dict import NONLINEARITIES
-from urnn.equivalence.torch_rnn import state_reach
 from urnn.errors import ArgumentError
 from urnn.rnn import RNN
 
@@ -62,21 +53,6 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
-class LayerConversion:
-    """A layer and its unitary network, both with the states as outputs (C = I, C_u = [D^-1 0]).
-
-    way          "equal"; "scaled", equal with D other than I; "projected", W moved by float32
-                 rounding; "saturated", tanh; "projected, saturated"
-    error_bound  on the 2-norm of the difference of the states, over the steps of the conversion
-    """
-
-    original: RNN
-    unitary: RNN
-    way: str
-    error_bound: float
-
-
-@dataclass(frozen=True)
 class Conversion:
     """The verdict for a network; see `convert_network`.
 
@@ -86,7 +62,7 @@ class Conversion:
     readout      (C, d) of the converted network, from the states of the last original layer
     reason       why the network is not convertible, or None
     nearest      the contractive layers that were converted instead, or None
-    error_bound  on ||y - y_u||_2, over ``steps`` steps; 0 where equality is proved, inf where no
+    error_bound  on ||y - y_u||_2, over plan.steps steps; 0 where equality is proved, inf where no
                  bound is known; None if the network is not convertible
     random       measured on ``seed``'s random inputs; given: on the caller's; clipped: of the
                  clipped network without the refit
@@ -102,10 +78,7 @@ class Conversion:
     random: Deviation
     given: Deviation | None
     clipped: Deviation | None
-    input_bound: float | None
-    norm: float
-    horizon: int | None
-    steps: int
+    plan: Plan
     seed: int
 
     @property
@@ -131,9 +104,8 @@ class Conversion:
         size = self.layers[0].original.hidden_units
         unitary = [layer.unitary for layer in self.layers]
         readout = None if _is_plain(self.readout) else self.readout
-        return UnitaryTorchRNN(
-            unitary, size, self.input_bound, self.norm, batch_first, guard, readout
-        )
+        inputs = self.plan.input_bound, self.plan.norm
+        return UnitaryTorchRNN(unitary, size, *inputs, batch_first, guard, readout)
 
 
 def diagnose(rnn: RNN) -> Diagnosis:
@@ -152,50 +124,44 @@ def convert_network(
     saturation: float = 20.0,
     inputs: ArrayLike | None = None,
     steps: int = 2000,
-    margin: float = 1e-3,
     iterations: int = 300,
     seed: int = 0,
 ) -> Conversion:
     """The unitary network with the map of the ``layers``, or of a contractive network near them.
 
     A layer converts by `to_unitary`: as it is, after a diagonal scaling (ReLU), with its W
-    projected where only float32 rounding keeps it from being unitary or contractive, and with
-    saturated extra states (tanh). If one does not, each W is `clipped` to 1 - ``margin`` in the
-    best diagonal coordinates, and the network is `refitted`, the readout too unless it is C = I.
+    projected where only float32 rounding keeps it from being unitary or contractive, or with
+    saturated extra states (tanh). If one does not, each layer is `clipped`, and the network
+    `refitted`, with the readout unless it is C = I.
 
     Args:
-        layers: of `from_torch`, or one `urnn.RNN`: real, all relu or all tanh, of one size; each
-            reads C h + d of the one before it.
-        input_bound, norm, horizon: as in `to_unitary`.
-        saturation: beta for tanh.
-        inputs: of the caller, (time, input) or (trial, time, input), to measure on as well.
-        steps: to measure on, if there is no horizon: random inputs within ``input_bound`` (1 if it
-            is None), random_inputs(m, input_bound, norm, TRIALS, steps, seed).
-        margin, iterations: of the nearest network: 1 - the largest ||W||, and steps of Adam. It is
-            fitted to other random inputs.
+        layers: of `from_torch`, or one `urnn.RNN`: real, all relu or all tanh, of one size.
+        input_bound, norm, horizon: as in `to_unitary`; saturation: beta for tanh.
+        inputs: of the caller, (time, input) or (trial, time, input), to measure on as well as on
+            random_inputs(m, input_bound or 1, norm, TRIALS, horizon or steps, seed).
+        iterations: of `refitted`, which draws other inputs.
 
     Raises:
         ArgumentError: layers of another kind, or a bound or horizon that is missing.
 
-    Status: equality and error bounds PROVED (docs/theorems.md, Networks of torch) where
-    `convertible`; the rest measured.
+    Status: `Conversion.error_bound` PROVED (docs/theorems.md, Networks of torch), else measured.
     """
     check_input_set(input_bound, norm)
     over = count(steps, "steps") if horizon is None else count(horizon, "horizon")
-    plan = _Plan(input_bound, norm, horizon, number(saturation, "saturation", least=0), over)
+    plan = Plan(input_bound, norm, horizon, number(saturation, "saturation", least=0), over)
     originals, readout = _folded(layers)
-    m = originals[0].input_size
-    record = None if inputs is None else _record(inputs, m)[:, :horizon]
-    x = random_inputs(m, 1.0 if input_bound is None else input_bound, norm, TRIALS, over, seed)
-    reason, nearest, first = None, None, None
+    size = 1.0 if input_bound is None else input_bound
+    x = random_inputs(originals[0].input_size, size, norm, TRIALS, over, seed)
+    record = None if inputs is None else _record(inputs, x.shape[-1])[:, :horizon]
+    reason, start, nearest, bound = None, None, None, None
     try:
         converted = plan.convert(originals)
-        bound = float(np.linalg.norm(readout[0], 2)) * converted[-1].error_bound
-    except _NotConvertible as refusal:
-        reason, bound = str(refusal), None
-        start = _read([clipped(layer, margin) for layer in originals], readout)
-        first = deviation(layers, start, x)
-        nearest = _refitted(start, layers, plan, margin, iterations, readout, seed + 1)
+        bound = spectral_norm(readout[0]) * converted[-1].error_bound
+    except NotConvertible as refusal:
+        reason = str(refusal)
+        start = _read([clipped(layer) for layer in originals], readout)
+        free, fit = not _is_plain(readout), (iterations, seed + 1)
+        nearest = refitted(start, layers, size, norm, *fit, fit_readout=free)
         bare, readout = _split(nearest, readout)
         converted = plan.convert(bare)
     networks = _read([layer.unitary for layer in converted], readout)
@@ -209,157 +175,10 @@ def convert_network(
         error_bound=bound,
         random=deviation(layers, networks, x),
         given=None if record is None else deviation(layers, networks, record),
-        clipped=first,
-        input_bound=input_bound,
-        norm=norm,
-        horizon=horizon,
-        steps=over,
+        clipped=None if start is None else deviation(layers, start, x),
+        plan=plan,
         seed=seed,
     )
-
-
-def _refitted(
-    start: list[RNN],
-    target: Sequence[RNN],
-    plan: _Plan,
-    margin: float,
-    iterations: int,
-    readout: tuple[NDArray, NDArray],
-    seed: int,
-) -> list[RNN]:
-    bound = 1.0 if plan.input_bound is None else plan.input_bound
-    return refitted(
-        start,
-        target,
-        bound,
-        plan.norm,
-        margin=margin,
-        iterations=iterations,
-        fit_readout=not _is_plain(readout),
-        seed=seed,
-    )
-
-
-class _NotConvertible(ArgumentError):
-    """A layer that no construction converts."""
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What a conversion is for; ``steps`` are those of the error bounds."""
-
-    input_bound: float | None
-    norm: float
-    horizon: int | None
-    saturation: float
-    steps: int
-
-    def convert(self, layers: Sequence[RNN]) -> list[LayerConversion]:
-        """Each layer; what bounds the states of one bounds the inputs of the next.
-
-        Raises:
-            _NotConvertible: a layer has no equivalent that is known.
-            ArgumentError: a bound or a horizon is missing.
-        """
-        over = self.steps
-        bound, over_steps, norm, error = self.input_bound, self.input_bound, self.norm, 0.0
-        converted: list[LayerConversion] = []
-        for index, layer in enumerate(layers):
-            try:
-                unitary, project = self._unitary(layer, bound, norm)
-            except ArgumentError as refusal:
-                raise self._refusal(index, layer, bound, refusal) from refusal
-            own, way = self._own_error(layer, unitary, project, over_steps, norm)
-            passed = _gain(layer, unitary, over) * error if error > 0 else 0.0
-            error = own + passed
-            converted.append(LayerConversion(layer, unitary, way, error))
-            if index == len(layers) - 1:
-                break
-            used = projected(layer) if project else layer
-            if layer.activation == "relu":
-                bound = state_reach(used, unitary, bound, norm, self.horizon, 0.0)
-                over_steps = state_reach(used, unitary, over_steps, norm, over, 0.0)
-            else:
-                bound = over_steps = float(np.sqrt(layer.hidden_units))
-            norm = 2
-        return converted
-
-    def _unitary(self, layer: RNN, bound: float | None, norm: float) -> tuple[RNN, bool]:
-        """The unitary network, and whether W was projected for it."""
-        options: dict[str, Any] = {"saturation": self.saturation}
-        if layer.activation == "relu":
-            options = {"rescale": True, "horizon": self.horizon}
-        singular = np.linalg.svd(layer.W, compute_uv=False)
-        near = np.abs(singular - 1) <= NEAR_ONE
-        # all near 1: n states instead of 2n with very large biases
-        attempts = [True] if near.all() else [False, True] if near[0] else [False]
-        for project in attempts:
-            try:
-                found = to_unitary(layer, bound, norm, project=project, **options)
-                return found, project and nearest_contraction(layer.W).distance > 0
-            except ArgumentError as error:
-                reason = error
-        raise reason
-
-    def _refusal(
-        self, index: int, layer: RNN, bound: float | None, refusal: ArgumentError
-    ) -> ArgumentError:
-        """Whether a bound is missing, or the layer has no equivalent."""
-        if bound is None and layer.activation == "relu":
-            try:
-                self._unitary(layer, 1.0, 2)
-            except ArgumentError:
-                pass
-            else:
-                if self.input_bound is None:
-                    return ArgumentError(f"layer {index}: {refusal}")
-                return ArgumentError(
-                    f"layer {index}: no bound on the states of layer {index - 1} is known for all "
-                    "times, so none on its inputs: give a finite horizon=..."
-                )
-        if self.input_bound is None and layer.activation == "relu":
-            return ArgumentError(
-                f"layer {index}: {refusal}. A network near it is for bounded inputs: give "
-                "input_bound=..."
-            )
-        return _NotConvertible(f"layer {index}: {refusal}")
-
-    def _own_error(
-        self,
-        layer: RNN,
-        unitary: RNN,
-        project: bool,
-        bound: float | None,
-        norm: float,
-    ) -> tuple[float, str]:
-        """A bound on the difference of the states for equal inputs, and the way of conversion."""
-        error, ways = 0.0, []
-        if project:
-            error += projection_error_bound(layer, bound, norm, self.steps)
-            ways.append("projected")
-        if layer.activation != "relu" and unitary.hidden_units > layer.hidden_units:
-            used = projected(layer) if project else layer
-            error += saturation_error_bound(used, self.saturation, input_bound=bound, norm=norm)
-            ways.append("saturated")
-        elif not np.all(_scale(layer, unitary) == 1):
-            ways.append("scaled")
-        return error, ", ".join(ways) or "equal"
-
-
-def _scale(layer: RNN, unitary: RNN) -> NDArray:
-    """The diagonal of D, from C = I and C_u = [D^-1 0]."""
-    n = layer.hidden_units
-    return np.diag(layer.C) / np.diag(unitary.C[:, :n])
-
-
-def _gain(layer: RNN, unitary: RNN, steps: int) -> float:
-    """A bound on the difference of the states, for inputs that differ by 1 at each step."""
-    n, scale = layer.hidden_units, _scale(layer, unitary)
-    with np.errstate(over="ignore"):
-        here = spectral_norm(layer.F) * powers(spectral_norm(layer.W), steps)
-        there = spectral_norm(scale[:, None] * layer.F) / scale.min()
-        there *= powers(spectral_norm(unitary.W[:n, :n]), steps)
-    return min(here, there)
 
 
 def _folded(layers: Sequence[RNN]) -> tuple[list[RNN], tuple[NDArray, NDArray]]:
