@@ -52,7 +52,7 @@ def test_a_contractive_checkpoint_end_to_end(
     assert main(["convert", str(path), *BOUND, "--inputs", str(record), *files]) == 0
     said = capsys.readouterr().out
     assert "layer  states  URNN  ||W||_2" in said and "\n1      6       12    0.8 " in said
-    assert "Convertible: the unitary network has the same outputs for all inputs with" in said
+    assert "Convertible: the unitary network has the same outputs, but for rounding, for" in said
     assert f"{record}: largest deviation " in said and "(1 x 50 steps)" in said
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["convertible"] and report["error_bound"] == 0 and report["reason"] is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.equivalence.full import cases
 from urnn import RNN
 from urnn.equivalence import (
     UnitaryTorchRNN,
@@ -90,6 +91,7 @@ def test_orthogonal_networks_of_float32_are_accepted(nonlinearity, layers):
     found, expected = run(conversion.module(), x), run(module.double(), x)
     error = np.linalg.norm(found - expected, axis=-1).max()
     assert 0 < error <= conversion.error_bound < np.inf
+    assert error < 1e-5
     if layers == 1:
         bound = projection_error_bound(from_torch(module)[0], 1.0, 2, 200)
         assert conversion.error_bound == bound
@@ -150,6 +152,26 @@ def test_the_stated_error_of_an_approximation_is_what_it_does(nonlinearity, laye
     assert stated.relative_rmse < 0.8 * conversion.clipped.relative_rmse
     # and the unitary network is that of the contractive one
     np.testing.assert_allclose(near, outputs(conversion.nearest, x), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("trial", range(cases(12, 1)))
+def test_refitting_gaussian_networks(trial):
+    """The numbers of docs/theorems.md, Networks of torch; the last four are tanh."""
+    nonlinearity = "relu" if trial < 8 else "tanh"
+    generator = np.random.default_rng([trial, 4])
+    n = (8, 16, 24)[trial % 3]
+    rnn = RNN(
+        generator.standard_normal((n, n)) / np.sqrt(n) * (0.8 if trial < 8 else 1.2),
+        generator.standard_normal((n, 2)) / np.sqrt(2),
+        0.3 * generator.standard_normal(n),
+        generator.standard_normal((2, n)) / np.sqrt(n),
+        activation=nonlinearity,
+        d=generator.standard_normal(2),
+    )
+    conversion = convert_network([rnn], 1.0, np.inf, steps=500)
+    assert not conversion.convertible
+    ratio = conversion.random.relative_rmse / conversion.clipped.relative_rmse
+    assert ratio < (0.6 if nonlinearity == "relu" else 0.8)
 
 
 def test_an_unstable_network_is_measured_up_to_where_it_overflows():

@@ -209,7 +209,9 @@ def _verdict(conversion: Conversion, inputs: Path | None) -> str:
             f"parameters were refitted). The unitary network has the outputs of that one {where}.",
         ]
     elif bound == 0:
-        lines.append(f"Convertible: the unitary network has the same outputs {where}.")
+        lines.append(
+            f"Convertible: the unitary network has the same outputs, but for rounding, {where}."
+        )
     else:
         cause = (
             "near, not equal, as Theorem 3 says of tanh"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from urnn.equivalence.checks import count, number
 from urnn.equivalence.conversion import to_unitary
 from urnn.equivalence.projection import (
     NEAR_ONE,
@@ -21,7 +22,7 @@ from urnn.equivalence.projection import (
     projection_error_bound,
 )
 from urnn.equivalence.saturation import saturation_error_bound
-from urnn.equivalence.state_bounds import spectral_norm
+from urnn.equivalence.state_bounds import check_input_set, spectral_norm
 from urnn.equivalence.torch_rnn import state_reach
 from urnn.errors import ArgumentError
 from urnn.rnn import RNN
@@ -60,6 +61,18 @@ class Plan:
     horizon: int | None
     saturation: float
     steps: int
+
+    def __post_init__(self) -> None:
+        check_input_set(self.input_bound, self.norm)
+        number(self.saturation, "saturation", least=0)
+        if self.horizon is not None:
+            count(self.horizon, "horizon")
+        count(self.steps, "steps")
+
+    @property
+    def reach(self) -> float:
+        """The size of the inputs to measure on: the bound, or 1."""
+        return 1.0 if self.input_bound is None else self.input_bound
 
     def convert(self, layers: Sequence[RNN]) -> list[LayerConversion]:
         """Each layer; what bounds the states of one bounds the inputs of the next.
@@ -160,10 +173,13 @@ def _scale(layer: RNN, unitary: RNN) -> NDArray:
 
 
 def _gain(layer: RNN, unitary: RNN, steps: int) -> float:
-    """A bound on the difference of the states, for inputs that differ by 1 at each step."""
-    n, scale = layer.hidden_units, _scale(layer, unitary)
+    """A bound on the difference of the states, for inputs that differ by up to 1 at each step.
+
+    ||F|| (1 + rho + ... + rho^(steps-1)), or the same for the states D h; PROVED.
+    """
+    scale = _scale(layer, unitary)[:, None]
     with np.errstate(over="ignore"):
         here = spectral_norm(layer.F) * powers(spectral_norm(layer.W), steps)
-        there = spectral_norm(scale[:, None] * layer.F) / scale.min()
-        there *= powers(spectral_norm(unitary.W[:n, :n]), steps)
-    return min(here, there)
+        there = powers(spectral_norm(scale * layer.W / scale.T), steps)
+        there *= spectral_norm(scale * layer.F) / scale.min()
+    return min(here, float(there))

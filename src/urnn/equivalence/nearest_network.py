@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from urnn.equivalence.checks import count
 from urnn.equivalence.invariance import positive_scaling
-from urnn.equivalence.scaling import best_scaling
+from urnn.equivalence.scaling import DiagonalScaling, best_scaling
 from urnn.equivalence.state_bounds import spectral_norm
 from urnn.rnn import RNN
 
@@ -105,16 +105,16 @@ def random_inputs(
     return input_bound * x
 
 
-def clipped(layer: RNN, margin: float = MARGIN) -> RNN:
+def clipped(layer: RNN, scaling: DiagonalScaling | None = None, margin: float = MARGIN) -> RNN:
     """The layer with the singular values of D W D^-1 clipped at 1 - margin, in coordinates D h.
 
-    D is that of `best_scaling` for ReLU, its entries within 1e4 of each other, and I for tanh. A
-    layer with ||W||_2 <= 1 - margin is returned as it is.
+    D is that of ``scaling``, by default `best_scaling`, for ReLU, its entries within 1e4 of each
+    other, and I for tanh. A layer with ||W||_2 <= 1 - margin is returned as it is.
     """
     if spectral_norm(layer.W) <= 1 - margin:
         return layer
     if layer.activation == "relu":
-        scale = best_scaling(layer.W).scale
+        scale = (best_scaling(layer.W) if scaling is None else scaling).scale
         layer = positive_scaling(layer, np.maximum(scale, scale.max() / _LARGEST_SCALE))
     left, singular, right = np.linalg.svd(layer.W)
     return layer.replace(W=(left * np.minimum(singular, 1 - margin)) @ right)
@@ -127,9 +127,8 @@ def refitted(
     norm: float = 2,
     iterations: int = 300,
     seed: int = 0,
-    *,
-    margin: float = MARGIN,
     fit_readout: bool = False,
+    margin: float = MARGIN,
 ) -> list[RNN]:
     """The layers with W, F and b refitted to the outputs of ``target`` on random bounded inputs.
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from urnn.equivalence.checks import count, number
 from urnn.equivalence.layer_conversion import LayerConversion, NotConvertible, Plan
 from urnn.equivalence.nearest_network import (
     Deviation,
@@ -27,7 +26,6 @@ from urnn.equivalence.nearest_network import (
 )
 from urnn.equivalence.scaling import DiagonalScaling, best_scaling
 from urnn.equivalence.state_bounds import (
-    check_input_set,
     norm_tolerance,
     spectral_norm,
     spectral_radius,
@@ -56,8 +54,7 @@ class Diagnosis:
 class Conversion:
     """The verdict for a network; see `convert_network`.
 
-    originals    the layers that were given
-    diagnoses    of their W
+    diagnoses    of W, layer by layer
     layers       the converted ones; of ``nearest`` if the network is not convertible
     readout      (C, d) of the converted network, from the states of the last original layer
     reason       why the network is not convertible, or None
@@ -68,7 +65,6 @@ class Conversion:
                  clipped network without the refit
     """
 
-    originals: list[RNN]
     diagnoses: list[Diagnosis]
     layers: list[LayerConversion]
     readout: tuple[NDArray, NDArray]
@@ -129,10 +125,9 @@ def convert_network(
 ) -> Conversion:
     """The unitary network with the map of the ``layers``, or of a contractive network near them.
 
-    A layer converts by `to_unitary`: as it is, after a diagonal scaling (ReLU), with its W
-    projected where only float32 rounding keeps it from being unitary or contractive, or with
-    saturated extra states (tanh). If one does not, each layer is `clipped`, and the network
-    `refitted`, with the readout unless it is C = I.
+    A layer converts by `to_unitary`: as it is, after a diagonal scaling (ReLU), with W projected
+    where only float32 rounding keeps it from being unitary or contractive, or saturated (tanh). If
+    one does not, each is `clipped` and the network `refitted`, with the readout unless C = I.
 
     Args:
         layers: of `from_torch`, or one `urnn.RNN`: real, all relu or all tanh, of one size.
@@ -146,12 +141,10 @@ def convert_network(
 
     Status: `Conversion.error_bound` PROVED (docs/theorems.md, Networks of torch), else measured.
     """
-    check_input_set(input_bound, norm)
-    over = count(steps, "steps") if horizon is None else count(horizon, "horizon")
-    plan = Plan(input_bound, norm, horizon, number(saturation, "saturation", least=0), over)
+    plan = Plan(input_bound, norm, horizon, saturation, steps if horizon is None else horizon)
     originals, readout = _folded(layers)
-    size = 1.0 if input_bound is None else input_bound
-    x = random_inputs(originals[0].input_size, size, norm, TRIALS, over, seed)
+    diagnoses = [diagnose(layer) for layer in originals]
+    x = random_inputs(originals[0].input_size, plan.reach, norm, TRIALS, plan.steps, seed)
     record = None if inputs is None else _record(inputs, x.shape[-1])[:, :horizon]
     reason, start, nearest, bound = None, None, None, None
     try:
@@ -159,15 +152,14 @@ def convert_network(
         bound = spectral_norm(readout[0]) * converted[-1].error_bound
     except NotConvertible as refusal:
         reason = str(refusal)
-        start = _read([clipped(layer) for layer in originals], readout)
-        free, fit = not _is_plain(readout), (iterations, seed + 1)
-        nearest = refitted(start, layers, size, norm, *fit, fit_readout=free)
+        start = _read(list(map(clipped, originals, (d.scaling for d in diagnoses))), readout)
+        fit = (iterations, seed + 1, not _is_plain(readout))
+        nearest = refitted(start, layers, plan.reach, norm, *fit)
         bare, readout = _split(nearest, readout)
         converted = plan.convert(bare)
     networks = _read([layer.unitary for layer in converted], readout)
     return Conversion(
-        originals=list(layers),
-        diagnoses=[diagnose(layer) for layer in originals],
+        diagnoses=diagnoses,
         layers=converted,
         readout=readout,
         reason=reason,
