@@ -121,6 +121,24 @@ def test_a_layer_that_bounds_no_states_for_all_times_asks_for_a_horizon():
         convert_network(from_torch(network(0, gain=2.0)))
 
 
+@pytest.mark.parametrize("nonlinearity", ["relu", "tanh"])
+def test_a_w_that_was_clipped_in_float32(nonlinearity):
+    generator = np.random.default_rng(1)
+    left, singular, right = np.linalg.svd(generator.standard_normal((16, 16)) * 1.5 / 4)
+    W = ((left * np.minimum(singular, 1)) @ right).astype(np.float32) * (1 + 1e-7)
+    F, b = generator.standard_normal((16, 2)), 0.1 * generator.standard_normal(16)
+    rnn = RNN(W, F, b, np.eye(16), activation=nonlinearity)
+    conversion = convert_network([rnn], 1.0, horizon=300)
+    unit = conversion.layers[0]
+    assert unit.way == {"relu": "projected", "tanh": "projected, saturated"}[nonlinearity]
+    assert unit.unitary.hidden_units == 32 - (singular >= 1).sum()
+    assert 0 < conversion.random.largest <= conversion.error_bound < 1
+    if nonlinearity == "relu":
+        forever = convert_network([rnn], 1.0, steps=100, iterations=0)
+        assert "with a horizon, for a finite number of steps" in forever.reason
+        assert forever.random.relative_rmse < 0.1
+
+
 @pytest.mark.parametrize(
     ("nonlinearity", "layers", "readout"),
     [("relu", 1, True), ("relu", 2, False), ("tanh", 1, True), ("relu", 1, False)],

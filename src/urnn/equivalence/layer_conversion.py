@@ -17,12 +17,11 @@ from urnn.equivalence.conversion import to_unitary
 from urnn.equivalence.projection import (
     NEAR_ONE,
     nearest_contraction,
-    powers,
     projected,
     projection_error_bound,
 )
 from urnn.equivalence.saturation import saturation_error_bound
-from urnn.equivalence.state_bounds import check_input_set, spectral_norm
+from urnn.equivalence.state_bounds import check_input_set, norm_tolerance, powers, spectral_norm
 from urnn.equivalence.torch_rnn import state_reach
 from urnn.errors import ArgumentError
 from urnn.rnn import RNN
@@ -142,6 +141,13 @@ class Plan:
                 f"layer {index}: {refusal}. A network near it is for bounded inputs: give "
                 "input_bound=..."
             )
+        norm = spectral_norm(layer.W)
+        near_one = 1 - norm_tolerance(layer.hidden_units) <= norm <= 1 + NEAR_ONE
+        if near_one and self.horizon is None and layer.activation == "relu":
+            return NotConvertible(
+                f"layer {index}: ||W||_2 is 1 up to rounding, and no bound on the states is known "
+                "for all times; with a horizon, for a finite number of steps, it converts"
+            )
         return NotConvertible(f"layer {index}: {refusal}")
 
     def _own_error(
@@ -159,7 +165,9 @@ class Plan:
             ways.append("projected")
         if layer.activation != "relu" and unitary.hidden_units > layer.hidden_units:
             used = projected(layer) if project else layer
-            error += saturation_error_bound(used, self.saturation, input_bound=bound, norm=norm)
+            error += saturation_error_bound(
+                used, self.saturation, input_bound=bound, norm=norm, horizon=self.steps
+            )
             ways.append("saturated")
         elif not np.all(_scale(layer, unitary) == 1):
             ways.append("scaled")

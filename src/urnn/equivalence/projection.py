@@ -14,13 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from urnn.equivalence.checks import count, matrix, network
+from urnn.equivalence.checks import matrix, network
 from urnn.equivalence.saturation import SATURATING
 from urnn.equivalence.state_bounds import (
     HOMOGENEOUS,
     MARGIN,
     lengths,
     norm_tolerance,
+    powers,
     spectral_norm,
     state_norm_bound,
 )
@@ -104,10 +105,3 @@ def projection_error_bound(
     rho = slope * spectral_norm(rnn.W) * (1 + norm_tolerance(rnn.hidden_units))
     reach = max(reach, float(lengths(rnn.h_init)))
     return float(slope * distance * reach * powers(rho, horizon)) * (1 + MARGIN)
-
-
-def powers(rho: float, horizon: int | None) -> float:
-    """1 + rho + ... + rho^(T-1), T = ``horizon``; None: the whole series, inf for rho >= 1."""
-    if horizon is None:
-        return 1 / (1 - rho) if rho < 1 else float(np.inf)
-    return float(np.sum(rho ** np.arange(count(horizon, "horizon"))))
