@@ -152,6 +152,9 @@ def test_what_is_near_is_said_to_be_near(
         ([*BOUND, "--inputs", "{folder}/model.pt"], "is no array of numbers"),
         ([*BOUND, "--inputs", "{folder}/x.npy"], "inputs must have the shape (time, 2)"),
         ([*BOUND, "--inputs", "{folder}/nan.npy"], "nan.npy must hold finite numbers"),
+        ([*BOUND, "--inputs", "{folder}/names.csv"], "names.csv is no array of numbers"),
+        ([*BOUND, "--inputs", "{folder}/semicolons.csv"], "semicolons.csv is no array of"),
+        ([*BOUND, "--report", "{folder}"], "is a folder: name a file"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_writes_nothing(
@@ -160,6 +163,8 @@ def test_what_cannot_be_done_is_one_sentence_and_writes_nothing(
     path = saved(tmp_path, model(0.8))
     np.save(tmp_path / "x.npy", np.ones((4, 3)))
     np.save(tmp_path / "nan.npy", np.full((4, 2), np.nan))
+    (tmp_path / "names.csv").write_text("a,b\n")
+    (tmp_path / "semicolons.csv").write_text("a;b\n1;2\n")
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     given = [option.format(folder=tmp_path) for option in options]
     assert main(["convert", str(path), *given]) == 1
@@ -186,6 +191,16 @@ def test_other_networks_are_refused_with_status_1(
     assert main(["convert", str(path), "--nonlinearity", "relu", "--input-bound", "1"]) == 1
     said = capsys.readouterr().err
     assert said.startswith(f"urnn convert: {path}: ") and words in said
+
+
+def test_a_network_that_starts_elsewhere_needs_a_numpy_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "network.npz"
+    RNN([[0.5]], [[1.0]], [0.0], [[1.0]], [2.0]).save(path)
+    output = ["--output", str(tmp_path / "a.pt")]
+    assert main(["convert", str(path), "--input-bound", "1", *output]) == 1
+    assert "not 0: name a .npz file" in capsys.readouterr().err
 
 
 def test_two_layers_do_not_fit_into_a_numpy_file(

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     from urnn.errors import ArgumentError, DataError
 
     layers = _layers(options)
-    _check_outputs(options, len(layers))
+    _check_outputs(options, layers)
     norm = 2 if options.norm == "2" else np.inf
     record = None if options.inputs is None else _record(options.inputs)
     bound = options.input_bound
@@ -74,10 +74,9 @@ def run(options: argparse.Namespace) -> None:
             seed=options.seed,
         )
     except ArgumentError as error:
-        raise DataError(
-            f"{options.checkpoint}: {error}. The options of this command are --input-bound, "
-            "--norm 2 or inf, and --horizon"
-        ) from error
+        asked = any(name in str(error) for name in ("input_bound", "horizon"))
+        here = ". The options of this command are --input-bound, --norm 2 or inf, and --horizon"
+        raise DataError(f"{options.checkpoint}: {error}{here if asked else ''}") from error
     print(_table(conversion))
     print(_verdict(conversion, options.inputs))
     if record is not None:
@@ -108,7 +107,7 @@ def _layers(options: argparse.Namespace) -> list[RNN]:
     return from_torch(path, options.nonlinearity, options.readout, options.prefix)
 
 
-def _check_outputs(options: argparse.Namespace, layers: int) -> None:
+def _check_outputs(options: argparse.Namespace, layers: list[RNN]) -> None:
     """Refuse outputs that would replace an input, that are of no known kind, or not writable."""
     from urnn import storage
     from urnn.errors import DataError
@@ -126,6 +125,8 @@ def _check_outputs(options: argparse.Namespace, layers: int) -> None:
             raise DataError(
                 f"--{name}: {path} is the file of {taken[path.resolve()]}: name another"
             )
+        if path.is_dir():
+            raise DataError(f"--{name}: {path} is a folder: name a file")
         taken[path.resolve()] = f"--{name}"
         storage.check_writable(path)
     if options.output is None:
@@ -133,8 +134,13 @@ def _check_outputs(options: argparse.Namespace, layers: int) -> None:
     suffix = options.output.suffix.lower()
     if suffix not in (*_TORCH, _NUMPY):
         raise DataError(f"--output: {options.output} must end in .pt, .pth or .npz")
-    if suffix == _NUMPY and layers > 1:
-        raise DataError(f"--output: {options.output}: {layers} layers need a .pt file")
+    if suffix == _NUMPY and len(layers) > 1:
+        raise DataError(f"--output: {options.output}: {len(layers)} layers need a .pt file")
+    if suffix in _TORCH and any(layer.h_init.any() for layer in layers):
+        raise DataError(
+            f"--output: {options.output}: a torch module starts at 0, but h(-1) of this network is "
+            "not 0: name a .npz file"
+        )
 
 
 def _record(path: Path) -> NDArray:
@@ -164,10 +170,14 @@ def _from_text(path: Path) -> NDArray:
     """Numbers between commas, a line for each time step; a first line with names is skipped."""
     import numpy as np
 
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     try:
-        return np.loadtxt(path, delimiter=",", ndmin=2)
+        np.loadtxt(lines[:1], delimiter=",")
     except ValueError:
-        return np.loadtxt(path, delimiter=",", ndmin=2, skiprows=1)
+        lines = lines[1:]
+    if not lines:
+        raise ValueError("it has no numbers")
+    return np.loadtxt(lines, delimiter=",", ndmin=2)
 
 
 def _table(conversion: Conversion) -> str:
