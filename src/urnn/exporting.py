@@ -13,7 +13,7 @@ from torch import Tensor
 
 from urnn import storage
 from urnn.errors import ConfigError, DataError
-from urnn.trained import Replica
+from urnn.trained import Replica, in_units
 
 
 class Network(torch.nn.Module):
@@ -37,7 +37,7 @@ class Network(torch.nn.Module):
             )
         self.rnn = layer
         self.readout = torch.nn.Linear(spec.hidden_units, spec.output_size)
-        values = in_units(replica)
+        values = _values(replica)
         for name in spec.cell.initial_states:
             self.register_buffer(name, torch.tensor(values[name], dtype=torch.float32))
         zeros = np.zeros_like(values["b"])
@@ -62,28 +62,21 @@ class Network(torch.nn.Module):
         return y
 
 
-def in_units(replica: Replica) -> dict[str, np.ndarray]:
-    """The parameters (float64) of a network that takes and gives the units of the record.
+def _values(replica: Replica) -> dict[str, np.ndarray]:
+    """The parameters (float64) by their names in the equations, for the units of the record.
 
     Raises:
-        DataError: the network is complex.
+        DataError: the network is complex, so that it has no bias for the mean of the inputs.
     """
     values = {name: value.astype(float) for name, value in replica.parameters.items()}
-    described = replica.signals
-    if described is None:
+    if replica.signals is None:
         return values
     if replica.spec.cell.paired:
         raise DataError(
             "a complex network has no bias that could take the mean of the inputs, so it cannot be "
             "exported in the units of its record"
         )
-    mean, std = np.array(described.input_mean), np.array(described.input_std)
-    values["F"] = values["F"] / std
-    values["b"] = values["b"] - values["F"] @ mean
-    scale = np.array(described.output_std)
-    values["C"] = scale[:, None] * values["C"]
-    values["d"] = scale * values["d"] + np.array(described.output_mean)
-    return values
+    return in_units(values, replica.signals)
 
 
 def _to_torch(replica: Replica, output: Path) -> str:
@@ -123,7 +116,7 @@ def _to_onnx(replica: Replica, output: Path) -> str:
 def _to_csv(replica: Replica, output: Path) -> str:
     """A line for each number: the parameter, its row and its column, counted from 0."""
     lines = ["parameter,row,column,value"]
-    for name, value in in_units(replica).items():
+    for name, value in _values(replica).items():
         table = np.atleast_2d(value.T).T  # a vector is one column
         for (row, column), entry in np.ndenumerate(table):
             lines.append(f"{name},{row},{column},{float(entry)!r}")

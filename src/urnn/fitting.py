@@ -237,10 +237,10 @@ def _tell(folder: Path, config: Mapping[str, Any]) -> None:
     from urnn import storage
     from urnn.figures.base import labelled
 
-    scores = storage.read(folder / "results" / _NAME / "scores.nc", ("r2", "diverged"))
+    figure = load(config).figures[_NAME]
+    scores = storage.read(folder / "results" / _NAME / "scores.nc", figure.needs())
     labels = {name: model["label"] for name, model in config["models"].items()}
     scores = labelled(scores, labels)
-    figure = load(config).figures[_NAME]
     found = figure.findings({_NAME: scores}, None)
     for table in found["tables"]:
         print(tabulate(table["rows"], table["head"], disable_numparse=True))

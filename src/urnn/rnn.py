@@ -7,11 +7,13 @@ Contractive RNNs", NeurIPS 2019, equation (1).
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from urnn.errors import ArgumentError
+from urnn.errors import ArgumentError, DataError
 
 
 def _relu(z: NDArray, b: NDArray) -> NDArray:
@@ -66,16 +68,45 @@ def _numbers(value: ArrayLike, name: str) -> NDArray:
         raise ArgumentError(f"{name} must be an array of numbers: {error}") from error
 
 
+#: the arrays of Theta and their dimensions: n hidden units, m inputs, p outputs
+_DIMENSIONS = {
+    "W": ("n", "n"),
+    "F": ("n", "m"),
+    "b": ("n",),
+    "C": ("p", "n"),
+    "h_init": ("n",),
+    "d": ("p",),
+}
+
+
+def _check(arrays: dict[str, NDArray], sizes: dict[str, int]) -> None:
+    """ArgumentError unless all shapes fit to n and p, nothing is empty, and all is finite."""
+    for name, dims in _DIMENSIONS.items():
+        shape = arrays[name].shape
+        fits = len(shape) == len(dims) and all(
+            size == sizes.get(dim, size) for size, dim in zip(shape, dims, strict=True)
+        )
+        if not fits or 0 in shape:
+            known = {dim: str(size) for dim, size in sizes.items() if size > 0}
+            if name == "C":  # p is what C has
+                known.pop("p", None)
+            expected = ", ".join(known.get(dim, dim) for dim in dims)
+            raise ArgumentError(f"{name} must have the shape ({expected}), but it has {shape}")
+        if not np.all(np.isfinite(arrays[name])):
+            raise ArgumentError(f"{name} has a NaN or an Inf")
+
+
 class RNN:
-    """h(k) = phi(W h(k-1) + F x(k) + b), y(k) = C h(k), h(-1) = h_init.
+    """h(k) = phi(W h(k-1) + F x(k) + b), y(k) = C h(k) + d, h(-1) = h_init.
 
-    Theta = (W, F, b, C, h_init) with n hidden units, m inputs and p outputs:
-    W (n, n), F (n, m), b (n,), C (p, n), h_init (n,). Kept in float64, or in complex128 when any
-    of them is complex; the arrays are read-only copies. ``activation`` is one of "relu", "tanh",
-    "sigmoid", "identity", "modrelu"; "relu" on a complex network is CReLU, and "modrelu" takes
-    the real part of b as the threshold on the modulus.
+    Theta = (W, F, b, C, h_init, d) with n hidden units, m inputs and p outputs:
+    W (n, n), F (n, m), b (n,), C (p, n), h_init (n,), d (p,); h_init and d are 0 by default. Kept
+    in float64, or in complex128 when any of them is complex; the arrays are read-only copies.
+    ``activation`` is one of "relu", "tanh", "sigmoid", "identity", "modrelu"; "relu" on a complex
+    network is CReLU, and "modrelu" takes the real part of b as the threshold on the modulus.
 
-    Source: the paper, equation (1).
+    Source: the paper, equation (1), which has no d; the outputs of the authors' released script
+    and of trained models have one.
 
     Raises:
         ArgumentError: a shape that does not fit, a NaN or Inf, or an unknown activation; the
@@ -90,22 +121,18 @@ class RNN:
         C: ArrayLike,
         h_init: ArrayLike | None = None,
         activation: str = "relu",
+        *,
+        d: ArrayLike | None = None,
     ) -> None:
         given = {"W": W, "F": F, "b": b, "C": C}
         arrays = {name: _numbers(value, name) for name, value in given.items()}
-        n = arrays["W"].shape[0] if arrays["W"].ndim == 2 else -1
-        arrays["h_init"] = np.zeros(max(n, 0)) if h_init is None else _numbers(h_init, "h_init")
-        wanted = {"W": ("n", "n"), "F": ("n", "m"), "b": ("n",), "C": ("p", "n"), "h_init": ("n",)}
-        for name, dims in wanted.items():
-            shape = arrays[name].shape
-            fits = len(shape) == len(dims) and all(
-                size == n for size, dim in zip(shape, dims, strict=True) if dim == "n"
-            )
-            if not fits or 0 in shape:
-                expected = ", ".join(str(n) if dim == "n" and n > 0 else dim for dim in dims)
-                raise ArgumentError(f"{name} must have the shape ({expected}), but it has {shape}")
-            if not np.all(np.isfinite(arrays[name])):
-                raise ArgumentError(f"{name} has a NaN or an Inf")
+        sizes = {
+            dim: arrays[name].shape[0] if arrays[name].ndim == 2 else -1
+            for dim, name in (("n", "W"), ("p", "C"))
+        }
+        for name, value, dim in (("h_init", h_init, "n"), ("d", d, "p")):
+            arrays[name] = np.zeros(max(sizes[dim], 0)) if value is None else _numbers(value, name)
+        _check(arrays, sizes)
         if activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             raise ArgumentError(f"activation must be one of {known}, but it is {activation!r}")
@@ -124,6 +151,51 @@ class RNN:
     b: NDArray
     C: NDArray
     h_init: NDArray
+    d: NDArray
+
+    def replace(self, **changes: ArrayLike) -> RNN:
+        """The same network with other values of the named parameters (W, F, b, C, h_init, d).
+
+        Raises:
+            ArgumentError: as the constructor.
+        """
+        arrays = {name: getattr(self, name) for name in _DIMENSIONS}
+        return RNN(**{**arrays, **changes}, activation=self.activation)
+
+    def save(self, path: str | Path) -> None:
+        """Write Theta and the activation to an .npz file, whole or not at all.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        from urnn import storage
+
+        arrays = {name: getattr(self, name) for name in _DIMENSIONS}
+
+        def make(name: Path) -> None:
+            with open(name, "wb") as file:  # by its name numpy would append .npz
+                np.savez(file, **arrays, activation=np.array(self.activation))
+
+        storage.replace(Path(path), make)
+
+    @staticmethod
+    def load(path: str | Path) -> RNN:
+        """The network that `save` wrote, with the same bits.
+
+        Raises:
+            DataError: no such file, a damaged one, or one that holds something else.
+        """
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
+                arrays = {name: saved[name] for name in _DIMENSIONS}
+                return RNN(**arrays, activation=str(saved["activation"]))
+        except FileNotFoundError:
+            raise DataError(f"{path} does not exist") from None
+        except KeyError as error:
+            raise DataError(f"{path} is not a network that RNN.save wrote: {error}") from error
+        # of a file that is no .npz numpy makes many things, an array without __exit__ among them
+        except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+            raise DataError(f"{path} cannot be read as a network: {error}") from error
 
     @property
     def hidden_units(self) -> int:
@@ -176,7 +248,7 @@ class RNN:
 
     def __call__(self, x: ArrayLike) -> NDArray:
         """y = G(x, Theta): outputs (..., time, output) for inputs x (..., time, input)."""
-        return self.states(x) @ self.C.T
+        return self.states(x) @ self.C.T + self.d
 
     def __repr__(self) -> str:
         return (

@@ -15,12 +15,17 @@ from urnn import models, signals, storage
 from urnn.errors import DataError
 from urnn.records import Piece
 from urnn.recurrence import Spec, backend, unpack
+from urnn.rnn import RNN
 from urnn.settings.base import validated
 from urnn.settings.model import AnyModel, Model
 from urnn.signals import Signals
 
 #: what every file of trained models has
 _NEEDS = ("best_restart", "diverged", "kept_epoch", "validation_loss", "C", "d")
+
+_PARAMETERS = ("W", "F", "b", "C", "h_init", "d")
+#: activations that act on each unit alone, so that RNN has them for the same parameters
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "identity")
 
 
 @dataclass(frozen=True)
@@ -115,3 +120,57 @@ def read(path: Path, realization: int | None = None) -> Replica:
     if not there or (realization is not None and realization not in there):
         raise DataError(f"{path}: the training diverged, so there is no model to use")
     return there[min(there) if realization is None else realization]
+
+
+def in_units(values: dict[str, NDArray], described: Signals) -> dict[str, NDArray]:
+    """Parameters of a network that takes and gives the units of the record.
+
+    F S^-1, b - F S^-1 m, T C and T d + k, where x = S^-1 (u - m) is scaled and y = T y_scaled + k.
+    """
+    std = np.array(described.output_std)
+    F = values["F"] / np.array(described.input_std)
+    return values | {
+        "F": F,
+        "b": values["b"] - F @ np.array(described.input_mean),
+        "C": std[:, None] * values["C"],
+        "d": std * values["d"] + np.array(described.output_mean),
+    }
+
+
+def network(path: str | Path, realization: int | None = None, restart: int | None = None) -> RNN:
+    """The network of a file of trained models, float64; of a record, in the record's units.
+
+    Args:
+        path: results/<experiment>/models/<model>/hidden-NN/realizations-NNN-NNN.nc.
+        realization: its number; default: the first in the file.
+        restart: default: the one that the scores report.
+
+    Raises:
+        DataError: no such file, a cell other than rnn, an activation of pairs, no such realization
+            or restart, or a training that diverged.
+    """
+    path = Path(path)
+    file = storage.read(path, ("W", "best_restart", "diverged"))
+    model = validated(AnyModel, json.loads(file.attrs["config"])["model"], "model")
+    cell = model.cell_plug
+    if not cell.takes_transition or model.activation not in _ACTIVATIONS:
+        kind = model.activation if cell.takes_transition else cell.tag
+        raise DataError(f"{path} holds models with {kind}, which are no urnn.RNN")
+    numbers = file["realization"].values.tolist()
+    number = numbers[0] if realization is None else realization
+    if number not in numbers:
+        raise DataError(
+            f"{path} holds the realizations {numbers[0]} to {numbers[-1]}, not {number}"
+        )
+    chosen = file.isel(realization=numbers.index(number))
+    index = int(chosen["best_restart"]) if restart is None else restart
+    if not 0 <= index < file.sizes["restart"]:
+        raise DataError(f"{path} holds {file.sizes['restart']} restarts, from 0, not {index}")
+    chosen = chosen.isel(restart=index)
+    if chosen["diverged"]:
+        raise DataError(f"{path}: the training of realization {number} diverged")
+    values = {name: chosen[name].values.astype(float) for name in _PARAMETERS}
+    described = signals.of(file.attrs)
+    if described is not None:
+        values = in_units(values, described)
+    return RNN(**values, activation=model.activation)

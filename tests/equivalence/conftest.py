@@ -29,7 +29,7 @@ def contraction(generator: np.random.Generator, size: int, regime: str, kind: st
 
 @pytest.fixture(scope="session")
 def make_rnn() -> Callable[..., RNN]:
-    """(generator, size, regime, ...) -> a random network; h_init is not zero."""
+    """(generator, size, regime, ...) -> a random network; h_init and d are not zero."""
 
     def make(
         generator: np.random.Generator,
@@ -54,6 +54,7 @@ def make_rnn() -> Callable[..., RNN]:
             normal(2, size),
             start * normal(size),
             activation,
+            d=[0.7, -1.3],
         )
 
     return make

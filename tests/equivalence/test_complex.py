@@ -27,7 +27,7 @@ def assert_complex_equivalent(rnn: RNN, urnn: RNN, x: np.ndarray) -> float:
     y, states = rnn(x), urnn.states(x)
     assert urnn.hidden_units == rnn.hidden_units and np.iscomplexobj(urnn.W)
     assert np.array_equal(states.imag, np.zeros(states.shape)), "a state left the reals"
-    error = np.abs(y - states @ urnn.C.T).max() / max(np.abs(y).max(), 1e-300)
+    error = np.abs(y - states @ urnn.C.T - urnn.d).max() / max(np.abs(y).max(), 1e-300)
     assert error <= 1e-13
     assert unitarity_error(urnn.W) <= 1e-13
     return float(error)

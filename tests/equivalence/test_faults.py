@@ -137,6 +137,24 @@ def test_a_clipped_w_from_float32():
     assert projection_error_bound(RNN([[1 + 1e-7]], [[1]], [0], [[1]]), 1.0) == np.inf
 
 
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_the_projection_error_bound_of_saturating_networks(activation):
+    generator = np.random.default_rng(5)
+    Q = np.linalg.qr(generator.standard_normal((8, 8)))[0]
+    parts = (generator.standard_normal((8, 1)), np.zeros(8), np.eye(8), np.full(8, 4.0))
+    rnn = RNN(Q * (1 + 9e-6), *parts, activation)
+    x = generator.uniform(-1, 1, (200, 1))
+    change = rnn.states(x) - rnn.replace(W=nearest_contraction(rnn.W).W).states(x)
+    error = np.linalg.norm(change, axis=-1)
+    for steps in (1, 2, 200):
+        bound = projection_error_bound(rnn, None, horizon=steps)
+        assert 0 < error[:steps].max() <= bound
+    at_rest = projection_error_bound(rnn, None)
+    assert np.isfinite(at_rest) == (activation == "sigmoid") and at_rest >= bound
+    with pytest.raises(ArgumentError, match="no bound on the states of identity"):
+        projection_error_bound(RNN(rnn.W, *parts, "identity"), 1.0)
+
+
 @pytest.mark.parametrize("horizon", [np.nan, 2.5, 0, -3, True, "5", np.inf])
 def test_a_horizon_is_a_number_of_steps(horizon):
     rnn = RNN(np.eye(2) * [1.0, 0.5], np.eye(2), np.zeros(2), np.eye(2))

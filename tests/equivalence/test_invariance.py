@@ -2,20 +2,29 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from urnn import RNN
 from urnn.equivalence import (
+    centred_chain,
+    delay_chain,
     direct_sum,
     homogeneity,
     permutation,
     positive_scaling,
     restart,
+    saturated_pair,
+    saturated_unitary,
+    scalar_witness,
     sign_flips,
     similarity,
     state_splitting,
+    steady_state_bound,
+    to_torch,
     to_unitary,
+    two_step_bound,
 )
 
 quick = settings(max_examples=40, deadline=None)
@@ -170,3 +179,30 @@ def test_identities_that_do_not_hold_are_refused_and_do_not_hold():
         positive_scaling(nets["relu"], [1.0, -1.0, 1.0])
     with pytest.raises(ValueError, match="permutation"):
         permutation(nets["relu"], [0, 0, 1])
+
+
+def test_the_near_and_the_finite_equivalents_have_the_same_d(make_rnn):
+    generator = np.random.default_rng(0)
+    x = inputs(generator)
+    tanh = make_rnn(generator, 4, activation="tanh")
+    assert_same(saturated_unitary(tanh, 20.0)(x), tanh(x), 1e-12)
+    assert_same(delay_chain(tanh, 50)(x), tanh(x))
+    scalar = scalar_witness().replace(d=[2.0])
+    for near in (saturated_pair(scalar, 40.0), centred_chain(scalar, 20)):
+        assert_same(near(x[..., :1]), scalar(x[..., :1]), 1e-9)
+
+
+def test_a_layer_of_torch_reads_c_h_and_d_of_the_one_before(make_rnn):
+    generator = np.random.default_rng(1)
+    first, second = (make_rnn(generator, 3, start=0.0) for _ in range(2))
+    x = inputs(generator)
+    states = to_torch([first, second], batch_first=True)(torch.tensor(x))[0].detach().numpy()
+    assert_same(states, second.states(first(x)))
+
+
+@pytest.mark.parametrize("bound", [two_step_bound, steady_state_bound])
+def test_the_lower_bounds_do_not_depend_on_d(bound, make_rnn):
+    """Any d of the URNN is allowed, and so is any of the network: they are of differences."""
+    rnn = make_rnn(np.random.default_rng(2), 3, start=0.0)
+    x = np.ones((3, 2)) if bound is two_step_bound else np.ones(2)
+    assert bound(rnn, x) == bound(rnn.replace(d=[5.0, 5.0]), x)

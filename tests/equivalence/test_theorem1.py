@@ -37,7 +37,7 @@ def assert_equivalent(rnn: RNN, urnn: RNN, x: np.ndarray, rounding: float = 1e-1
     y, states = rnn(x), urnn.states(x)
     n = rnn.hidden_units
     assert not states[..., n:].any(), "an extra state left 0"
-    assert np.abs(y - states @ urnn.C.T).max() <= rounding * np.abs(y).max()
+    assert np.abs(y - states @ urnn.C.T - urnn.d).max() <= rounding * np.abs(y).max()
     assert unitarity_error(urnn.W) <= rounding
 
 

@@ -93,7 +93,7 @@ def test_the_paper_like_system_is_certified_5_states_and_has_them():
         assert states[..., :4].min() > 0
         assert not states[..., 4:].any()
         y = rnn(x)
-        assert np.abs(y - states @ urnn.C.T).max() <= 1e-10 * np.abs(y).max()
+        assert np.abs(y - states @ urnn.C.T - urnn.d).max() <= 1e-10 * np.abs(y).max()
         assert unitarity_error(urnn.W) <= 1e-13
 
 
@@ -131,7 +131,7 @@ def test_fewer_than_2n_states_come_arbitrarily_near():
             assert weight_budget(urnn) == 2.0 ** (exponent * (longest - 1))
             states = urnn.states(x)
             assert not states[..., 4:].any()
-            errors.append(np.abs(y - states @ urnn.C.T).max())
+            errors.append(np.abs(y - states @ urnn.C.T - urnn.d).max())
         # the error falls as 1 / ratio
         assert errors[0] / errors[1] == pytest.approx(2.0**12, rel=0.05)
         assert errors[1] / errors[2] == pytest.approx(2.0**12, rel=0.05)

@@ -172,6 +172,22 @@ def test_a_module_that_was_trained_in_float32_with_an_orthogonal_w():
     assert torch.allclose(converted(x)[0], module(x)[0], rtol=1e-3, atol=1e-4)
 
 
+def test_the_layer_above_a_projected_one_reads_its_states():
+    """They grow without bound, which those of the original, with 1 - 5e-6 in W, do not."""
+    module = torch.nn.RNN(1, 2, 2, nonlinearity="relu", batch_first=True).double()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(0.5)
+        module.weight_hh_l0.copy_((1 - 5e-6) * torch.eye(2))
+        module.weight_hh_l1.copy_(torch.tensor([[0.5, 0.3], [-0.3, 0.4]]))
+    with pytest.raises(ValueError, match=r"layer 1: .*bound on the inputs"):
+        to_unitary_torch(module, 1.0, project=True, rescale=False)
+    converted = to_unitary_torch(module, 1.0, horizon=100, project=True, rescale=False)
+    assert converted.layers[0].hidden_size == 2
+    x = torch.ones(1, 100, 1, dtype=torch.float64)
+    assert torch.allclose(converted(x)[0], module(x)[0], rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -10,7 +10,8 @@ from urnn.fitting import Fit, template
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+    add, usual = parser.add_argument, template()
+    models = usual["experiments"]["fit"]["models"]
     add(
         "records", nargs="+", help="files (.csv, .txt, .tsv, .npz, .nc) or folders of them; a CSV "
         "file starts with a line of names",
@@ -32,8 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="mask: what is missing does not count; cut: cut the records there (default: mask)",
     )  # fmt: skip
     add(
-        "--models", nargs="+", choices=list(template()["models"]), default=["rnn", "urnn"],
-        help="what is fitted (default: rnn urnn)",
+        "--models", nargs="+", choices=list(usual["models"]), default=models,
+        help=f"what is fitted (default: {' '.join(models)})",
     )  # fmt: skip
     add(
         "--hidden-units", nargs="+", type=int, default=[1, 2, 4, 8], metavar="N",

@@ -1,7 +1,7 @@
 """The three theorems of the paper as programs: constructions, certificates and their parts.
 
 Theorem 1  `to_unitary`, `network_around`, `best_scaling`, `fewest_states_scaling`,
-           `nearest_contraction`, `zonotope_limits`, `to_unitary_torch`
+           `nearest_contraction`, `zonotope_limits`, `to_unitary_torch`, `convert_network`
 Theorem 2  `bounded_witness`, `scaled_identity_witness`; bounds on real URNNs: (A) `two_step_bound`,
            (B) `eigenvalue_bound`, (C') `realization_bound`, `growing_input_bound`,
            `steady_realization_bound`, (D) `weight_budget_bound`, (E) `steady_state_bound`;
@@ -54,6 +54,8 @@ from urnn.equivalence.minimality import (
     two_step_bound,
     two_step_jacobians,
 )
+from urnn.equivalence.nearest_network import Deviation, random_inputs
+from urnn.equivalence.network_conversion import Conversion, convert_network
 from urnn.equivalence.projection import (
     Projection,
     nearest_contraction,
@@ -97,6 +99,8 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "ERROR_SLOPE",
+    "Conversion",
+    "Deviation",
     "DiagonalScaling",
     "Exclusion",
     "LowerBound",
@@ -111,6 +115,7 @@ __all__ = [
     "centred_chain",
     "completion",
     "completion_around",
+    "convert_network",
     "defect_rank",
     "delay_chain",
     "direct_sum",
@@ -136,6 +141,7 @@ __all__ = [
     "permutation",
     "positive_scaling",
     "projection_error_bound",
+    "random_inputs",
     "realization_bound",
     "restart",
     "saturated_pair",

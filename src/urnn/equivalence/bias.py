@@ -90,13 +90,12 @@ def with_extra_states(rnn: RNN, W: NDArray, off: NDArray) -> RNN:
     bias = 0.0 - off * (1 + MARGIN)  # 0.0 - 0.0 is 0.0, where -0.0 would be a bias of minus zero
     if rnn.activation != "modrelu" and np.iscomplexobj(rnn.W):
         bias = bias[::2] + 1j * bias[1::2]
-    return RNN(
-        W,
-        np.vstack([rnn.F, np.zeros((extra, rnn.input_size))]),
-        np.concatenate([rnn.b, bias]),
-        np.hstack([rnn.C, np.zeros((rnn.output_size, extra))]),
-        np.concatenate([rnn.h_init, np.zeros(extra)]),
-        rnn.activation,
+    return rnn.replace(
+        W=W,
+        F=np.vstack([rnn.F, np.zeros((extra, rnn.input_size))]),
+        b=np.concatenate([rnn.b, bias]),
+        C=np.hstack([rnn.C, np.zeros((rnn.output_size, extra))]),
+        h_init=np.concatenate([rnn.h_init, np.zeros(extra)]),
     )
 
 

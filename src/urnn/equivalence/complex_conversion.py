@@ -54,11 +54,4 @@ def complex_unitary(rnn: RNN, scaled: RNN, scale: NDArray, admitted: Admitted) -
     Z, off = min(found, key=lambda pair: float(pair[1].sum()))
     if not np.isfinite(off).all():
         raise refusal(scaled, admitted.input_bound)
-    return RNN(
-        Z,
-        scaled.F,
-        scaled.b - 1j * (off * (1 + MARGIN)),
-        scaled.C,
-        scaled.h_init,
-        "relu",
-    )
+    return scaled.replace(W=Z, b=scaled.b - 1j * (off * (1 + MARGIN)))

@@ -168,7 +168,7 @@ def to_unitary(
     """The unitary RNN with the same input-output map as the contractive ``rnn``.
 
         W_u = [W, W_12; W_21, W_22] unitary,  F_u = [F; 0],  b_u = [b; -beta],  C_u = [C 0],
-        h_u(-1) = [h(-1); 0],                 beta_i >= sup_k (W_21 h(k))_i .
+        h_u(-1) = [h(-1); 0],  d_u = d,       beta_i >= sup_k (W_21 h(k))_i .
 
     The extra states are exactly 0 at every step, in floating point too, so the first n states are
     those of ``rnn``. The result of a real network is for real inputs; `RNN` refuses complex ones.

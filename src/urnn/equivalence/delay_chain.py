@@ -75,4 +75,4 @@ def delay_chain(
     F[:size] = rnn.F
     C = np.zeros((rnn.output_size, total), rnn.C.dtype)
     C[:, :size] = rnn.C
-    return RNN(W, F, b, C, h_init, rnn.activation)
+    return rnn.replace(W=W, F=F, b=b, C=C, h_init=h_init)

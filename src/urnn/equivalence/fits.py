@@ -222,7 +222,7 @@ def fit_sigmoid(
     """
     if witness.activation != "sigmoid" or witness.hidden_units != 1:
         raise ArgumentError("the witness must be a scalar sigmoid network")
-    inputs, target = x[..., 0].T, witness(x)[..., 0].T
+    inputs, target = x[..., 0].T, (witness(x) - witness.d)[..., 0].T
     best: tuple[float, NDArray, _Cayley] | None = None
     for restart in range(restarts):
         generator = np.random.default_rng([seed, states, restart])
@@ -243,5 +243,6 @@ def fit_sigmoid(
             best = found.fun, found.x, cayley
     assert best is not None
     free, F, b, C, h_init = _unpack(best[1], best[2], bias_cap)
-    network = RNN(best[2].matrix(free)[0], F[:, None], b, C[None], h_init, "sigmoid")
+    W = best[2].matrix(free)[0]
+    network = RNN(W, F[:, None], b, C[None], h_init, "sigmoid", d=witness.d)
     return Fit(network, float(np.sqrt(best[0])))

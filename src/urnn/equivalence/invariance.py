@@ -3,7 +3,7 @@
 Each function takes a network and returns a network. The docstring says for which activations the
 map stays the same; a network with another activation is refused. All are PROVED, a line each, in
 docs/theorems.md, Changes of the parameters that keep the map. `positive_scaling` is the one that
-`to_unitary` uses.
+`to_unitary` uses. What a docstring does not name, such as d, stays as it is.
 """
 
 from __future__ import annotations
@@ -29,13 +29,12 @@ def _require(rnn: RNN, allowed: tuple[str, ...], identity: str) -> None:
 
 def _transformed(rnn: RNN, into: NDArray, back: NDArray) -> RNN:
     """(T W T', T F, T b, C T', T h) with T = into and T' = back."""
-    return RNN(
-        into @ rnn.W @ back,
-        into @ rnn.F,
-        into @ rnn.b,
-        rnn.C @ back,
-        into @ rnn.h_init,
-        rnn.activation,
+    return rnn.replace(
+        W=into @ rnn.W @ back,
+        F=into @ rnn.F,
+        b=into @ rnn.b,
+        C=rnn.C @ back,
+        h_init=into @ rnn.h_init,
     )
 
 
@@ -61,24 +60,22 @@ def permutation(rnn: RNN, order: ArrayLike) -> RNN:
     order = np.asarray(order)
     if sorted(order.tolist()) != list(range(rnn.hidden_units)):
         raise ArgumentError(f"order must be a permutation of 0 to {rnn.hidden_units - 1}")
-    return RNN(
-        rnn.W[np.ix_(order, order)],
-        rnn.F[order],
-        rnn.b[order],
-        rnn.C[:, order],
-        rnn.h_init[order],
-        rnn.activation,
+    return rnn.replace(
+        W=rnn.W[np.ix_(order, order)],
+        F=rnn.F[order],
+        b=rnn.b[order],
+        C=rnn.C[:, order],
+        h_init=rnn.h_init[order],
     )
 
 
 def _row_scaling(rnn: RNN, scale: NDArray) -> RNN:
-    return RNN(
-        scale[:, None] * rnn.W / scale,
-        scale[:, None] * rnn.F,
-        scale * rnn.b,
-        rnn.C / scale,
-        scale * rnn.h_init,
-        rnn.activation,
+    return rnn.replace(
+        W=scale[:, None] * rnn.W / scale,
+        F=scale[:, None] * rnn.F,
+        b=scale * rnn.b,
+        C=rnn.C / scale,
+        h_init=scale * rnn.h_init,
     )
 
 
@@ -101,8 +98,7 @@ def positive_scaling(rnn: RNN, scale: ArrayLike) -> RNN:
 def sign_flips(rnn: RNN, signs: ArrayLike) -> RNN:
     """(S W S, S F, S b, C S, S h), S = diag(+-1): the same map for tanh, bit for bit.
 
-    Also for the identity. Not for ReLU, and not for the sigmoid, where h -> 1 - h needs a constant
-    in the output.
+    Also for the identity. Not for ReLU, and not for the sigmoid, where h -> 1 - h changes d too.
 
     Raises:
         ArgumentError: another activation, or a sign other than 1 and -1.
@@ -123,7 +119,7 @@ def homogeneity(rnn: RNN, factor: float) -> RNN:
     _require(rnn, POSITIVELY_HOMOGENEOUS, "homogeneity")
     if not (np.isfinite(factor) and factor > 0):
         raise ArgumentError(f"factor must be positive and finite, but it is {factor!r}")
-    return RNN(rnn.W, rnn.F, factor * rnn.b, rnn.C, factor * rnn.h_init, rnn.activation)
+    return rnn.replace(b=factor * rnn.b, h_init=factor * rnn.h_init, d=factor * rnn.d)
 
 
 def state_splitting(rnn: RNN, unit: int, angle: float) -> RNN:
@@ -146,7 +142,7 @@ def state_splitting(rnn: RNN, unit: int, angle: float) -> RNN:
 
 
 def direct_sum(first: RNN, second: RNN) -> RNN:
-    """diag(W1, W2), [F1; F2], [b1; b2], [C1 C2], [h1; h2]: the sum of the two outputs.
+    """diag(W1, W2), [F1; F2], [b1; b2], [C1 C2], [h1; h2], d1 + d2: the sum of the two outputs.
 
     Any activation, the same one for both; the networks share their inputs.
 
@@ -163,9 +159,10 @@ def direct_sum(first: RNN, second: RNN) -> RNN:
         np.hstack([first.C, second.C]),
         np.concatenate([first.h_init, second.h_init]),
         first.activation,
+        d=first.d + second.d,
     )
 
 
 def restart(rnn: RNN, h_init: ArrayLike) -> RNN:
     """The same network with another h(-1): from a state that was reached, the map goes on."""
-    return RNN(rnn.W, rnn.F, rnn.b, rnn.C, h_init, rnn.activation)
+    return rnn.replace(h_init=h_init)

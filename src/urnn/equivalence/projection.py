@@ -14,12 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from urnn.equivalence.checks import count, matrix, network
+from urnn.equivalence.checks import matrix, network
+from urnn.equivalence.saturation import SATURATING
 from urnn.equivalence.state_bounds import (
     HOMOGENEOUS,
     MARGIN,
     lengths,
     norm_tolerance,
+    powers,
     spectral_norm,
     state_norm_bound,
 )
@@ -65,29 +67,28 @@ def projected(rnn: RNN) -> RNN:
     Raises:
         ArgumentError: as `nearest_contraction`.
     """
-    W = nearest_contraction(network(rnn).W).W
-    return RNN(W, rnn.F, rnn.b, rnn.C, rnn.h_init, rnn.activation)
+    return rnn.replace(W=nearest_contraction(network(rnn).W).W)
 
 
 def projection_error_bound(
-    rnn: RNN, input_bound: float, norm: float = 2, horizon: int | None = None
+    rnn: RNN, input_bound: float | None, norm: float = 2, horizon: int | None = None
 ) -> float:
     """A bound on ||h(k) - h'(k)||_2 between ``rnn`` and its projection, for k = 0 to horizon - 1:
 
-        d R (1 + rho + ... + rho^(T-1)),   d = ||W - W'||_2, rho = ||W||_2, T = horizon,
+        l d R (1 + l rho + ... + (l rho)^(T-1)),   d = ||W - W'||_2, rho = ||W||_2, T = horizon,
 
-    with R >= ||h'(k)||_2 (`state_norm_bound`). Without a horizon d R / (1 - rho), inf for rho >= 1.
-    Multiply by ||C||_2 for the outputs.
+    with R >= ||h'(k)||_2 (`state_norm_bound`; for tanh and sigmoid sqrt(n), and no input bound is
+    needed) and the Lipschitz constant l of the activation (1/4 for the sigmoid, else 1). Without a
+    horizon l d R / (1 - l rho), inf for l rho >= 1. Multiply by ||C||_2 for the outputs.
 
     Raises:
-        ArgumentError: an activation other than ReLU and modReLU, a modReLU threshold above 0, or as
-            `nearest_contraction`.
+        ArgumentError: the identity, a modReLU threshold above 0, or as `nearest_contraction`.
 
     Status: PROVED (docs/theorems.md, W with rounding).
     """
     rnn = network(rnn)
-    if rnn.activation not in HOMOGENEOUS:
-        raise ArgumentError(f"the bound is for ReLU and modReLU, not for {rnn.activation}")
+    if rnn.activation not in HOMOGENEOUS and rnn.activation not in SATURATING:
+        raise ArgumentError(f"there is no bound on the states of {rnn.activation} networks")
     if rnn.activation == "modrelu" and rnn.b.real.max() > 0:
         raise ArgumentError(
             "modReLU with a threshold above 0 is discontinuous at 0: a small change of W can have "
@@ -96,11 +97,11 @@ def projection_error_bound(
     distance = nearest_contraction(rnn.W).distance
     if distance == 0:
         return 0.0
-    rho = spectral_norm(rnn.W) * (1 + norm_tolerance(rnn.hidden_units))
-    if horizon is None:
-        factor = 1 / (1 - rho) if rho < 1 else np.inf
+    slope, reach = 1.0, float(np.sqrt(rnn.hidden_units))
+    if rnn.activation in SATURATING:
+        slope = SATURATING[rnn.activation].lipschitz
     else:
-        factor = float(np.sum(rho ** np.arange(count(horizon, "horizon"))))
-    reach = state_norm_bound(projected(rnn), input_bound, norm, horizon)
+        reach = state_norm_bound(projected(rnn), input_bound, norm, horizon)
+    rho = slope * spectral_norm(rnn.W) * (1 + norm_tolerance(rnn.hidden_units))
     reach = max(reach, float(lengths(rnn.h_init)))
-    return float(distance * reach * factor) * (1 + MARGIN)
+    return float(slope * distance * reach * powers(rho, horizon)) * (1 + MARGIN)

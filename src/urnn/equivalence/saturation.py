@@ -21,6 +21,7 @@ from urnn.equivalence.state_bounds import (
     drive_entries,
     lengths,
     norm_tolerance,
+    powers,
     spectral_norm,
 )
 from urnn.errors import ArgumentError
@@ -91,13 +92,12 @@ def saturated_unitary(
         lower = np.maximum(lower, 0)  # no state is ever negative
     reach = np.abs(lower) @ np.concatenate([largest, np.ones(extra)])
     bias = np.concatenate([rnn.b - resting * W[:size, size:].sum(axis=1), -saturation - reach])
-    return RNN(
-        W,
-        np.vstack([rnn.F, np.zeros((extra, rnn.input_size))]),
-        bias,
-        np.hstack([rnn.C, np.zeros((rnn.output_size, extra))]),
-        np.concatenate([rnn.h_init, np.full(extra, resting)]),
-        rnn.activation,
+    return rnn.replace(
+        W=W,
+        F=np.vstack([rnn.F, np.zeros((extra, rnn.input_size))]),
+        b=bias,
+        C=np.hstack([rnn.C, np.zeros((rnn.output_size, extra))]),
+        h_init=np.concatenate([rnn.h_init, np.full(extra, resting)]),
     )
 
 
@@ -107,11 +107,13 @@ def saturation_error_bound(
     states: str = "minimal",
     input_bound: float | None = None,
     norm: float = 2,
+    horizon: int | None = None,
 ) -> float:
     """A bound on ||h(k) - h_u(k)||_2 for `saturated_unitary` with the same ``states``, for all k:
 
         (l (||W_12|| sqrt(d) r + 2 g) + a) / (1 - l rho),
 
+    or, for k < T = ``horizon``, with 1 + l rho + ... + (l rho)^(T-1) in place of 1 / (1 - l rho).
     r = 2 e^(-2 beta), l = 1 (tanh) or r = e^(-beta), l = 1/4 (sigmoid); inf for tanh at rho = 1.
     g and a are the rounding of pre-activations and activations in float64. They are counted if
     ``input_bound`` says how large the inputs are (``norm`` 2 or numpy.inf). Without it the bound is
@@ -132,7 +134,7 @@ def saturation_error_bound(
     extra = len(W) - size
     if extra == 0:  # the network itself
         return 0.0
-    gap = 1 - lipschitz * min(spectral_norm(rnn.W) * (1 + norm_tolerance(size)), 1.0)
+    rho = min(spectral_norm(rnn.W) * (1 + norm_tolerance(size)), 1.0)
     gain = lipschitz * spectral_norm(W[:size, size:]) * np.sqrt(extra)
     step = gain * residue * np.exp(-rate * saturation)
     if input_bound is not None:
@@ -143,4 +145,4 @@ def saturation_error_bound(
         rounding = terms * eps * lengths(2 * np.abs(W[:size]) @ largest + drive)
         step = step + lipschitz * 2 * float(rounding) + 4 * eps * np.sqrt(size)
     # never 0: Theorem 3
-    return max(float(step / gap), _SMALLEST) if gap > 0 else float(np.inf)
+    return max(float(step * powers(lipschitz * rho, horizon)), _SMALLEST)

@@ -69,13 +69,12 @@ def saturated_pair(witness: RNN, bias: float) -> RNN:
         raise ArgumentError("the witness must be scalar with |w| < 1")
     resting = SATURATING[witness.activation].resting
     leak = np.sqrt((1 - weight) * (1 + weight))
-    return RNN(
-        [[weight, leak], [leak, -weight]],
-        [[witness.F[0, 0]], [0.0]],
-        [witness.b[0] - leak * resting, -bias],
-        [[witness.C[0, 0], 0.0]],
-        [witness.h_init[0], resting],
-        witness.activation,
+    return witness.replace(
+        W=[[weight, leak], [leak, -weight]],
+        F=[[witness.F[0, 0]], [0.0]],
+        b=[witness.b[0] - leak * resting, -bias],
+        C=[[witness.C[0, 0], 0.0]],
+        h_init=[witness.h_init[0], resting],
     )
 
 

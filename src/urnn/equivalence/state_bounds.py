@@ -61,6 +61,13 @@ def spectral_radius(matrix: NDArray) -> float:
     return float(np.abs(np.linalg.eigvals(matrix)).max())
 
 
+def powers(rho: float, horizon: int | None) -> float:
+    """1 + rho + ... + rho^(T-1), T = ``horizon``; None: the whole series, inf for rho >= 1."""
+    if horizon is None:
+        return 1 / (1 - rho) if rho < 1 else float(np.inf)
+    return float(np.sum(rho ** np.arange(count(horizon, "horizon"))))
+
+
 def in_reals(array: NDArray) -> NDArray:
     """A complex matrix in its real form, a vector as (Re z_0, Im z_0, ...); real arrays as is."""
     if not np.iscomplexobj(array):

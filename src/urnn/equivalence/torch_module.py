@@ -5,16 +5,22 @@ Source: docs/theorems.md, Networks of torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from urnn.errors import ArgumentError
+from urnn.equivalence.state_dict import read_state_dict
+from urnn.errors import ArgumentError, DataError
 from urnn.rnn import RNN
 
 _GUARDS = (None, "raise", "count")
+#: attributes that a file keeps besides the state_dict
+_KEPT = ("hidden_units", "input_bound", "norm", "batch_first", "guard")
 
 
 class UnitaryTorchRNN(torch.nn.Module):
@@ -28,6 +34,7 @@ class UnitaryTorchRNN(torch.nn.Module):
     Attributes:
         layers: torch.nn.RNN of one layer each, weight_hh orthogonal up to the rounding of dtype
         networks: the same as `urnn.RNN` in float64; not part of state_dict
+        readout: torch.nn.Linear, y = C h + d of the outputs h, or None; not used by forward
         left_bound: how many input vectors x(k) were outside the bound so far, or not finite; int64
             buffer, counted if ``guard`` is set
 
@@ -37,6 +44,7 @@ class UnitaryTorchRNN(torch.nn.Module):
         input_bound: ||x(k)|| at most this, in the ``norm`` 2 or inf; None: any input.
         batch_first: as in torch.nn.RNN.
         guard: "raise" an ArgumentError at an input outside the bound, "count" it, or None.
+        readout: (C, d) of the original network, or None.
 
     Raises:
         ArgumentError: an unknown guard.
@@ -52,6 +60,7 @@ class UnitaryTorchRNN(torch.nn.Module):
         norm: float,
         batch_first: bool,
         guard: str | None,
+        readout: tuple[NDArray, NDArray] | None = None,
     ) -> None:
         super().__init__()
         if guard not in _GUARDS:
@@ -64,6 +73,7 @@ class UnitaryTorchRNN(torch.nn.Module):
             scale = 1 / np.diag(network.C[:, :hidden_units])
             self.register_buffer(f"scale_l{index}", torch.tensor(scale))
             self.register_buffer(f"rest_l{index}", torch.tensor(network.h_init[hidden_units:]))
+        self.readout = None if readout is None else _linear(*readout)
         self.register_buffer("left_bound", torch.zeros((), dtype=torch.int64))
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
@@ -80,6 +90,41 @@ class UnitaryTorchRNN(torch.nn.Module):
 
     def _eps(self) -> float:
         return float(torch.finfo(self.layers[0].get_parameter("weight_hh_l0").dtype).eps)
+
+    def save(self, path: str | Path) -> None:
+        """Write the state_dict, and what `load` needs besides it, whole or not at all.
+
+        torch.load(path, weights_only=True) gives the dictionary.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        from urnn import storage
+
+        kept = {name: getattr(self, name) for name in _KEPT}
+        for name in ("input_bound", "norm"):  # of numpy they would not be loaded again
+            kept[name] = None if kept[name] is None else float(kept[name])
+        kept |= {"nonlinearity": self.layers[0].nonlinearity, "state_dict": self.state_dict()}
+        storage.replace(Path(path), lambda name: torch.save(kept, name))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The module that `save` wrote, in the dtype it had, on the CPU.
+
+        Raises:
+            DataError: no such file, or one that holds something else.
+        """
+        kept = read_state_dict(path)
+        try:
+            values, nonlinearity = kept["state_dict"], kept["nonlinearity"]
+            options = {name: kept[name] for name in _KEPT}
+            networks, readout = _networks(values, options["hidden_units"], nonlinearity)
+            module = cls(networks, readout=readout, **options)
+            module = module.to(values["layers.0.weight_hh_l0"].dtype)
+            module.load_state_dict(values)
+        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+            raise DataError(f"{path} is not what UnitaryTorchRNN.save wrote: {error}") from error
+        return module
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(output, h_n) as torch.nn.RNN, for L layers, T steps, B trials, m inputs and n states.
@@ -136,6 +181,34 @@ class UnitaryTorchRNN(torch.nn.Module):
                     "convert it again with a larger input_bound"
                 )
         return hx
+
+
+def _linear(C: NDArray, d: NDArray) -> torch.nn.Linear:
+    """y = C h + d, float64."""
+    linear = torch.nn.Linear(C.shape[1], C.shape[0], dtype=torch.float64)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor(C))
+        linear.bias.copy_(torch.tensor(d))
+    return linear
+
+
+def _networks(
+    values: Mapping[str, Tensor], hidden_units: int, nonlinearity: str
+) -> tuple[list[RNN], tuple[NDArray, NDArray] | None]:
+    """The networks and the readout of a state_dict."""
+    arrays = {name: value.double().numpy() for name, value in values.items()}
+    networks = []
+    for index in range(sum(name.startswith("scale_l") for name in arrays)):
+        kinds = ("weight_hh", "weight_ih", "bias_ih")
+        W, F, b = (arrays[f"layers.{index}.{kind}_l0"] for kind in kinds)
+        C = np.eye(hidden_units, len(W)) / np.append(
+            arrays[f"scale_l{index}"], np.ones(len(W) - hidden_units)
+        )
+        h_init = np.append(np.zeros(hidden_units), arrays[f"rest_l{index}"])
+        networks.append(RNN(W, F, b, C, h_init, nonlinearity))
+    if "readout.weight" not in arrays:
+        return networks, None
+    return networks, (arrays["readout.weight"], arrays["readout.bias"])
 
 
 def _layer(network: RNN, batch_first: bool) -> torch.nn.RNN:

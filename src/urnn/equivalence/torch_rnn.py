@@ -9,13 +9,17 @@ Source: docs/theorems.md, Networks of torch and Saturation.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from urnn.equivalence.conversion import to_unitary
+from urnn.equivalence.projection import projected
 from urnn.equivalence.state_bounds import state_norm_bound
-from urnn.errors import ArgumentError
+from urnn.equivalence.state_dict import from_state_dict, read_state_dict
+from urnn.errors import ArgumentError, DataError
 from urnn.rnn import RNN
 
 if TYPE_CHECKING:
@@ -34,41 +38,60 @@ def _require_plain(module: Any) -> None:
         )
 
 
-def from_torch(module: torch.nn.RNN) -> list[RNN]:
+def from_torch(
+    source: torch.nn.RNN | Mapping[str, Any] | str | Path,
+    nonlinearity: str | None = None,
+    readout: str | None = None,
+    prefix: str | None = None,
+) -> list[RNN]:
     """The layers of a torch.nn.RNN as `urnn.RNN`s with C = I and h(-1) = 0, in float64.
 
     W = weight_hh, F = weight_ih, b = bias_ih + bias_hh; each layer reads the one before it.
 
+    Args:
+        source: the module; or its state_dict, a .pt or .pth file (torch.save) or a .safetensors
+            file, for which the other arguments are (`from_state_dict`).
+        nonlinearity: "relu" or "tanh", which a state_dict does not say.
+        readout: the name of a linear layer, which becomes C and d of the last layer.
+        prefix: the name of the recurrent network among others.
+
     Raises:
         ArgumentError: no torch.nn.RNN, a bidirectional one, or one that applies dropout between its
-            layers.
+            layers; what `from_state_dict` refuses.
+        DataError: a file that cannot be read; the file is named in errors of its content too.
     """
-    _require_plain(module)
-    if module.bidirectional:
+    if isinstance(source, str | Path):
+        tensors = read_state_dict(source)
+        try:
+            return from_state_dict(tensors, nonlinearity, readout, prefix)
+        except ArgumentError as error:
+            raise DataError(f"{source}: {error}") from error
+    if isinstance(source, Mapping):
+        return from_state_dict(source, nonlinearity, readout, prefix)
+    _require_plain(source)
+    if source.bidirectional:
         raise ArgumentError(
             "a bidirectional RNN is not a causal map y = G(x): convert one direction"
         )
-    if module.dropout and module.training and module.num_layers > 1:
+    if source.dropout and source.training and source.num_layers > 1:
         raise ArgumentError("the module drops out between layers: call module.eval() first")
-    layers = []
-    for layer in range(module.num_layers):
-        W, F = (
-            getattr(module, f"weight_{kind}_l{layer}").detach().cpu().double().numpy()
-            for kind in ("hh", "ih")
+    if nonlinearity not in (None, source.nonlinearity) or readout is not None or prefix is not None:
+        raise ArgumentError(
+            f"the module is a torch.nn.RNN with {source.nonlinearity}: nonlinearity, readout and "
+            "prefix are for a state_dict"
         )
-        b = np.zeros(len(W))
-        if module.bias:
-            for kind in ("hh", "ih"):
-                b = b + getattr(module, f"bias_{kind}_l{layer}").detach().cpu().double().numpy()
-        layers.append(RNN(W, F, b, np.eye(len(W)), activation=module.nonlinearity))
-    return layers
+    # by attribute, since a parametrized weight has another name in the state_dict
+    kinds = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if source.bias else [])]
+    names = [f"{kind}_l{layer}" for layer in range(source.num_layers) for kind in kinds]
+    return from_state_dict({name: getattr(source, name) for name in names}, source.nonlinearity)
 
 
 def to_torch(layers: RNN | list[RNN], batch_first: bool = False) -> torch.nn.RNN:
     """A torch.nn.RNN (float64) whose hidden states are those of the stacked networks.
 
-    Layer l + 1 reads C h of layer l, so its weight_ih is F_(l+1) C_l. The last C is not part of the
-    module (torch returns h), and neither are the initial states.
+    Layer l + 1 reads C h + d of layer l, so its weight_ih is F_(l+1) C_l and its bias is
+    b_(l+1) + F_(l+1) d_l. The last C and d are not part of the module (torch returns h), and
+    neither are the initial states.
 
     Raises:
         ArgumentError: no `urnn.RNN`, layers of different sizes or activations, complex ones, or an
@@ -96,8 +119,10 @@ def to_torch(layers: RNN | list[RNN], batch_first: bool = False) -> torch.nn.RNN
     )
     with torch.no_grad():
         for index, layer in enumerate(stack):
-            F = layer.F if index == 0 else layer.F @ stack[index - 1].C
-            values = {"weight_hh": layer.W, "weight_ih": F, "bias_ih": layer.b}
+            F, b = layer.F, layer.b
+            if index > 0:
+                F, b = F @ stack[index - 1].C, b + F @ stack[index - 1].d
+            values = {"weight_hh": layer.W, "weight_ih": F, "bias_ih": b}
             for name, value in values.items():
                 getattr(module, f"{name}_l{index}").copy_(torch.tensor(value))
             getattr(module, f"bias_hh_l{index}").zero_()
@@ -170,14 +195,16 @@ def _stack(
         except ArgumentError as error:
             raise ArgumentError(f"layer {index}: {error}") from error
         converted.append(result)
+        if options["project"]:
+            layer = projected(layer)  # the next layer reads the states of the projection
         if layer.activation == "relu":
             reach = (options["horizon"], options["initial_bound"])
-            bound = _reach(layer, result, bound, norm, *reach)
+            bound = state_reach(layer, result, bound, norm, *reach)
         norm = 2
     return converted
 
 
-def _reach(
+def state_reach(
     layer: RNN,
     converted: RNN,
     bound: float | None,
@@ -185,7 +212,11 @@ def _reach(
     horizon: int | None,
     initial_bound: float,
 ) -> float | None:
-    """A bound on the states of a layer, from the coordinates that give the smaller one."""
+    """A bound on ||h(k)||_2 of a ReLU layer, from the coordinates that give the smaller one.
+
+    ``converted`` is its equivalent with C = [D^-1 0]. None where no bound is known. PROVED, as
+    `state_norm_bound`, for h and for D h.
+    """
     size = layer.hidden_units
     scale = 1 / np.diag(converted.C[:, :size])
     # the states that leave a layer go one step further than those that are fed back

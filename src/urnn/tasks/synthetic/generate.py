@@ -57,9 +57,9 @@ def calibrate(system: RNN, x: NDArray, settings: System, rounds: int) -> RNN:
     """Rounds of b <- b - 0.1 (on - wanted) on the trials x (trial, time, input)."""
     b = np.array(system.b)
     for _ in range(rounds):
-        moved = RNN(system.W, system.F, b, system.C, system.h_init)
+        moved = system.replace(b=b)
         b -= CALIBRATION_GAIN * (on_fraction(moved.states(x)) - settings.on_fraction)
-    return RNN(system.W, system.F, b, system.C, system.h_init)
+    return system.replace(b=b)
 
 
 def refine(system: RNN, x: NDArray, settings: System, rounds: int) -> RNN:
@@ -72,21 +72,19 @@ def refine(system: RNN, x: NDArray, settings: System, rounds: int) -> RNN:
     gain = np.full_like(b, CALIBRATION_GAIN)
     before = np.zeros_like(b)
     for _ in range(rounds):
-        moved = RNN(system.W, system.F, b, system.C, system.h_init)
+        moved = system.replace(b=b)
         excess = on_fraction(moved.states(x)) - settings.on_fraction
         if np.all(np.abs(excess) <= settings.on_tolerance):
             return moved
         gain = np.where(excess * before < 0, gain / 2, gain)
         b, before = b - gain * excess, excess
-    return RNN(system.W, system.F, b, system.C, system.h_init)
+    return system.replace(b=b)
 
 
 def true_system(
     settings: System, seed: int, realization: int
 ) -> tuple[RNN, NDArray[np.float32], NDArray[np.float64]]:
     """The calibrated system of a realization, its inputs x (trial, time, input) and its states.
-
-    Without the bias of the output, see `output_bias`.
 
     The same at every signal-to-noise ratio, and independent of how many other realizations are
     made. The biases are calibrated as in the paper, on trials of their own; where a unit's share on
@@ -113,14 +111,10 @@ def true_system(
             f"{settings.on_fraction} within {settings.on_tolerance}. Allow more with "
             "system.on_tolerance or system.calibration_rounds."
         )
+    if settings.output_bias:
+        d = _random(seed, realization, "output_bias").standard_normal(settings.output_size)
+        system = system.replace(d=d)
     return system, x, states
-
-
-def output_bias(settings: System, seed: int, realization: int) -> NDArray[np.float64]:
-    """The bias d (output,) of a realization's outputs, standard normal or none."""
-    if not settings.output_bias:
-        return np.zeros(settings.output_size)
-    return _random(seed, realization, "output_bias").standard_normal(settings.output_size)
 
 
 def generate(task: Synthetic, seed: int, realization: int) -> xr.Dataset:
@@ -133,8 +127,7 @@ def generate(task: Synthetic, seed: int, realization: int) -> xr.Dataset:
         CalibrationError: see `true_system`.
     """
     system, x, states = true_system(task.system, seed, realization)
-    d = output_bias(task.system, seed, realization)
-    y_clean = states @ system.C.T + d
+    y_clean = states @ system.C.T + system.d
     noise_variance = float(np.mean(y_clean**2) * 10 ** (-task.snr_db / 10))
     noise = _random(seed, realization, "noise").standard_normal(y_clean.shape)
     y = y_clean + np.sqrt(noise_variance) * noise
@@ -158,7 +151,7 @@ def generate(task: Synthetic, seed: int, realization: int) -> xr.Dataset:
             "F": named(("hidden", "input"), system.F, "input matrix of the true system"),
             "b": named(("hidden",), system.b, "bias of the true system"),
             "C": named(("output", "hidden"), system.C, "output matrix of the true system"),
-            "d": named(("output",), d, "output bias of the true system"),
+            "d": named(("output",), system.d, "output bias of the true system"),
             "h_init": named(("hidden",), system.h_init, "initial state of the true system"),
         },
         coords={
