@@ -41,7 +41,6 @@ HOMONYMS: dict[tuple[str, str], str] = {
     ("urnn.figures.reproduction.settings", "r2"): "the score that the figure needs",
     ("urnn.figures.reproduction.deviations", "r2"): "the score, a variable of files",
     ("urnn.figures.simulation.settings", "r2"): "the score that the figure needs",
-    ("urnn.figures.simulation.plot", "r2"): "the score, a variable of files",
     ("urnn.figures.simulation.findings", "r2"): "the score, a variable of files",
     ("urnn.figures.history.settings", "accuracy"): "the score that the figure needs",
     ("urnn.figures.statistics.settings", "rnn"): "a model's name in the shipped configurations",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from urnn import scoring
 from urnn.figures.findings import NONE, Findings, Table, interval, number
@@ -15,23 +16,29 @@ if TYPE_CHECKING:
     from urnn.figures.simulation.settings import SimulationSettings
 
 
+#: R^2 about the mean: a constant output explains nothing
+SCORE = "r2_centred"
+#: below this best R^2 the networks explain next to nothing
+_NOTHING = 0.05
+
+
 class Choice(NamedTuple):
     """A model of one size."""
 
     model: str
     hidden_units: int
-    #: mean test R^2 over the realizations
+    #: mean test R^2 about the mean, over the realizations
     r2: float
 
 
 def choices(scores: xr.Dataset, margin: float) -> dict[bool, Choice]:
     """The smallest unitary network (True) and the smallest other one (False) that are enough.
 
-    Enough is an error, the root of 1 - mean R^2, at most 1 + margin times the lowest of all
+    Enough is an error, the root of 1 - mean centred R^2, at most 1 + margin times the lowest of all
     networks; where none is, the best of its kind. Of two of one size, the better. A kind that was
     not trained is left out.
     """
-    mean = scoring.reported(scores, "r2").mean("realization")
+    mean = scoring.reported(scores, SCORE).mean("realization")
     least = enough_from(float(mean.max()), margin)
     found: dict[bool, Choice] = {}
     for unitary in (True, False):
@@ -74,44 +81,52 @@ def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[
     found = choices(scores, margin)
     if not found:
         return ["No model was trained without overflow, so nothing can be said."]
-    best = float(scoring.reported(scores, "r2").mean("realization").max())
+    best = float(scoring.reported(scores, SCORE).mean("realization").max())
     least = enough_from(best, margin)
+    if best < _NOTHING:
+        return [
+            "No network explains the outputs: the best centred R² in simulation is "
+            f"{number(best)}. Look whether the inputs act on the outputs at all, whether the test "
+            "is of the same kind as the training, and whether the windows are long enough."
+        ]
     if len(found) == 1:
         ((is_unitary, one),) = found.items()
         other = "an unconstrained network" if is_unitary else "a unitary network"
-        return [
-            f"{_named(one, labels)} has a test R² of {number(one.r2)} in simulation. To compare, "
-            f"train {other} too."
-        ]
+        return [f"{_scored(one, labels)} is the only kind here; to compare, train {other} too."]
     unitary, free = found[True], found[False]
     sentences = []
     if unitary.r2 >= least and free.r2 >= least:
         ratio = unitary.hidden_units / free.hidden_units
-        cost = (
-            "as many states"
-            if ratio == 1
-            else f"{number(ratio, 2)} times the states of the other network"
-        )
+        cost = "as many states" if ratio == 1 else f"{number(ratio, 2)} times the states"
         sentences.append(
-            f"A unitary network is enough: {_named(unitary, labels)} comes within "
-            f"{100 * margin:g} % of the lowest error, as {_named(free, labels)} does (test R² "
-            f"{number(unitary.r2)} and {number(free.r2)}). It takes {cost}."
+            f"A unitary network is enough: {_scored(unitary, labels)} comes within "
+            f"{100 * margin:g} % of the lowest error, as {_scored(free, labels)} does. "
+            f"It takes {cost}."
         )
     elif unitary.r2 >= least:
         sentences.append(
             f"A unitary network is enough, and better than the others here: "
-            f"{_named(unitary, labels)} has a test R² of {number(unitary.r2)}, and the best other "
-            f"network, {_named(free, labels)}, {number(free.r2)}."
+            f"{_scored(unitary, labels)}; the best other network is {_scored(free, labels)}."
+        )
+    elif _pairs(scores, unitary, free).upper >= 0:
+        sentences.append(
+            f"Whether a unitary network is enough is open: {_scored(free, labels)} is better than "
+            f"{_scored(unitary, labels)}, the best unitary one, but trainings of the same network "
+            "differ by as much. More realizations would tell."
         )
     else:
         sentences.append(
-            f"No unitary network of these sizes is enough: the best, {_named(unitary, labels)}, "
-            f"has a test R² of {number(unitary.r2)}, and {_named(free, labels)} {number(free.r2)}. "
-            "If the other network is a contractive ReLU network with n states, a unitary one with "
-            "2n states has the same outputs (theorem 1); try larger sizes and more epochs."
+            f"No unitary network of these sizes is enough: the best is {_scored(unitary, labels)}, "
+            f"and {_scored(free, labels)} is better. If that is a contractive ReLU network with n "
+            "states, a unitary one with 2n states has the same outputs (theorem 1); try larger "
+            "sizes and more epochs."
         )
     sentences.append(_difference(scores, unitary, free, labels))
     return sentences
+
+
+def _scored(one: Choice, labels: dict[str, str]) -> str:
+    return f"{_named(one, labels)} (centred test R² {number(one.r2)})"
 
 
 def _named(one: Choice, labels: dict[str, str]) -> str:
@@ -119,24 +134,38 @@ def _named(one: Choice, labels: dict[str, str]) -> str:
     return f"the {labels[one.model]} with {one.hidden_units} hidden {units}"
 
 
-def _difference(scores: xr.Dataset, a: Choice, b: Choice, labels: dict[str, str]) -> str:
-    """The difference of R^2, paired by realization, with its interval."""
-    r2 = scoring.reported(scores, "r2")
+class Pairs(NamedTuple):
+    """Differences of the score of two models, paired by realization."""
+
+    values: NDArray[np.float64]
+    #: 95 % interval of their mean; NaN of too few
+    lower: float
+    upper: float
+
+
+def _pairs(scores: xr.Dataset, a: Choice, b: Choice) -> Pairs:
+    r2 = scoring.reported(scores, SCORE)
     of_a = r2.sel(model=a.model, hidden_units=a.hidden_units)
     of_b = r2.sel(model=b.model, hidden_units=b.hidden_units)
-    pairs = (of_a - of_b).values
-    pairs = pairs[np.isfinite(pairs)]
-    name = f"R² of {_named(a, labels)} minus that of {_named(b, labels)}"
-    if not len(pairs):
+    values = (of_a - of_b).values
+    values = values[np.isfinite(values)]
+    bounds = scoring.mean_interval(values) if len(values) else (np.nan, np.nan)
+    return Pairs(values, *bounds)
+
+
+def _difference(scores: xr.Dataset, a: Choice, b: Choice, labels: dict[str, str]) -> str:
+    """The difference of the scores, paired by realization, with its interval."""
+    values, lower, upper = _pairs(scores, a, b)
+    name = f"Centred R² of {_named(a, labels)} minus that of {_named(b, labels)}"
+    if not len(values):
         return f"{name}: no realization in which neither overflowed."
-    bounds = scoring.mean_interval(pairs)
-    told = interval(*bounds, sign=True)
+    told = interval(lower, upper, sign=True)
     what = (
-        f"95 % interval {told} over {len(pairs)} trainings on the same records"
+        f"95 % interval {told} over {len(values)} trainings on the same records"
         if told != NONE
-        else f"{len(pairs)} realization{'s' if len(pairs) > 1 else ''}, too few for an interval"
+        else f"{len(values)} realization{'s' if len(values) > 1 else ''}, too few for an interval"
     )
-    return f"{name}: {number(float(pairs.mean()), sign=True)} ({what})."
+    return f"{name}: {number(float(values.mean()), sign=True)} ({what})."
 
 
 def _table(scores: xr.Dataset, labels: dict[str, str]) -> Table:
@@ -145,7 +174,7 @@ def _table(scores: xr.Dataset, labels: dict[str, str]) -> Table:
     for model in map(str, scores["model"].values):
         for size in scores["hidden_units"].values:
             one = scores.sel(model=model, hidden_units=size)
-            r2 = scoring.reported(one, "r2").values
+            r2 = scoring.reported(one, SCORE).values
             kept = r2[np.isfinite(r2)]
             bounds = (kept.min(), kept.max()) if len(kept) > 1 else (np.nan, np.nan)
             rmse = one["rmse"].where(one["diverged"] == 0).mean("realization").values
@@ -155,7 +184,7 @@ def _table(scores: xr.Dataset, labels: dict[str, str]) -> Table:
                     str(int(size)),
                     number(float(kept.mean()) if len(kept) else np.nan),
                     interval(*bounds),
-                    number(float(scoring.reported(one, "r2_centred").mean())),
+                    number(float(scoring.reported(one, "r2").mean())),
                     *(f"{value:.4g}" if np.isfinite(value) else NONE for value in rmse),
                     f"{int(one['diverged'].sum())} of {one.sizes['realization']}",
                     str(int(one["parameters"])) if "parameters" in one else NONE,
@@ -165,7 +194,7 @@ def _table(scores: xr.Dataset, labels: dict[str, str]) -> Table:
         "caption": "Test scores in simulation: means over the realizations that did not overflow; "
         "the root mean square error (RMSE) is in the units of the record.",
         "head": [
-            "Model", "Hidden units", "R²", "Lowest to highest", "Centred R²",
+            "Model", "Hidden units", "Centred R²", "Lowest to highest", "R²",
             *(f"RMSE of {name}" for name in outputs), "Overflowed", "Parameters",
         ],
         "rows": rows,

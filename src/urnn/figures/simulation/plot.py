@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from urnn import scoring, signals
 from urnn.figures import drawing
-from urnn.figures.simulation.findings import choices
+from urnn.figures.simulation.findings import SCORE, choices
 from urnn.figures.style import DEFAULT, GREY, applied, looks
 
 if TYPE_CHECKING:
@@ -34,12 +34,13 @@ def plot(
     published: pd.DataFrame | None = None,
     style: Style = DEFAULT,
 ) -> Figure:
-    """R^2 of every model against its hidden units (a), and a stretch of the test (b).
+    """R^2 about the mean against the hidden units (a), and a stretch of the test (b).
 
     Args:
-        scores: of one experiment on records: r2, diverged (model, hidden_units, realization),
-            simulated (model, hidden_units, sample, output) and measured (sample, output), with the
-            coordinates model_label and state_factor (model), and if known the attribute signals.
+        scores: of one experiment on records: r2_centred, diverged (model, hidden_units,
+            realization), simulated (model, hidden_units, sample, output) and measured (sample,
+            output), with the coordinates model_label and state_factor (model), and if known the
+            attribute signals.
         settings: of this kind.
         published: not used.
         style: sizes.
@@ -53,7 +54,7 @@ def plot(
     with applied(style):
         figure = Figure(figsize=(style.width, style.height), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(2, 3))
-        rows = drawing.table(scoring.reported(dataset, "r2"))
+        rows = drawing.table(scoring.reported(dataset, SCORE))
         _against_size(left, rows, look)
         drawing.size_ticks(left, dataset["hidden_units"].values.tolist())
         drawing.note(left, drawing.divergence(summary, names), style)
@@ -81,7 +82,7 @@ def _against_size(panel: Axes, rows: pd.DataFrame, look: drawing.Looks) -> None:
             alpha=0.5,
             zorder=2,
         )
-    panel.set(xlabel="Hidden units", ylabel="Test R² in simulation")
+    panel.set(xlabel="Hidden units", ylabel="Centred test R² in simulation")
     if len(means) < 3:
         return
     best = float(means.max())
