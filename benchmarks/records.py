@@ -1,4 +1,4 @@
-"""`python -m benchmarks.records FOLDER ...`: folders of `urnn fit` beside other tools on their records.
+"""`python -m benchmarks.records FOLDER ...`: folders of `urnn fit` beside other tools.
 
 Every tool has the same rows to learn from, simulates the same test from the inputs alone, and is
 scored by the root mean square error without the warm-up, as in nonlinear_benchmarks (whose

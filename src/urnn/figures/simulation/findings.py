@@ -96,12 +96,12 @@ def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[
     unitary, free = found[True], found[False]
     sentences = []
     if unitary.r2 >= least and free.r2 >= least:
-        ratio = unitary.hidden_units / free.hidden_units
-        cost = "as many states" if ratio == 1 else f"{number(ratio, 2)} times the states"
+        same = unitary.hidden_units == free.hidden_units
+        cost = "as many" if same else f"{unitary.hidden_units} instead of {free.hidden_units}"
         sentences.append(
             f"A unitary network is enough: {_scored(unitary, labels)} comes within "
             f"{100 * margin:g} % of the lowest error, as {_scored(free, labels)} does. "
-            f"It takes {cost}."
+            f"It takes {cost} hidden units."
         )
     elif unitary.r2 >= least:
         sentences.append(

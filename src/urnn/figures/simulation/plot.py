@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: samples of the stretch that is drawn
 _SHOWN = 200
-#: an R^2 is far below the others if further from the best than this many times the median mean
-_FAR = 4.0
+#: an R^2 is far below the others if further from the best than this many times the lower quarter
+_FAR = 2.0
 
 
 def plot(
@@ -86,7 +86,7 @@ def _against_size(panel: Axes, rows: pd.DataFrame, look: drawing.Looks) -> None:
     if len(means) < 3:
         return
     best = float(means.max())
-    lowest = best - max(_FAR * (best - float(means.median())), 1e-3)
+    lowest = best - max(_FAR * (best - float(means.quantile(0.25))), 1e-3)
     if rows["value"].min() >= lowest:
         return
     highest = float(rows["value"].max())
