@@ -61,6 +61,11 @@ def test_damaged_missing_and_foreign_files_are_named(dataset: xr.Dataset, tmp_pa
     storage.write(dataset, path)
     with pytest.raises(DataError, match=r"b\.nc lacks y, z: it is another kind"):
         storage.read(path, ["x", "y", "z"])
+    with pytest.raises(DataError, match=r"b\.nc lacks the attribute model: it is another kind"):
+        storage.read(path, ["x"], ["model"])
+    with pytest.raises(DataError, match=r"a\.csv is no NetCDF file.*`urnn fit` reads it"):
+        (path.parent / "a.csv").write_text("u,y\n1,2\n")
+        storage.read(path.parent / "a.csv")
     whole = path.read_bytes()
     for damaged in (b"", b"not NetCDF", whole[: len(whole) // 2], whole[:64]):
         path.write_bytes(damaged)

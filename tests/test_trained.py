@@ -71,6 +71,27 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
             network(path)
 
 
+def test_a_foreign_file_is_refused_by_every_command(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "foreign.nc"
+    names = ("W", "C", "d", "best_restart", "diverged", "kept_epoch", "validation_loss")
+    names += ("validation_accuracy", "constraint_error", "x", "y", "split", "r2")
+    xr.Dataset({name: ("k", np.zeros(3)) for name in names}).to_netcdf(path)
+    output = ["--output", str(tmp_path / "out.csv")]
+    for command in (
+        ["score", "--data", str(path), "--models", str(path)],
+        ["train", str(path), "--experiment", "a", "--name", "b", "--hidden-units", "2"],
+        ["predict", str(path), str(path)],
+        ["export", str(path), "--to", "csv"],
+        ["convert", str(path), "--input-bound", "1"],
+        ["figure", str(path)],
+        ["theory_figure", "theorem1", str(path)],
+    ):
+        assert main([*command, *output]) == 1, command
+        told = capsys.readouterr().err
+        assert str(path) in told and "Traceback" not in told, command
+        assert not (tmp_path / "out.csv").exists()
+
+
 def test_a_trained_model_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, output = tmp_path / "a.nc", tmp_path / "unitary.npz"
     trained_file(path, {"activation": "tanh"})

@@ -190,6 +190,9 @@ def _run_workflow(folder: Path, cores: int, profile: str | None) -> None:
     from tqdm import tqdm
 
     log = folder / "snakemake.log"
+    ours = workflow().parent / (profile or "")
+    if profile and (ours / "config.yaml").is_file():
+        profile = str(ours)  # such as slurm: Snakemake would look for it in the folder of the fit
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(workflow())),
         *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),

@@ -134,12 +134,12 @@ def _cannot_write(path: Path, error: Exception) -> DataError:
     )
 
 
-def read(path: Path, variables: Iterable[str] = ()) -> xr.Dataset:
-    """Read a whole file into memory and check that the variables it should have are there.
+def read(path: Path, variables: Iterable[str] = (), attributes: Iterable[str] = ()) -> xr.Dataset:
+    """Read a whole file into memory and check that what it should have is there.
 
     Raises:
         DataError: no such file, not NetCDF, truncated, with other values than were written, or a
-            variable is missing.
+            variable or an attribute is missing.
     """
     path = Path(path)
     again = (
@@ -164,6 +164,7 @@ def read(path: Path, variables: Iterable[str] = ()) -> xr.Dataset:
     if written is not None and written != _digest(dataset):
         raise DataError(f"{path} is damaged: its values are not those that were written. {again}")
     missing = [name for name in variables if name not in dataset]
+    missing += [f"the attribute {name}" for name in attributes if name not in dataset.attrs]
     if missing:
         raise DataError(
             f"{path} lacks {', '.join(missing)}: it is another kind of file; name the right one."

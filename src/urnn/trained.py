@@ -21,6 +21,7 @@ from urnn.settings.model import AnyModel, Model
 from urnn.signals import Signals
 
 #: what every file of trained models has
+_ATTRIBUTES = ("config", "hidden_units")
 _NEEDS = ("best_restart", "diverged", "kept_epoch", "validation_loss", "C", "d")
 
 _PARAMETERS = ("W", "F", "b", "C", "h_init", "d")
@@ -110,7 +111,7 @@ def read(path: Path, realization: int | None = None) -> Replica:
     Raises:
         DataError: it is no file of trained models, has no such realization, or it diverged.
     """
-    file = storage.read(path, _NEEDS)
+    file = storage.read(path, _NEEDS, _ATTRIBUTES)
     there = {one.realization: one for one in replicas(file)}
     numbers = [int(number) for number in file["realization"].values]
     if realization is not None and realization not in numbers:
@@ -150,7 +151,7 @@ def network(path: str | Path, realization: int | None = None, restart: int | Non
             or restart, or a training that diverged.
     """
     path = Path(path)
-    file = storage.read(path, ("W", "best_restart", "diverged"))
+    file = storage.read(path, ("W", "best_restart", "diverged"), ("config",))
     model = validated(AnyModel, json.loads(file.attrs["config"])["model"], "model")
     cell = model.cell_plug
     if not cell.takes_transition or model.activation not in _ACTIVATIONS:

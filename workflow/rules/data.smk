@@ -8,6 +8,12 @@ def source(wildcards):
     return run.experiments[wildcards.experiment].source
 
 
+def data_megabytes(wildcards, attempt):
+    """Memory of a job that makes data: of a user's files about four times their size, and a base."""
+    size = sum(Path(path).stat().st_size for path in SOURCES[wildcards.experiment])
+    return attempt * (1000 + 4 * size // 10**6)
+
+
 rule data:
     input:
         lambda wildcards: ancient(SOURCES[wildcards.experiment]),
@@ -21,7 +27,7 @@ rule data:
         grouped("start")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        mem_mb=data_megabytes,
         runtime=lambda wildcards, attempt: 2 * attempt,
     params:
         code=lambda wildcards: code("data", tasks.POINT.module(source(wildcards).task)),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: what is read of a file of trained models, besides the parameters of its cell
 _NEEDS = ("diverged", "best_restart", "kept_epoch")
+_ATTRIBUTES = ("experiment", "model", "hidden_units", "config", "seed")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,9 @@ def run(options: argparse.Namespace) -> None:
     from urnn.errors import DataError
     from urnn.results import SCORED_HISTORIES, ScoreTable
 
-    files = [storage.read(path, (*_NEEDS, *SCORED_HISTORIES)) for path in options.models]
+    files = [
+        storage.read(path, (*_NEEDS, *SCORED_HISTORIES), _ATTRIBUTES) for path in options.models
+    ]
     if len({file.attrs["experiment"] for file in files}) > 1:
         raise DataError("--models: the files are of several experiments; give one's")
     settings = {

@@ -25,6 +25,6 @@ def run(options: argparse.Namespace) -> None:
     from urnn.figures import style
 
     theorem = POINT.part_module(options.theorem, "plot")
-    figure = theorem.plot(storage.read(options.numbers, theorem.VARIABLES), look)
+    figure = theorem.plot(storage.read(options.numbers, theorem.VARIABLES, ("title",)), look)
     for path in options.output:
         style.save(figure, path, look)

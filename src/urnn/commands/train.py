@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
             ],
             where,
             block.validation_trials,
-            _bar if sys.stderr.isatty() else _line,
+            _Bar() if sys.stderr.isatty() else _line,
             checkpoint,
         )
     attributes = storage.provenance(
@@ -125,16 +125,18 @@ def _line(progress: Progress) -> None:
     )
 
 
-def _bar(progress: Progress) -> None:
-    """One line on a terminal, drawn anew after each epoch."""
-    width = 30
-    done = round(width * progress.epoch / progress.epochs)
-    end = "\n" if progress.epoch == progress.epochs else ""
-    print(
-        f"\r[{'#' * done}{'.' * (width - done)}] epoch {progress.epoch}/{progress.epochs}  "
-        f"loss {progress.loss:.4g}  diverged {progress.diverged}  "
-        f"left {progress.seconds_left:.0f} s \x1b[K",
-        end=end,
-        file=sys.stderr,
-        flush=True,
-    )
+class _Bar:
+    """A progress bar on a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, progress: Progress) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None:  # not before the first epoch, which may be one of a resumed training
+            self._bar = tqdm(total=progress.epochs, initial=progress.epoch - 1, unit="epoch")
+        self._bar.set_postfix(loss=f"{progress.loss:.4g}", diverged=progress.diverged)
+        self._bar.update(progress.epoch - self._bar.n)
+        if progress.epoch == progress.epochs:
+            self._bar.close()
