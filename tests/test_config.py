@@ -209,12 +209,12 @@ def test_the_full_protocol_is_the_papers() -> None:
         data, _, noise = name.rpartition("-")
         assert experiment.snr_db == {"20dB": 20, "15dB": 15}[noise]
         released = data in ("published", "slow", "tuned")
-        kind = {"divide_by_norm": not released, "output_bias": released}
+        kind = {"divide_by_norm": not released, "output_bias": released or data == "bias"}
         assert {key: getattr(experiment.system, key) for key in kind} == kind
-        assert experiment.realizations == (15 if data == "slow" else 30)
+        assert experiment.realizations == (15 if name == "slow-20dB" else 30)
         assert experiment.hidden_units == [2, 4, 6, 8, 10, 12, 14]
-        models = ["lstm"] if data == "slow" else ["rnn", "urnn", "lstm"]
-        assert experiment.models[:3] == models
+        models = {"slow-20dB": ["lstm"], "slow-15dB": ["rnn", "urnn"], "bias-15dB": ["rnn", "urnn"]}
+        assert experiment.models[:3] == models.get(name, ["rnn", "urnn", "lstm"])
         system = experiment.system
         assert (system.hidden_units, system.input_size, system.output_size) == (4, 2, 2)
         assert (system.epsilon, system.time_steps, system.on_fraction) == (0.01, 1000, 0.6)

@@ -34,8 +34,10 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 PYTHON = sys.executable
-# of the package; the working directory may be another one
+# of the package; relative if it is inside the working directory, so that a copy of that is not stale
 PACKAGE = Path(closure.__file__).parent
+if PACKAGE.is_relative_to(Path.cwd()):
+    PACKAGE = PACKAGE.relative_to(Path.cwd())
 # by name: what is compiled, for which sizes of minibatches and numbers of scored trials
 KERNELS = run.kernels()
 
