@@ -25,7 +25,7 @@ from urnn.tasks import POINT
 if TYPE_CHECKING:
     import xarray as xr
 
-_NAME = "fit"  # of the experiment, the recipe and the figure
+_NAME = "fit"  # of the experiment and the recipe
 _FIRST_LINE = "# Written by urnn fit."
 #: optimizer steps that a training takes, about, and the bounds of its epochs
 _STEPS, _EPOCHS = 6000, (50, 1000)
@@ -240,7 +240,7 @@ def _tell(folder: Path, config: Mapping[str, Any]) -> None:
     from urnn import storage
     from urnn.figures.base import labelled
 
-    figure = load(config).figures[_NAME]
+    (figure,) = load(config).figures.values()
     scores = storage.read(folder / "results" / _NAME / "scores.nc", figure.needs())
     labels = {name: model["label"] for name, model in config["models"].items()}
     scores = labelled(scores, labels)

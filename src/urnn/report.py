@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import jinja2
 import yaml
 
-from urnn import published, scoring, storage
+from urnn import published, scoring, signals, storage
 from urnn.errors import ArgumentError
 from urnn.figures.findings import NONE, Findings, interval, number
 
@@ -98,6 +98,7 @@ def render(
         title=title,
         date=date.strftime("%Y-%m-%d %H:%M %Z").strip(),
         seed=plain.get("seed", NONE),
+        measured=bool(scores) and all(signals.of(dataset.attrs) for dataset in scores.values()),
         experiments=[
             _experiment(name, dataset, shown_by.get(name, ())) for name, dataset in scores.items()
         ],

@@ -80,6 +80,7 @@ def test_the_system_is_found_with_its_number_of_units(fitted: tuple[Path, str, f
     assert "A unitary network is enough" in printed and "hidden units" in printed
     page = (folder / "record-fit/reports/index.html").read_text()
     assert "A unitary network is enough" in page and "RMSE of y" in page
+    assert "measured signals, and how many" in page and "repeats the numerical" not in page
 
 
 def test_predicting_the_rows_that_were_held_out_gives_the_reported_error(
@@ -211,11 +212,11 @@ def test_what_runs_again_when_the_record_changes(fitted: tuple[Path, str, float]
         path.write_text(before + f"{0.02 * ROWS},300,0,0.001\n")
         assert stale(folder) == [
             "Report page",
-            "fit",
             "fit: data of realization 000",
             *(f"fit: rnn with {size} hidden units, realizations 000 to 000" for size in SIZES),
             "fit: scores",
             *(f"fit: urnn with {size} hidden units, realizations 000 to 000" for size in SIZES),
+            "simulation",
         ]
     finally:
         path.write_text(before)
