@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from urnn import models, scoring, signals, storage, training
+from urnn import models, signals, storage, training
 from urnn.losses import LOSSES, Loss
 from urnn.recurrence import Spec, unpack
 from urnn.settings.model import Model
@@ -182,13 +182,11 @@ class ScoreTable:
         self.rmse = np.full((*shape, outputs), np.nan)
         self.simulated = np.full((*shape[:2], steps, outputs), np.nan, np.float32)
 
-    def note_simulation(self, m: int, h: int, s: int, y: NDArray, y_hat: NDArray) -> None:
-        """The errors of model m of size h on realization s; both (trial, time, output), scaled."""
-        assert self.signals is not None
-        units = self.signals.outputs_in_units
-        self.rmse[m, h, s] = scoring.rmse(units(y), units(y_hat))
+    def note_simulation(self, m: int, h: int, s: int, rmse: NDArray, y_hat: NDArray) -> None:
+        """Errors (output,) and outputs (trial, time, output) of a realization, in their units."""
+        self.rmse[m, h, s] = rmse
         if s == 0:
-            self.simulated[m, h] = units(y_hat[0, : self.simulated.shape[2]])
+            self.simulated[m, h] = y_hat[0, : self.simulated.shape[2]]
 
     def dataset(self, state_factors: Sequence[int], files: Sequence[xr.Dataset]) -> xr.Dataset:
         """The file of scores: dimensions model, hidden_units, realization, epoch."""

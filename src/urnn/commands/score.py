@@ -106,8 +106,9 @@ def _score(file: xr.Dataset, model: Model, table: ScoreTable) -> None:
             continue
         y, outputs = test.y[s], y_hat[r]
         if table.signals is not None:
-            y, outputs = table.signals.about_zero(y), table.signals.about_zero(outputs)
-            table.note_simulation(m, h, s, test.y[s], y_hat[r])
+            measured, simulated = map(table.signals.outputs_in_units, (y, outputs))
+            table.note_simulation(m, h, s, scoring.rmse(measured, simulated), simulated)
+            y, outputs = map(table.signals.about_zero, (y, outputs))
         for key, value in scoring.compute(test.loss.scores, y, outputs).items():
             table.scores[key][m, h, s] = value
 
