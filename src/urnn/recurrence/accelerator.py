@@ -105,7 +105,13 @@ class StatesOnGpu:
         return pad(theta, (0, parameter_count(spec) - theta.shape[1]))
 
     def forward(
-        self, spec: Spec, keep: bool, theta: Tensor, x: Tensor, h_init: Tensor, c_init: Tensor | None
+        self,
+        spec: Spec,
+        keep: bool,
+        theta: Tensor,
+        x: Tensor,
+        h_init: Tensor,
+        c_init: Tensor | None,
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
         """See `Kernels.forward`."""
         given = [h_init] if c_init is None else [h_init, c_init]

@@ -149,7 +149,9 @@ def cell_states(
     return stack_states(key, torch.cat(rows, 1), x, h, c[0] if c else None)
 
 
-def _check(cell: Cell, x: Tensor, parameters: dict[str, Tensor], initial: dict[str, Tensor]) -> None:
+def _check(
+    cell: Cell, x: Tensor, parameters: dict[str, Tensor], initial: dict[str, Tensor]
+) -> None:
     """Refuse what does not fit.
 
     Raises:

@@ -21,10 +21,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,7 +47,13 @@ class Kernels(Protocol):
     dtype: torch.dtype
 
     def forward(
-        self, spec: Spec, keep: bool, theta: Tensor, x: Tensor, h_init: Tensor, c_init: Tensor | None
+        self,
+        spec: Spec,
+        keep: bool,
+        theta: Tensor,
+        x: Tensor,
+        h_init: Tensor,
+        c_init: Tensor | None,
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
         """All states, the last cell state, and what `backward` needs."""
         ...
@@ -84,7 +88,13 @@ class OnCpu:
     dtype = torch.float32
 
     def forward(
-        self, spec: Spec, keep: bool, theta: Tensor, x: Tensor, h_init: Tensor, c_init: Tensor | None
+        self,
+        spec: Spec,
+        keep: bool,
+        theta: Tensor,
+        x: Tensor,
+        h_init: Tensor,
+        c_init: Tensor | None,
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
         """See `Kernels.forward`."""
         from urnn.recurrence import states
@@ -270,7 +280,8 @@ def _(
         spec = _spec(cell, x, h_init)
         shapes = kernels.kept_shapes(spec, int(replicas), int(batch), length)
     states = x.new_empty(replicas, batch, length, h_init.shape[-1])
-    return states, c_init.new_empty(c_init.shape), *(x.new_empty(shape) for shape in shapes)
+    kept_1, kept_2 = (x.new_empty(shape) for shape in shapes)
+    return states, c_init.new_empty(c_init.shape), kept_1, kept_2
 
 
 @torch.library.custom_op("urnn::states_backward", mutates_args=())
@@ -297,7 +308,7 @@ def states_backward_op(
         given = [theta, x, h_init, *([c_init] if has_cell else [])]
         upstream = [d_states, *([dc_last] if has_cell else [])]
         found = list(_gradients(spec.cell, given, upstream))
-        return found[0], found[1] if wanted else none, found[2], (found + [x.new_empty(0)])[3]
+        return found[0], found[1] if wanted else none, found[2], [*found, x.new_empty(0)][3]
     kept = kept_1, kept_2
     if not kept_1.numel():
         initial = (h_init, c_init if has_cell else None)
@@ -346,7 +357,7 @@ def _states_gradient(ctx: Any, d_states: Any, dc_last: Any, *_: Any) -> tuple[An
 def _gradients(cell: Cell, given: list[Tensor], upstream: list[Tensor]) -> tuple[Tensor, ...]:
     """Of theta, x and the initial states by the loop; differentiable to every order."""
     found: tuple[Tensor, ...]
-    _, pull = torch.func.vjp(lambda *values: loop(cell, *values), *given)
+    pull: Any = torch.func.vjp(lambda *values: loop(cell, *values), *given)[1]
     found = pull(tuple(upstream))
     return found
 
@@ -369,10 +380,10 @@ def _second_gradient(ctx: Any, *upstream: Any) -> tuple[Any, ...]:
         torch.zeros_like(one) if weight is None or weight.shape != one.shape else weight
         for one, weight in zip(given, upstream, strict=False)
     ]
-    _, pull = torch.func.vjp(
+    pull: Any = torch.func.vjp(
         lambda *values: _gradients(cell, list(values[:number]), list(values[number:])),
         *given, *outer,
-    )  # fmt: skip
+    )[1]  # fmt: skip
     found = list(pull(tuple(weights)))
     initial, above = found[2:number], found[number:]
     initial, above = ([*part, None][:2] for part in (initial, above))
@@ -387,7 +398,7 @@ states_backward_op.register_autograd(_second_gradient, setup_context=_keep_for_s
 
 
 def _joined(size: int, tensors: tuple[Tensor, ...], dims: tuple[int | None, ...]) -> list[Tensor]:
-    """Each of the tensors with the batch's axis and that of the replicas as one; empty ones stay."""
+    """Each of the tensors with the batch's axis and the replicas' as one; empty ones stay."""
     found = []
     for tensor, dim in zip(tensors, dims, strict=True):
         if dim is None and tensor.ndim == 1:
@@ -401,7 +412,9 @@ def _joined(size: int, tensors: tuple[Tensor, ...], dims: tuple[int | None, ...]
 def _parted(size: int, tensors: tuple[Tensor, ...]) -> tuple[list[Tensor], list[int | None]]:
     """The reverse, with the axis of each."""
     dims = [None if tensor.ndim == 1 else 0 for tensor in tensors]
-    parts = [t if d is None else t.unflatten(0, (size, -1)) for t, d in zip(tensors, dims)]
+    parts = [
+        t if d is None else t.unflatten(0, (size, -1)) for t, d in zip(tensors, dims, strict=True)
+    ]
     return parts, dims
 
 
@@ -425,7 +438,8 @@ def _backward_vmap(info: Any, dims: Any, *inputs: Any) -> Any:
     joined = _joined(size, tuple(given), dims[:4])
     upstream = _joined(size, (d_states, dc_last), dims[6:8])
     found = _states_backward(*joined, kept_1, kept_2, *upstream, cell, wanted)
-    return tuple(map(tuple, _parted(size, found)))
+    parts, of_parts = _parted(size, found)
+    return tuple(parts), tuple(of_parts)
 
 
 if HAS_VMAP:
@@ -454,14 +468,17 @@ class _StatesBackward(torch.autograd.Function):
     vmap = staticmethod(_backward_vmap)
 
 
+def in_func() -> bool:
+    """Whether a transform of torch.func is at work, outside of torch.compile."""
+    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+
+
 def _states(*inputs: Any) -> Any:
-    inside = torch._C._are_functorch_transforms_active()
-    return _States.apply(*inputs) if inside else states_op(*inputs)
+    return _States.apply(*inputs) if in_func() else states_op(*inputs)
 
 
 def _states_backward(*inputs: Any) -> Any:
-    inside = torch._C._are_functorch_transforms_active()
-    return _StatesBackward.apply(*inputs) if inside else states_backward_op(*inputs)
+    return _StatesBackward.apply(*inputs) if in_func() else states_backward_op(*inputs)
 
 
 def stack_states(

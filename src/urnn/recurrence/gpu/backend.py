@@ -236,9 +236,7 @@ class GpuBackend:
         program["join"](given, replicas)
         return gradient, of_initial, dx
 
-    def kept_shape(
-        self, spec: Spec, replicas: int, batch: int, length: Any
-    ) -> tuple[int, Any]:
+    def kept_shape(self, spec: Spec, replicas: int, batch: int, length: Any) -> tuple[int, Any]:
         """The shape of what `states` keeps."""
         plan = self.states_layout(spec, batch)
         return replicas * -(-batch // plan.tile), self._rows(spec, plan, length)
