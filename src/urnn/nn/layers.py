@@ -22,12 +22,15 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence
 
+from urnn.errors import ArgumentError
 from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
 from urnn.recurrence.operators import in_func, key_of, stack_states, takes_kernels
 
 #: more hidden units take torch's forward, whose matrix products are those of a BLAS
 LARGEST = 512
+#: the activation of complex units, in pairs, which torch has not
+PAIRED = "modrelu"
 
 
 def _cells() -> dict[str, Cell]:
@@ -36,7 +39,7 @@ def _cells() -> dict[str, Cell]:
     assert POINT.default is not None
     plain = {
         f"{POINT.default}_{phi}".upper(): POINT.make(POINT.default, activation=phi)
-        for phi in ("tanh", "relu")
+        for phi in ("tanh", "relu", PAIRED)
     }
     return plain | others
 
@@ -192,7 +195,33 @@ def _by_kernels(module: Any, input: Any, hx: Any) -> tuple[Tensor, tuple[Tensor,
     # within torch.func the operator computes what torch's forward cannot, by a loop if need be
     if not in_func() and not (module.hidden_size <= LARGEST and takes_kernels(key, x)):
         return None
-    output, last = run_layers(module, key, x, states, weights)
+    return _arranged(module, input, x, states, weights)
+
+
+def run(module: Any, input: Tensor, hx: Any) -> tuple[Tensor, Tensor]:
+    """(output, h_n) by the operators, of a module that torch has no forward for.
+
+    Raises:
+        ValueError, RuntimeError: torch's, where a shape or type does not fit.
+    """
+    if input.ndim not in (2, 3):
+        raise ArgumentError(f"RNN: Expected input to be 2D or 3D, got {input.ndim}D tensor instead")
+    batched = input if input.ndim == 3 else input.unsqueeze(0 if module.batch_first else 1)
+    x = batched if module.batch_first else batched.transpose(0, 1)
+    states = _initial(module, input, x, None if hx is None else (hx,))
+    module.check_forward_args(batched, hx if states is None else states[0], None)
+    if states is None or x.shape[1] == 0:
+        raise ArgumentError("hx must have as many dimensions as input, and a time step is needed")
+    weights = [[getattr(module, name) for name in names] for names in module._all_weights]
+    output, last = _arranged(module, input, x, states, weights)
+    return output, last[0]
+
+
+def _arranged(
+    module: Any, input: Tensor, x: Tensor, states: list[Tensor], weights: list[list[Tensor]]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The results of the layers in the order of torch's."""
+    output, last = _layers(module, _KEYS[module.mode], x, states, weights)
     if input.ndim == 2:
         return output[0], tuple(state[:, 0] for state in last)
     return output if module.batch_first else output.transpose(0, 1).contiguous(), last
@@ -226,7 +255,7 @@ def _fits(module: Any, x: Tensor, others: list[Tensor]) -> bool:
     return forward_ad._current_level < 0
 
 
-def run_layers(
+def _layers(
     module: Any, key: str, x: Tensor, states: list[Tensor], weights: list[list[Tensor]]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output (B, T, D n) and last states (L D, B, n) from x (B, T, m); both ways are one stack."""
@@ -250,8 +279,35 @@ def run_layers(
 def _row(module: Any, weights: list[Tensor]) -> Tensor:
     """theta (K,) of one layer and direction, from its weights in torch's order."""
     of_input, W, *biases = weights
-    if not module.bias:
+    if not biases:
         biases = [W.new_zeros(len(W))] * 2
-    if module.mode not in _SPLIT:
+    if len(biases) == 2 and module.mode not in _SPLIT:
         biases = [biases[0] + biases[1]]
     return torch.cat([W.flatten(), of_input.flatten(), *biases])
+
+
+def prepare(module: torch.nn.Module, batch: int, replicas: int = 1) -> None:
+    """Compile the kernels of the layers in a module for a batch, and keep them for every process.
+
+    Without it the first call for a size does so, which the logger "urnn" says.
+
+    Args:
+        module: any module with layers of this package, in training or evaluation.
+        batch: number of trials B; trials may be of any length.
+        replicas: number of modules that torch.func.vmap will compute as one stack.
+    """
+    for layer in module.modules():
+        key = _KEYS.get(getattr(layer, "mode", ""))
+        if not isinstance(layer, RNN | LSTM | GRU) or key is None:
+            continue
+        for names in layer._all_weights[:: 2 if layer.bidirectional else 1]:
+            weights = [getattr(layer, name).detach() for name in names]
+            size = replicas * (2 if layer.bidirectional else 1)
+            x = weights[0].new_zeros(size, batch, 2, weights[0].shape[1])
+            if layer.hidden_size > LARGEST or layer.proj_size or not takes_kernels(key, x):
+                continue
+            theta = _row(layer, weights).expand(size, -1).clone().requires_grad_()
+            h = x.new_zeros(size, batch, layer.hidden_size)
+            with torch.enable_grad():
+                states, _ = stack_states(key, theta, x, h, h if isinstance(layer, LSTM) else None)
+                states.sum().backward()

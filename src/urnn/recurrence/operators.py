@@ -259,7 +259,7 @@ def states_op(
     spec = _spec(cell, x, h_init)
     has_cell, none = len(spec.cell.initial_states) > 1, x.new_empty(0)
     kernels = find_kernels(spec.cell, x.device)
-    if kernels is None or x.dtype != kernels.dtype:
+    if kernels is None or x.dtype != kernels.dtype or 0 in x.shape:
         found = loop(spec.cell, theta, x, h_init, *([c_init] if has_cell else []))
         return found[0], found[1].clone() if has_cell else none, x.new_empty(0), x.new_empty(0)
     with _said("forward", kernels, spec, x):
@@ -304,7 +304,7 @@ def states_backward_op(
     spec = _spec(cell, x, h_init)
     has_cell, none = len(spec.cell.initial_states) > 1, x.new_empty(0)
     kernels = find_kernels(spec.cell, x.device)
-    if kernels is None or x.dtype != kernels.dtype:
+    if kernels is None or x.dtype != kernels.dtype or 0 in x.shape:
         given = [theta, x, h_init, *([c_init] if has_cell else [])]
         upstream = [d_states, *([dc_last] if has_cell else [])]
         found = list(_gradients(spec.cell, given, upstream))
