@@ -8,7 +8,7 @@ training does (`urnn.training`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch.nn import Module
 from torch.nn.utils import parametrize
 
 from urnn.errors import ArgumentError
+from urnn.matrices import real_form
 from urnn.transition import POINT
 from urnn.transition.base import Transition
 from urnn.transition.parametrised import Parametrised
@@ -43,8 +44,13 @@ class FromParameters(Module):
 
     def forward(self, trained: Tensor) -> Tensor:
         """W (n, n) of the trained part of p."""
-        p = torch.cat([trained, self.fixed])
-        return self.transition.weight(p[None], self.hidden_units)[0]
+        p, n = torch.cat([trained, self.fixed])[None], self.hidden_units
+        if not isinstance(self.transition, Parametrised):
+            W: Tensor = self.transition.matrix(p, n, torch)[0]
+            return W[0]
+        # `matrix` would hand out the derivative apart
+        real, imaginary = self.transition.product(p, n)
+        return (real if imaginary is None else real_form(real, imaginary, torch))[0]
 
     def right_inverse(self, W: Tensor) -> Tensor:
         """p where the constraint begins; a weight cannot be assigned."""
@@ -133,52 +139,70 @@ def _loaded(module: Module, *_: Any) -> None:
     for name in module.__dict__.get(_CONSTRAINTS, {}):
         before = getattr(module, f"{name}_before", None)
         if before is not None:
-            before.copy_(_trained(module, name).detach())
+            before.copy_(module.get_parameter(_trained(module, name)).detach())
 
 
-def _trained(module: Module, name: str) -> Tensor:
-    """The parameter that an optimizer moves."""
+def _trained(module: Module, name: str) -> str:
+    """The name of the parameter that an optimizer moves."""
     if parametrize.is_parametrized(module, name):
-        original: Any = module.get_submodule(f"parametrizations.{name}").original
-        found: Tensor = original
-        return found
-    weight: Tensor = getattr(module, name)
-    return weight
-
-
-def _each(model: Module) -> Iterator[tuple[Module, str, Transition]]:
-    for module in model.modules():
-        for name, transition in module.__dict__.get(_CONSTRAINTS, {}).items():
-            yield module, name, transition
+        return f"parametrizations.{name}.original"
+    return name
 
 
 @torch.no_grad()
-def retract_(model: Module) -> None:
+def retract_(model: Module, stacked: Mapping[str, Tensor] | None = None) -> None:
     """Bring every constrained weight of a model back into its set; after ``optimizer.step()``.
 
     Of the sets that are trained by W itself: the nearest member (`Transition.retract`). The
     multiplicative ones take their step along the set by the optimizer's change. Nothing is left to
     do for those with parameters of their own. A weight that is not finite stays as it is.
+
+    Args:
+        model: any module.
+        stacked: the parameters and buffers by name, each (R, ...), of an ensemble of R such models,
+            which are then those that are moved; `torch.func.stack_module_state` gives them.
     """
-    for module, name, transition in _each(model):
-        if isinstance(transition, Parametrised):
-            continue
-        now = _trained(module, name)
-        if not now.isfinite().all():
-            continue
-        units = getattr(module, name).shape[-1]
-        p = now.reshape(1, -1).clone()
-        before = getattr(module, f"{name}_before", None)
-        change = torch.zeros_like(p) if before is None else p - before
-        moved = transition.retract(p if before is None else before[None], change, units, torch)
-        now.copy_(moved.view_as(now))
-        if before is not None:
-            before.copy_(now)
+    for prefix, module in model.named_modules():
+        for name, transition in module.__dict__.get(_CONSTRAINTS, {}).items():
+            if isinstance(transition, Parametrised):
+                continue
+            own = _trained(module, name)
+            now, before = (
+                _tensor(module, each, prefix, stacked) for each in (own, f"{name}_before")
+            )
+            assert now is not None
+            _move(transition, now, before, getattr(module, name).shape[-1])
 
 
-def retract_after(optimizer: torch.optim.Optimizer, model: Module) -> Any:
+def _tensor(
+    module: Module, name: str, prefix: str, stacked: Mapping[str, Tensor] | None
+) -> Tensor | None:
+    """A parameter or buffer of an ensemble, or of one model as an ensemble, (R, ...)."""
+    if stacked is not None:
+        return stacked.get(f"{prefix}.{name}" if prefix else name)
+    path, _, last = name.rpartition(".")
+    found: Tensor | None = getattr(module.get_submodule(path), last, None)
+    return None if found is None else found[None]
+
+
+def _move(transition: Transition, now: Tensor, before: Tensor | None, units: int) -> None:
+    """Retract the members of a stack that are finite."""
+    finite = now.flatten(1).isfinite().all(1)
+    p = now[finite].flatten(1)
+    if before is None:
+        moved = transition.retract(p, torch.zeros_like(p), units, torch)
+    else:
+        start = before[finite].flatten(1)
+        moved = transition.retract(start, p - start, units, torch)
+        before[finite] = moved.view_as(before[finite])
+    now[finite] = moved.view_as(now[finite])
+
+
+def retract_after(
+    optimizer: torch.optim.Optimizer, model: Module, stacked: Mapping[str, Tensor] | None = None
+) -> Any:
     """Call `retract_` after every step of an optimizer; returns torch's handle, to remove it."""
-    return optimizer.register_step_post_hook(lambda *_: retract_(model))
+    return optimizer.register_step_post_hook(lambda *_: retract_(model, stacked))
 
 
 @torch.no_grad()
@@ -189,6 +213,7 @@ def constraint_error(model: Module) -> float:
     """
     errors = [
         float(transition.constraint_error(getattr(module, name)[None], torch)[0])
-        for module, name, transition in _each(model)
+        for module in model.modules()
+        for name, transition in module.__dict__.get(_CONSTRAINTS, {}).items()
     ]
     return max(errors, default=0.0)

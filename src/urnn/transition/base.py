@@ -12,7 +12,6 @@ from urnn.settings.base import Settings
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
-    from torch import Tensor
 
 
 class Transition(Settings):
@@ -73,13 +72,6 @@ class Transition(Settings):
         whatever the others are, and a NaN in one touches no other.
         """
         raise NotImplementedError
-
-    def weight(self, p: Tensor, hidden_units: int) -> Tensor:
-        """W (R, n, n) of torch's p (R, P), under autograd, for `urnn.nn`."""
-        import torch
-
-        W: Tensor = self.matrix(p, hidden_units, torch)[0]
-        return W
 
     def retract(self, p: Any, change: Any, hidden_units: int, xp: Any) -> Any:
         """p after the optimizer's change (R, P), W in the set again; p may be overwritten."""

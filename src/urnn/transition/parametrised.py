@@ -31,14 +31,6 @@ class Parametrised(Transition):
         """Real and imaginary part (None: real) of the matrices (R, m, m) for n units."""
         raise NotImplementedError
 
-    def weight(self, p: Tensor, hidden_units: int) -> Tensor:
-        """See `Transition.weight`."""
-        import torch
-
-        real, imaginary = self.product(p, hidden_units)
-        W: Tensor = real if imaginary is None else real_form(real, imaginary, torch)
-        return W
-
     def matrix(self, p: Any, hidden_units: int, xp: Any) -> tuple[Any, Callable[[Any], Any]]:
         """W (R, n, n) of p (R, P), and the function from dL/dW to dL/dp; in p's dtype."""
         import torch
@@ -50,7 +42,8 @@ class Parametrised(Transition):
         # a caller may have switched autograd off
         with torch.enable_grad():
             for row in rows:
-                made.append(self.weight(row.requires_grad_(), hidden_units))
+                real, imaginary = self.product(row.requires_grad_(), hidden_units)
+                made.append(real if imaginary is None else real_form(real, imaginary, torch))
 
         def vjp(gradient: Any) -> Any:
             # a copy: a gradient may be a view of a buffer
