@@ -15,7 +15,7 @@ import urnn.nn
 from tests.transition.conftest import FAMILY
 from urnn.models import initialise
 from urnn.nn.constraints import FromParameters
-from urnn.recurrence import Spec, backend, operators, unpack
+from urnn.recurrence import Spec, backend, unpack
 from urnn.recurrence.cells import POINT as CELLS
 from urnn.settings.training import Recipe
 from urnn.training import train
@@ -241,7 +241,6 @@ def test_a_diverged_weight_stays_as_it_is() -> None:
     assert model.weight_hh_l0.isnan().sum() == 1
 
 
-@pytest.mark.skipif(not operators.HAS_VMAP, reason="this torch has no register_vmap")
 @pytest.mark.parametrize("transition", ["unitary", "cayley", "eunn", "arjovsky", "full_capacity"])
 def test_an_ensemble_of_unitary_layers(transition: str) -> None:
     """Trained as one, and as its members are; parametrised layers have a class each in torch."""
@@ -272,6 +271,18 @@ def test_an_ensemble_of_unitary_layers(transition: str) -> None:
         for name, parameter in member.named_parameters():
             torch.testing.assert_close(parameters[name][k], parameter, rtol=1e-4, atol=1e-5)
         assert urnn.nn.constraint_error(member) < 1e-5
+
+
+def test_a_unitary_layer_in_one_graph(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    model = urnn.nn.UnitaryRNN(2, 4, nonlinearity="modrelu", **options)
+    x = torch.randn(5, 3, 2)
+    torch.compiler.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), model(x))
+    leaves = list(model.parameters())
+    found, wanted = (torch.autograd.grad(each(x)[0].sum(), leaves) for each in (compiled, model))
+    torch.testing.assert_close(found, wanted)
 
 
 def test_constraints_of_another_library() -> None:

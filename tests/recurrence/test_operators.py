@@ -12,11 +12,9 @@ from torch.func import functional_call, stack_module_state
 
 import urnn.nn
 from urnn.recurrence import operators
-from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
 
 LAYERS = ["RNN", "LSTM", "GRU"]
-vmapped = pytest.mark.skipif(not operators.HAS_VMAP, reason="this torch has no register_vmap")
 
 
 @pytest.fixture
@@ -47,7 +45,6 @@ def ensemble(name: str, number: int, hidden: int) -> tuple[list[Any], Any, dict[
     return members, copy.deepcopy(members[0]).to("meta"), parameters
 
 
-@vmapped
 @pytest.mark.parametrize("name", LAYERS)
 def test_an_ensemble_is_one_stack(name: str, stacks: list[tuple[str, int]]) -> None:
     """100 modules of 16 units, batch 10, 200 steps, as torch computes one after the other."""
@@ -69,7 +66,6 @@ def test_an_ensemble_is_one_stack(name: str, stacks: list[tuple[str, int]]) -> N
             assert (grads[k] - parameter.grad).abs().max() <= 1e-5
 
 
-@vmapped
 def test_a_member_is_the_same_bits_alone() -> None:
     members, base, parameters = ensemble("LSTM", 9, 4)
     x = torch.randn(20, 3, 2)
@@ -81,7 +77,6 @@ def test_a_member_is_the_same_bits_alone() -> None:
     assert torch.equal(part, output[2:5])
 
 
-@vmapped
 @pytest.mark.parametrize("name", LAYERS)
 def test_transforms_compose(name: str, stacks: list[tuple[str, int]]) -> None:
     members, base, parameters = ensemble(name, 5, 3)
@@ -131,7 +126,6 @@ def test_jacobians_and_hessians() -> None:
     torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-5)
 
 
-@vmapped
 def test_other_types_are_vmapped_by_the_loop(stacks: list[tuple[str, int]]) -> None:
     members, base, _ = ensemble("LSTM", 3, 4)
     parameters, _ = stack_module_state([member.double() for member in members])
@@ -149,6 +143,7 @@ def test_other_types_are_vmapped_by_the_loop(stacks: list[tuple[str, int]]) -> N
 def test_compiled_in_one_graph(name: str, stacks: list[tuple[str, int]]) -> None:
     torch.manual_seed(0)
     layer = getattr(urnn.nn, name)(2, 3, num_layers=2, bidirectional=True, dropout=0.0)
+    torch.compiler.reset()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     for x in (torch.randn(6, 5, 2), torch.randn(9, 3, 2)):
         stacks.clear()
@@ -163,7 +158,9 @@ def test_compiled_in_one_graph(name: str, stacks: list[tuple[str, int]]) -> None
         torch.testing.assert_close(compiled(x)[0], wanted.detach())
 
 
-@vmapped
+@pytest.mark.skipif(
+    not hasattr(operators.states_op, "register_vmap"), reason="needs register_vmap (torch 2.5)"
+)
 def test_a_compiled_ensemble_is_one_stack(stacks: list[tuple[str, int]]) -> None:
     members, base, parameters = ensemble("LSTM", 4, 3)
     x = torch.randn(6, 5, 2)
@@ -218,10 +215,15 @@ def test_a_cell_is_known_by_its_text(cell: Cell, monkeypatch: pytest.MonkeyPatch
     assert operators.cell_of(key) == cell
 
 
-def test_without_a_rule_for_vmap_the_loop_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As before torch 2.5."""
-    monkeypatch.setattr(operators, "HAS_VMAP", False)
-    key = operators.key_of(POINT.make("lstm"))
-    x = torch.zeros(1, 2, 3, 2)
-    assert operators.takes_kernels(key, x)
-    torch.vmap(lambda x: (not operators.takes_kernels(key, x) or pytest.fail("kernels"), x)[1])(x)
+def test_no_memory_and_no_gradients() -> None:
+    """Fake tensors, and inference mode."""
+    layer = urnn.nn.LSTM(2, 3)
+    x = torch.randn(5, 4, 2)
+    with torch.inference_mode():
+        torch.testing.assert_close(layer(x)[0], layer(x)[0].clone())
+    with torch._subclasses.FakeTensorMode():
+        fake = urnn.nn.LSTM(2, 3)
+        output, (h_n, c_n) = fake(torch.empty(5, 4, 2))
+        output.sum().backward()
+    assert output.shape == (5, 4, 3)
+    assert h_n.shape == c_n.shape == (1, 4, 3)

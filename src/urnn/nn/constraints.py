@@ -8,7 +8,9 @@ training does (`urnn.training`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,61 @@ from urnn.transition.parametrised import Parametrised
 _CONSTRAINTS = "_urnn_constraints"
 
 
+@cache
+def _transition(key: str) -> Transition:
+    options = json.loads(key)
+    return POINT.make(options.pop(POINT.key), **options)
+
+
+def _member(p: Tensor, transition: str, hidden_units: int) -> Tensor:
+    """W (R, n, n) of p (R, P), under autograd; the set goes in as the text of its settings."""
+    found = _transition(transition)
+    if not isinstance(found, Parametrised):
+        W: Tensor = found.matrix(p, hidden_units, torch)[0]
+        return W
+    # `matrix` would hand out the derivative apart
+    real, imaginary = found.product(p, hidden_units)
+    W = real if imaginary is None else real_form(real, imaginary, torch)
+    return W
+
+
+@torch.library.custom_op("urnn::member", mutates_args=())
+def member_op(p: Tensor, transition: str, hidden_units: int) -> Tensor:
+    """`_member` as an operator, for torch.compile."""
+    return _member(p, transition, hidden_units).clone()
+
+
+@torch.library.custom_op("urnn::member_backward", mutates_args=())
+def member_backward_op(p: Tensor, gradient: Tensor, transition: str, hidden_units: int) -> Tensor:
+    """The gradient of p from that of W."""
+    pull: Any = torch.func.vjp(lambda p: _member(p, transition, hidden_units), p)[1]
+    found: Tensor = pull(gradient)[0]
+    return found.clone()
+
+
+@member_op.register_fake
+def _(p: Tensor, transition: str, hidden_units: int) -> Tensor:
+    return p.new_empty(len(p), hidden_units, hidden_units)
+
+
+@member_backward_op.register_fake
+def _(p: Tensor, gradient: Tensor, transition: str, hidden_units: int) -> Tensor:
+    return p.new_empty(p.shape)
+
+
+def _keep_p(ctx: Any, inputs: Any, output: Tensor) -> None:
+    p, ctx.transition, ctx.hidden_units = inputs
+    ctx.save_for_backward(p)
+
+
+def _member_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    (p,) = ctx.saved_tensors
+    return member_backward_op(p, gradient, ctx.transition, ctx.hidden_units), None, None
+
+
+member_op.register_autograd(_member_gradient, setup_context=_keep_p)
+
+
 class FromParameters(Module):
     """W of p, for `torch.nn.utils.parametrize`; what of p is not trained is a buffer."""
 
@@ -35,6 +92,7 @@ class FromParameters(Module):
     def __init__(self, transition: Transition, hidden_units: int, p: Tensor) -> None:
         super().__init__()
         self.transition, self.hidden_units = transition, hidden_units
+        self.key = transition.model_dump_json()
         count = p.numel()
         if isinstance(transition, Parametrised):
             # an optimizer with weight decay would change what has no gradient
@@ -44,13 +102,11 @@ class FromParameters(Module):
 
     def forward(self, trained: Tensor) -> Tensor:
         """W (n, n) of the trained part of p."""
-        p, n = torch.cat([trained, self.fixed])[None], self.hidden_units
-        if not isinstance(self.transition, Parametrised):
-            W: Tensor = self.transition.matrix(p, n, torch)[0]
-            return W[0]
-        # `matrix` would hand out the derivative apart
-        real, imaginary = self.transition.product(p, n)
-        return (real if imaginary is None else real_form(real, imaginary, torch))[0]
+        p = torch.cat([trained, self.fixed])[None]
+        # dynamo cannot look into those that compute with numpy on their way
+        make = member_op if torch.compiler.is_compiling() else _member
+        W: Tensor = make(p, self.key, self.hidden_units)
+        return W[0]
 
     def right_inverse(self, W: Tensor) -> Tensor:
         """p where the constraint begins; a weight cannot be assigned."""

@@ -32,9 +32,6 @@ from urnn.recurrence.cells.base import Cell
 
 logger = logging.getLogger("urnn")
 
-#: whether this torch lets an operator say what vmap makes of it (2.5)
-HAS_VMAP = hasattr(torch.library, "register_vmap")
-
 
 class Kernels(Protocol):
     """Compiled kernels of the states, and of the way back from gradients of the states.
@@ -199,8 +196,6 @@ def takes_kernels(key: str, x: Tensor) -> bool:
     if torch.compiler.is_compiling():
         # the operator itself takes the loop where a GPU has no kernels
         return x.dtype == torch.float32
-    if not HAS_VMAP and torch._C._are_functorch_transforms_active():
-        return False
     kernels = find_kernels(cell_of(key), x.device)
     return kernels is not None and x.dtype == kernels.dtype
 
@@ -442,7 +437,8 @@ def _backward_vmap(info: Any, dims: Any, *inputs: Any) -> Any:
     return tuple(parts), tuple(of_parts)
 
 
-if HAS_VMAP:
+# since torch 2.5; before, they are vmapped as functions alone, outside of torch.compile
+if hasattr(states_op, "register_vmap"):
     states_op.register_vmap(_states_vmap)
     states_backward_op.register_vmap(_backward_vmap)
 
