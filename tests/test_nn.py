@@ -1,4 +1,4 @@
-"""`urnn.nn` against torch.nn: results, gradients, parameters, and what is refused."""
+"""`urnn.nn` against torch.nn: results, gradients, parameters, and who computes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 import urnn.nn
+from urnn.nn import layers
+from urnn.recurrence import operators
 
 KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "tanh": (urnn.nn.RNN, torch.nn.RNN, {}),
@@ -34,7 +36,7 @@ def results(module: Any, x: Tensor, initial: tuple[Tensor, ...]) -> dict[str, Te
     x = x.clone().requires_grad_()
     initial = tuple(state.clone().requires_grad_() for state in initial)
     module.zero_grad()
-    hx = None if not initial else initial if isinstance(module, torch.nn.LSTM) else initial[0]
+    hx = None if not initial else initial if len(initial) == 2 else initial[0]
     output, last = module(x) if hx is None else module(x, hx)
     last = last if isinstance(last, tuple) else (last,)
     random = torch.Generator().manual_seed(3)
@@ -107,7 +109,7 @@ def test_parameters_are_torchs(kind: str) -> None:
             target.load_state_dict(source.state_dict())
             agree(ours, theirs, torch.ones(5, 4, 2))
     assert repr(ours) == repr(theirs)
-    assert isinstance(ours, type(theirs))
+    assert isinstance(ours, torch.nn.RNNBase)
     agree(copy.deepcopy(ours), theirs, torch.ones(5, 4, 2))
 
 
@@ -144,44 +146,120 @@ def test_training_in_a_sequential_model(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_float64_takes_the_loop(kind: str) -> None:
+def test_float64_takes_torchs_forward(kind: str) -> None:
     ours, theirs = modules(kind, 2, 3, dtype=torch.float64, batch_first=True)
     agree(ours, theirs, torch.randn(2, 4, 2, dtype=torch.float64))
     with torch.no_grad():
         assert ours(torch.ones(0, 4, 2, dtype=torch.float64))[0].shape == (0, 4, 3)
 
 
-def test_unsupported_constructor_arguments_are_named() -> None:
-    for layer in (urnn.nn.RNN, urnn.nn.LSTM, urnn.nn.GRU):
-        with pytest.raises(ValueError, match=r"num_layers must be 1 in urnn\.nn, but it is 2"):
-            layer(2, 3, 2)
-        with pytest.raises(ValueError, match="dropout must be 0"):
-            layer(2, 3, dropout=0.5)
-        with pytest.raises(ValueError, match="bidirectional must be False"):
-            layer(2, 3, bidirectional=True)
-    with pytest.raises(ValueError, match="proj_size must be 0"):
-        urnn.nn.LSTM(2, 3, proj_size=1)
-    with pytest.raises(ValueError, match="nonlinearity must be tanh or relu"):
-        urnn.nn.RNN(2, 3, nonlinearity="sigmoid")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_layers_directions_and_dropout(kind: str, batch_first: bool, bidirectional: bool) -> None:
+    """Dropout draws what torch draws."""
+    options = {"batch_first": batch_first, "bidirectional": bidirectional, "bias": batch_first}
+    random = torch.Generator().manual_seed(0)
+    ways = 2 if bidirectional else 1
+    for number, dropout in ((1, 0.0), (3, 0.0), (3, 0.4)):
+        pair = modules(kind, 2, 3, num_layers=number, dropout=dropout, **options)
+        x = torch.randn(6, 5, 2, generator=random)
+        shape = (number * ways, 6 if batch_first else 5, 3)
+        states = 2 if kind == "lstm" else 1
+        initial = tuple(torch.randn(shape, generator=random) for _ in range(states))
+        for given in ((), initial):
+            found = []
+            for module in pair:
+                torch.manual_seed(3)
+                found.append(results(module, x, given))
+            for name, value in found[1].items():
+                torch.testing.assert_close(found[0][name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_wrong_inputs_are_named() -> None:
-    rnn, lstm = urnn.nn.RNN(2, 3), urnn.nn.LSTM(2, 3, batch_first=True)
-    gru = urnn.nn.GRU(2, 3)
-    x = torch.zeros(5, 4, 2)
-    wrong: list[tuple[Any, tuple[Any, ...], str]] = [
-        (rnn, (x[..., :1],), r"input must have the shape \(time, batch, 2\) or \(time, 2\)"),
-        (lstm, (x[None],), r"input must have the shape \(batch, time, 2\)"),
-        (rnn, (x[:0],), "at least one time step"),
-        (rnn, (x.double(),), "input must be torch.float32 on cpu, but it is torch.float64"),
-        (rnn, (torch.nn.utils.rnn.pack_sequence([x[0]]),), "must be a tensor, .*PackedSequence"),
-        (rnn, (x, torch.zeros(1, 5, 3)), r"hx must have the shape \(1, 4, 3\), .* \(1, 5, 3\)"),
-        (rnn, (x, torch.zeros(1, 4, 3).double()), "hx must be torch.float32"),
-        (gru, (x, torch.zeros(1, 5, 3)), r"hx must have the shape \(1, 4, 3\), .* \(1, 5, 3\)"),
-        (lstm, (x, torch.zeros(1, 5, 3)), r"hx must be \(h_0, c_0\), but it is Tensor"),
-        (lstm, (x, (torch.zeros(1, 5, 3), torch.zeros(1, 4, 3))), "c_0 must have the shape"),
-        (lstm, (x, (torch.zeros(1, 5, 3), None)), r"c_0 must .* NoneType"),
-    ]
-    for module, inputs, words in wrong:
-        with pytest.raises(ValueError, match=words):
-            module(*inputs)
+def takes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that grows with every call of the kernels, or of torch's forward."""
+    calls: list[str] = []
+    forward = operators.OnCpu.forward
+
+    def kernels(*arguments: Any) -> Any:
+        calls.append("kernels")
+        return forward(*arguments)
+
+    def torchs(original: Any) -> Any:
+        return lambda *arguments: (calls.append("torch"), original(*arguments))[1]
+
+    monkeypatch.setattr(operators.OnCpu, "forward", kernels)
+    for name, original in layers._FORWARD.items():
+        monkeypatch.setitem(layers._FORWARD, name, torchs(original))
+    return calls
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_computes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """float32 the kernels, a call for each layer; all else torch, with torch's results."""
+    calls = takes(monkeypatch)
+    ours, theirs = modules(kind, 2, 3, num_layers=2, bidirectional=True)
+    x = torch.randn(5, 4, 2)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([5, 4, 4, 2]))
+    cases: list[tuple[Any, str]] = [(x, "kernels"), (x[:, 0], "kernels"), (packed, "torch")]
+    cases += [(x[:, :0], "torch")]
+    for given, who in cases:
+        calls.clear()
+        found, wanted = ours(given), theirs(given)
+        assert set(calls) == {who}
+        torch.testing.assert_close(found[1], wanted[1])
+        output, right = (r[0].data if r[0] is packed else r[0] for r in (found, wanted))
+        torch.testing.assert_close(output[0], right[0])
+    calls.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(ours(x), theirs(x))
+    for dtype in (torch.float64, torch.bfloat16):
+        torch.testing.assert_close(ours.to(dtype)(x.to(dtype)), theirs.to(dtype)(x.to(dtype)))
+    monkeypatch.setattr(layers, "LARGEST", 2)
+    torch.testing.assert_close(ours.float()(x), theirs.float()(x))
+    assert set(calls) == {"torch"}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_forward_mode_and_tracing_are_torchs() -> None:
+    for kind in ("tanh", "gru"):
+        ours, theirs = modules(kind, 2, 3)
+        x = torch.randn(5, 4, 2)
+        for found, wanted in zip(
+            *(torch.func.jvp(lambda x, m=m: m(x)[0], (x,), (x,)) for m in (ours, theirs)),
+            strict=True,
+        ):
+            torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(torch.jit.trace(ours, (x,))(x), theirs(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript_takes_torchs_module() -> None:
+    class Model(torch.nn.Module):
+        """A scripted model of a layer."""
+
+        def __init__(self, layer: Any) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x)[0]
+
+    for kind in ("tanh", "lstm", "gru"):
+        ours, theirs = modules(kind, 2, 3)
+        x = torch.randn(5, 4, 2)
+        torch.testing.assert_close(torch.jit.script(Model(ours))(x), theirs(x)[0])
+
+
+def test_orthogonal_weights_of_torch() -> None:
+    """torch.nn.utils.parametrizations, whose weight is a property of the module."""
+    ours, theirs = modules("tanh", 2, 3)
+    for module in (ours, theirs):
+        torch.nn.utils.parametrizations.orthogonal(module, "weight_hh_l0")
+    W = ours.weight_hh_l0
+    assert (W @ W.mT - torch.eye(3)).abs().max() < 1e-5
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(5, 4, 2)
+    torch.testing.assert_close(ours(x), theirs(x))
+    ours(x)[0].sum().backward()
+    assert all(parameter.grad.abs().max() > 0 for parameter in ours.parameters())

@@ -44,6 +44,7 @@ HOMONYMS: dict[tuple[str, str], str] = {
     ("urnn.figures.simulation.findings", "r2"): "the score, a variable of files",
     ("urnn.figures.history.settings", "accuracy"): "the score that the figure needs",
     ("urnn.figures.statistics.settings", "rnn"): "a model's name in the shipped configurations",
+    ("urnn.nn.unitary", "unitary"): "the set of the layer that is named after it",
     ("urnn.figures.style", "rnn"): "a model's name in the shipped configurations",
     ("urnn.figures.style", "lstm"): "a model's name in the shipped configurations",
     ("urnn.figures.style", "gru"): "a model's name in the shipped configurations",

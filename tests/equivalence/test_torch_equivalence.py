@@ -50,6 +50,18 @@ def test_two_expansive_relu_layers(states):
     assert torch.allclose(last_out, last, rtol=1e-12, atol=1e-13)
 
 
+def test_the_layers_of_urnn_nn_are_taken_too():
+    import urnn.nn
+
+    theirs = expansive_module()
+    ours = urnn.nn.RNN(theirs.input_size, theirs.hidden_size, 2, "relu", dtype=torch.float64)
+    ours.load_state_dict(theirs.state_dict())
+    for mine, right in zip(from_torch(ours), from_torch(theirs), strict=True):
+        assert np.array_equal(mine.W, right.W)
+    with pytest.raises(ValueError, match=r"must be a torch\.nn\.RNN with relu or tanh"):
+        from_torch(urnn.nn.LSTM(2, 3))
+
+
 @pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize("trials", [None, 3])
 @pytest.mark.parametrize("nonlinearity", ["relu", "tanh"])

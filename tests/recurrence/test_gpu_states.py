@@ -81,7 +81,7 @@ def test_the_barrier_that_the_gradients_do_not_have_is_needed() -> None:
     spec, theta, x, initial = problem(case, torch.float32)
     where = GpuBackend(Emulator())
     wanted, *_ = where.states(spec, theta, x, initial, False)
-    number = where.driver.program(_STATES, spec, where._states_layout(spec, 7))["states"].barriers
+    number = where.driver.program(_STATES, spec, where.states_layout(spec, 7))["states"].barriers
     without = [GpuBackend(Emulator(seed=seed, left_out=number - 1)) for seed in range(4)]
     found = [other.states(spec, theta, x, initial, False)[0] for other in without]
     assert not all(torch.equal(states, wanted) for states in found)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import urnn.nn
 from tests.recurrence.emulated import Emulator
-from urnn.recurrence import function, reference
+from urnn.recurrence import function, operators, reference
 from urnn.recurrence.accelerator import StatesOnGpu, state_kernels
 from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
@@ -25,7 +25,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[torch.dtype], Emulator]
     def use(dtype: torch.dtype) -> Emulator:
         driver = Emulator(dtype)
         kernels = StatesOnGpu(GpuBackend(driver))
-        monkeypatch.setitem(function.KERNELS, "cpu", lambda cell, device: kernels)
+        monkeypatch.setitem(operators.KERNELS, "cpu", lambda cell, device: kernels)
         return driver
 
     return use
@@ -125,16 +125,21 @@ def test_other_types_take_the_loop(on_gpu: Any) -> None:
     assert driver.launches == []
 
 
-def test_second_derivatives_are_refused(on_gpu: Any) -> None:
-    on_gpu(torch.float64)
+def test_second_derivatives_are_those_of_the_loop(on_gpu: Any) -> None:
     cell = POINT.make("rnn", activation="tanh")
     leaves = {name: leaf.requires_grad_() for name, leaf in problem(cell, 3).items()}
-    parameters = {k: leaves[k] for k in ("W", "F", "b")}
-    x = leaves["x"].expand(3, -1, -1, -1)
-    h, _ = function.cell_states(cell, x, parameters, leaves["h_init"])
-    (first,) = torch.autograd.grad(h.sum(), leaves["W"], create_graph=True)
-    with pytest.raises(RuntimeError, match="no second derivatives"):
-        torch.autograd.grad(first.sum(), leaves["W"])
+
+    def second() -> Tensor:
+        parameters = {k: leaves[k] for k in ("W", "F", "b")}
+        x = leaves["x"].expand(3, -1, -1, -1)
+        h, _ = function.cell_states(cell, x, parameters, leaves["h_init"])
+        (first,) = torch.autograd.grad(h.sum(), leaves["W"], create_graph=True)
+        return torch.autograd.grad(first.square().sum(), leaves["W"])[0]
+
+    exact = second()
+    driver = on_gpu(torch.float64)
+    torch.testing.assert_close(second(), exact, rtol=1e-11, atol=1e-11)
+    assert driver.launches
 
 
 def test_a_gpu_without_kernels_takes_the_loop_and_says_so_once() -> None:

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 def _require_plain(module: Any) -> None:
     import torch
 
-    if not isinstance(module, torch.nn.RNN):
+    # those of `urnn.nn` too, which are no torch.nn.RNN
+    kinds = ("RNN_RELU", "RNN_TANH")
+    if not isinstance(module, torch.nn.RNNBase) or module.mode not in kinds:
         raise ArgumentError(
             f"the module must be a torch.nn.RNN with relu or tanh, but it is a "
             f"{type(module).__name__}, which is not h(k) = phi(W h(k-1) + F x(k) + b)"

@@ -7,24 +7,23 @@ no result of a CPU; see `urnn.devices.code`.
 from __future__ import annotations
 
 import importlib
-import math
 import os
 import warnings
-from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from urnn.devices import DRIVER_VARIABLE
 from urnn.errors import ArgumentError
-from urnn.recurrence import Backend, Spec, parameter_shapes, unpack
+from urnn.recurrence import Backend, Spec, parameter_count
 from urnn.recurrence.cells.base import Cell
-from urnn.recurrence.function import plain
 from urnn.recurrence.gpu.backend import GpuBackend
 from urnn.recurrence.gpu.driver import Driver
+from urnn.recurrence.operators import plain
 from urnn.recurrence.reference import TorchBackend
 
 if TYPE_CHECKING:
@@ -95,54 +94,58 @@ def make(device: str) -> Backend:
 
 
 class StatesOnGpu:
-    """`urnn.recurrence.function.Kernels` of a GPU."""
+    """`urnn.recurrence.operators.Kernels` of a GPU; one tensor is kept, the other is empty."""
 
     def __init__(self, backend: GpuBackend) -> None:
         self.backend, self.dtype = backend, backend.driver.dtype
 
-    def _theta(self, spec: Spec, tensors: Sequence[Tensor]) -> Tensor:
-        """theta (R, K); what the states do not depend on is 0."""
-        given = dict(zip(_names(spec), tensors, strict=False))
-        rows = [
-            given[name].detach().reshape(len(tensors[0]), -1)
-            if name in given
-            else tensors[0].new_zeros(len(tensors[0]), math.prod(shape))
-            for name, shape in parameter_shapes(spec).items()
-        ]
-        return torch.cat(rows, dim=1)
+    def _theta(self, spec: Spec, theta: Tensor) -> Tensor:
+        """With the parameters that the states do not depend on, all 0, behind the others."""
+        theta = plain(theta)
+        return pad(theta, (0, parameter_count(spec) - theta.shape[1]))
 
     def forward(
-        self, spec: Spec, keep: bool, x: Tensor, tensors: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """See `urnn.recurrence.function.Kernels`."""
-        initial = torch.stack([start.detach() for start in tensors[len(_names(spec)) :]], dim=2)
-        theta, x = self._theta(spec, tensors), plain(x)
-        h, last, kept = self.backend.states(spec, theta, x, initial.contiguous(), keep)
-        return h, last, (kept,)
+        self,
+        spec: Spec,
+        keep: bool,
+        theta: Tensor,
+        x: Tensor,
+        h_init: Tensor,
+        c_init: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """See `Kernels.forward`."""
+        given = [h_init] if c_init is None else [h_init, c_init]
+        initial = torch.stack([plain(state) for state in given], dim=2)
+        h, last, kept = self.backend.states(spec, self._theta(spec, theta), plain(x), initial, keep)
+        return h, None if c_init is None else last, kept, kept.new_empty(0)
 
     def backward(
         self,
         spec: Spec,
+        theta: Tensor,
         x: Tensor,
-        tensors: Sequence[Tensor],
-        kept: Sequence[Tensor],
+        kept: tuple[Tensor, Tensor],
         d_states: Tensor,
         dc_last: Tensor | None,
         wanted: bool,
-    ) -> tuple[Tensor, ...]:
-        """See `urnn.recurrence.function.Kernels`."""
-        theta, of_last = self._theta(spec, tensors), None if dc_last is None else plain(dc_last)
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """See `Kernels.backward`."""
+        of_last = None if dc_last is None else plain(dc_last)
         gradient, of_initial, dx = self.backend.pull(
-            spec, theta, plain(x), kept[0], plain(d_states), of_last, wanted
+            spec, self._theta(spec, theta), plain(x), kept[0], plain(d_states), of_last, wanted
         )
-        parts = unpack(spec, gradient)
-        return dx, *(parts[name] for name in _names(spec)), *of_initial.unbind(2)
+        dh, *dc = (part.contiguous() for part in of_initial.unbind(2))
+        return gradient[:, : theta.shape[1]].contiguous(), dx, dh, dc[0] if dc else None
 
+    def kept_shapes(
+        self, spec: Spec, replicas: int, batch: int, length: Any
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """See `Kernels.kept_shapes`."""
+        return self.backend.kept_shape(spec, replicas, batch, length), (0,)
 
-def _names(spec: Spec) -> list[str]:
-    """The parameters that the states depend on, without the initial states."""
-    others = ("C", "d", *spec.cell.initial_states)
-    return [name for name in parameter_shapes(spec) if name not in others]
+    def layout(self, spec: Spec, replicas: int, batch: int) -> Any:
+        """See `Kernels.layout`."""
+        return self.backend.states_layout(spec, batch)
 
 
 def state_kernels(cell: Cell, device: torch.device) -> StatesOnGpu | None:

@@ -10,7 +10,8 @@
 its own trials. float32 tensors on the CPU or on an NVIDIA GPU take compiled kernels, whose backward
 pass is back-propagation through time (Werbos 1990, doi:10.1109/5.58337); their first call for a
 shape compiles for a few seconds. On a GPU they run on the current stream. All other types and
-devices take a loop in torch under autograd.
+devices take a loop in torch under autograd, and so do second derivatives. See
+`urnn.recurrence.operators` for torch.compile and torch.func.
 
 A replica reads no other: a NaN or Inf in one stays there, and a replica's states are the same bits
 whatever the others are.
@@ -18,19 +19,18 @@ whatever the others are.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from urnn.errors import ArgumentError
-from urnn.recurrence import Spec, reference
+from urnn.recurrence import reference
 from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
+from urnn.recurrence.operators import key_of, stack_states, takes_kernels
 
 
 def recurrence(
@@ -38,7 +38,7 @@ def recurrence(
 ) -> Tensor:
     """All states (R, batch, time, n) of h_t = phi(W h_{t-1} + F x_t + b).
 
-    Differentiable, once on the kernels, with respect to every tensor.
+    Differentiable with respect to every tensor.
 
     Args:
         x: (R, batch, time, m); an expanded one serves all replicas the same trials.
@@ -55,7 +55,6 @@ def recurrence(
     Raises:
         ArgumentError: a tensor's shape, type or device does not fit.
         ConfigError: an unknown activation; both are ValueErrors.
-        RuntimeError: from autograd, when a gradient of the kernels is differentiated again.
     """
     assert POINT.default is not None
     cell = _cell(POINT.default, activation=activation)
@@ -68,8 +67,7 @@ def lstm(
     """All states (R, batch, time, n) and the last cell state (R, batch, n) of an LSTM.
 
     Hochreiter and Schmidhuber (1997, doi:10.1162/neco.1997.9.8.1735) with the forget gate of Gers
-    et al. (2000), as torch.nn.LSTM. Differentiable, once on the kernels, with respect to every
-    tensor.
+    et al. (2000), as torch.nn.LSTM. Differentiable with respect to every tensor.
 
     Args:
         x: (R, batch, time, m); an expanded one serves all replicas the same trials.
@@ -84,7 +82,6 @@ def lstm(
 
     Raises:
         ArgumentError: a tensor's shape, type or device does not fit.
-        RuntimeError: from autograd, when a gradient of the kernels is differentiated again.
     """
     # a function is named after its cell
     parameters = {"W": W, "F": F, "b": b}
@@ -95,7 +92,7 @@ def gru(x: Tensor, W: Tensor, F: Tensor, b: Tensor, b_h: Tensor, h_init: Tensor)
     """All states (R, batch, time, n) of a GRU.
 
     Cho et al. (2014, arXiv:1406.1078), with the reset gate behind W_n as in torch.nn.GRU.
-    Differentiable, once on the kernels, with respect to every tensor.
+    Differentiable with respect to every tensor.
 
     Args:
         x: (R, batch, time, m); an expanded one serves all replicas the same trials.
@@ -110,7 +107,6 @@ def gru(x: Tensor, W: Tensor, F: Tensor, b: Tensor, b_h: Tensor, h_init: Tensor)
 
     Raises:
         ArgumentError: a tensor's shape, type or device does not fit.
-        RuntimeError: from autograd, when a gradient of the kernels is differentiated again.
     """
     parameters = {"W": W, "F": F, "b": b, "b_h": b_h}
     return cell_states(_cell(gru.__name__), x, parameters, h_init)[0]
@@ -126,7 +122,7 @@ def cell_states(
 ) -> tuple[Tensor, Tensor]:
     """All states (R, batch, time, n) of any cell, and its last cell state (R, batch, n).
 
-    Differentiable, once on the kernels, with respect to every tensor.
+    Differentiable with respect to every tensor.
 
     Args:
         cell: with its options.
@@ -140,182 +136,23 @@ def cell_states(
 
     Raises:
         ArgumentError: a tensor's shape, type or device does not fit.
-        RuntimeError: from autograd, when a gradient of the kernels is differentiated again.
     """
-    names = [name for name in cell.dimensions if name in parameters]
-    n = _check(cell, x, dict(parameters), dict(zip(cell.initial_states, initial, strict=True)))
+    _check(cell, x, dict(parameters), dict(zip(cell.initial_states, initial, strict=True)))
     batch = x.shape[1]
     starts = [s if s.ndim == 3 else s[:, None].expand(-1, batch, -1) for s in initial]
-    make = KERNELS.get(x.device.type)
-    kernels = make(cell, x.device) if make is not None and batch else None
-    if kernels is None or x.dtype != kernels.dtype:
+    key = key_of(cell)
+    if not takes_kernels(key, x):
         states, last = reference.states(cell, parameters, x, starts)
         return states, last[1] if len(last) > 1 else x.new_empty(0)
-    tensors = [*(parameters[name] for name in names), *starts]
-    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *tensors))
-    # what is read out does not matter
-    spec = Spec(cell, n, x.shape[3], 1)
-    return _Kernels.apply(kernels, spec, keep, x, *tensors)
+    rows = [parameters[name].flatten(1) for name in cell.dimensions if name in parameters]
+    h, *c = starts
+    return stack_states(key, torch.cat(rows, 1), x, h, c[0] if c else None)
 
 
-class Kernels(Protocol):
-    """Compiled kernels of the states, and of the way back from gradients of the states.
-
-    ``tensors`` are the parameters in the order of theta, without the readout's, then the initial
-    states (R, batch, n).
-    """
-
-    #: of all tensors; others take the loop
-    dtype: torch.dtype
-
-    def forward(
-        self, spec: Spec, keep: bool, x: Tensor, tensors: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """All states, the last cell state (R, batch, n), and if wanted what `backward` needs."""
-        ...
-
-    def backward(
-        self,
-        spec: Spec,
-        x: Tensor,
-        tensors: Sequence[Tensor],
-        kept: Sequence[Tensor],
-        d_states: Tensor,
-        dc_last: Tensor | None,
-        wanted: bool,
-    ) -> tuple[Tensor, ...]:
-        """Gradients of x, which is empty unless it is wanted, and of the tensors."""
-        ...
-
-
-class OnCpu:
-    """The kernels of `urnn.recurrence.states`."""
-
-    dtype = torch.float32
-
-    def forward(
-        self, spec: Spec, keep: bool, x: Tensor, tensors: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """See `Kernels.forward`."""
-        from urnn.recurrence import states
-
-        theta, initial = _stacked(spec, tensors)
-        results = states.forward(spec, theta, _array(x), initial, keep)
-        h, c_last, H, A = map(torch.from_numpy, results)
-        return h, c_last if len(initial) == 1 else c_last[:, :, 0], (H, A)
-
-    def backward(
-        self,
-        spec: Spec,
-        x: Tensor,
-        tensors: Sequence[Tensor],
-        kept: Sequence[Tensor],
-        d_states: Tensor,
-        dc_last: Tensor | None,
-        wanted: bool,
-    ) -> tuple[Tensor, ...]:
-        """See `Kernels.backward`."""
-        from urnn.recurrence import states
-
-        theta, initial = _stacked(spec, tensors)
-        of_cell = None if dc_last is None else _array(dc_last[:, :, None])
-        H, A = map(_array, kept)
-        results = states.backward(spec, theta, _array(x), H, A, _array(d_states), of_cell, wanted)
-        gradient, *of_states, dx = map(torch.from_numpy, results)
-        sizes = [tensor[0].numel() for tensor in tensors[: -len(initial)]]
-        parts = zip(gradient.split(sizes, dim=1), tensors, strict=False)
-        return (
-            dx,
-            *(part.reshape(tensor.shape) for part, tensor in parts),
-            *(state[:, :, 0] for state in of_states[: len(initial)]),
-        )
-
-
-def _on_gpu(cell: Cell, device: torch.device) -> Kernels | None:
-    # by name, as in `urnn.recurrence.backend`
-    found: Kernels | None
-    found = importlib.import_module("urnn.recurrence.accelerator").state_kernels(cell, device)
-    return found
-
-
-#: by type of device: the kernels for a cell there, or None where the loop must do
-KERNELS: dict[str, Callable[[Cell, torch.device], Kernels | None]] = {
-    "cpu": lambda cell, device: OnCpu(),
-    "cuda": _on_gpu,
-}
-
-
-class _Kernels(torch.autograd.Function):
-    """(states, c_last) by compiled kernels."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, kernels: Kernels, spec: Spec, keep: bool, x: Tensor, *tensors: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        x = x.contiguous()
-        h, c_last, kept = kernels.forward(spec, keep, x, tensors)
-        if keep:
-            ctx.save_for_backward(x, *tensors, *kept)
-            ctx.kernels, ctx.spec, ctx.number = kernels, spec, len(tensors)
-        if len(spec.cell.initial_states) == 1:
-            ctx.mark_non_differentiable(c_last)
-        return h, c_last
-
-    @staticmethod
-    def backward(ctx: Any, d_states: Tensor, dc_last: Tensor) -> tuple[Tensor | None, ...]:
-        wanted = ctx.needs_input_grad[3]
-        dx, *gradients = _Gradients.apply(ctx, wanted, d_states, dc_last, *ctx.saved_tensors)
-        return None, None, None, dx if wanted else None, *gradients
-
-
-class _Gradients(torch.autograd.Function):
-    """The backward pass of `_Kernels`, a function of its own to refuse a second derivative.
-
-    torch's once_differentiable sees only whether what comes from above is differentiated again,
-    not the parameters that the gradients depend on as well, and would take those for constants.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        of: Any,
-        wanted: bool,
-        d_states: Tensor,
-        dc_last: Tensor,
-        x: Tensor,
-        *saved: Tensor,
-    ) -> tuple[Tensor, ...]:
-        tensors, kept = saved[: of.number], saved[of.number :]
-        last = dc_last if len(of.spec.cell.initial_states) > 1 else None
-        return of.kernels.backward(of.spec, x, tensors, kept, d_states, last, wanted)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        raise RuntimeError(
-            "the compiled kernels of urnn.recurrence give no second derivatives; "
-            "float64 tensors take a loop that does"
-        )
-
-
-def _stacked(spec: Spec, tensors: Any) -> tuple[Any, tuple[Any, ...]]:
-    """The parameters as theta (R, K) and the initial states (R, batch, 1, n), numpy's."""
-    states = len(spec.cell.initial_states)
-    rows = [_array(tensor).reshape(len(tensor), -1) for tensor in tensors[:-states]]
-    return np.concatenate(rows, axis=1), tuple(_array(s[:, :, None]) for s in tensors[-states:])
-
-
-def plain(tensor: Tensor) -> Tensor:
-    """The tensor without its history, in C order, its own memory where it is so already."""
-    return tensor.detach().resolve_neg().contiguous()
-
-
-def _array(tensor: Tensor) -> Any:
-    """The same as numpy's array."""
-    return plain(tensor).numpy()
-
-
-def _check(cell: Cell, x: Tensor, parameters: dict[str, Tensor], initial: dict[str, Tensor]) -> int:
-    """Refuse what does not fit; returns the number of hidden units.
+def _check(
+    cell: Cell, x: Tensor, parameters: dict[str, Tensor], initial: dict[str, Tensor]
+) -> None:
+    """Refuse what does not fit.
 
     Raises:
         ArgumentError: names the argument, what it must be, and what it is.
@@ -351,4 +188,3 @@ def _check(cell: Cell, x: Tensor, parameters: dict[str, Tensor], initial: dict[s
                 f"{name} must be {x.dtype} on {x.device} as x is, "
                 f"but it is {tensor.dtype} on {tensor.device}"
             )
-    return hidden

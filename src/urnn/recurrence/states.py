@@ -1,7 +1,7 @@
 """Compiled kernels of the states alone: forward, and backward from the gradients of all states.
 
 The sweep forward and the reduction are those of `cpu`, but there is no readout and no loss: what
-comes back through time is whatever a caller's own loss gives. Used by `urnn.recurrence.function`;
+comes back through time is whatever a caller's own loss gives. Used by `urnn.recurrence.operators`;
 arrays are float32 in C order, R replicas and B trials of each:
 
     x (R, B, time, input), states (R, B, time, n), initial and last states (R, B, 1, n),
@@ -194,6 +194,12 @@ def _which(replicas: int, batch: int) -> tuple[NDArray[np.int64], NDArray[np.int
     return np.arange(replicas), np.ascontiguousarray(np.tile(np.arange(batch), (replicas, 1)))
 
 
+def kept_rows(spec: Spec, replicas: int, batch: int) -> tuple[int, int]:
+    """How many tiles there are, and the length of a row of H for one of their time steps."""
+    shape = layout(spec.cell, spec.hidden_units, replicas, batch)
+    return -(-replicas // shape.models) * shape.tiles, spec.hidden_units * shape.vectors * LANES
+
+
 def forward(
     spec: Spec, theta: NDArray, x: NDArray, initial: tuple[NDArray, ...], keep: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
@@ -207,8 +213,8 @@ def forward(
     replicas, batch, length, inputs = x.shape
     cell, n = spec.cell, spec.hidden_units
     shape = layout(cell, n, replicas, batch)
-    tiles = -(-replicas // shape.models) * shape.tiles if keep else 1
-    state = n * shape.vectors * LANES
+    tiles, state = kept_rows(spec, replicas, batch)
+    tiles = tiles if keep else 1
     H = np.empty(tiles * (length + 1) * state, np.float32)
     A = np.empty((tiles * (length + 1) if keep else 2) * cell.kept * state, np.float32)
     states = np.empty((replicas, batch, length, n), np.float32)

@@ -180,11 +180,11 @@ class GpuBackend:
         """
         self._check_states(spec, theta, x, initial)
         replicas, batch, length, _ = x.shape
-        plan = self._states_layout(spec, batch)
+        plan = self.states_layout(spec, batch)
         kernel = self.driver.program(_STATES, spec, plan)["states"]
         items = replicas * -(-batch // plan.tile)
         if keep:
-            blocks, room = items, self.driver.empty(items, self._rows(spec, plan, length))
+            blocks, room = items, self.driver.empty(*self.kept_shape(spec, replicas, batch, length))
         else:
             room, blocks = self._workspace(spec, plan, length, items, kernel.resident)
         states = self.driver.empty(replicas, batch, length, spec.hidden_units)
@@ -214,7 +214,7 @@ class GpuBackend:
         and of theta's initial states are 0. Sums are in a fixed order.
         """
         replicas, batch, length, _ = x.shape
-        plan = self._states_layout(spec, batch)
+        plan = self.states_layout(spec, batch)
         program = self.driver.program(_STATES, spec, plan)
         tiles = -(-batch // plan.tile)
         items, n = replicas * tiles, spec.hidden_units
@@ -236,7 +236,12 @@ class GpuBackend:
         program["join"](given, replicas)
         return gradient, of_initial, dx
 
-    def _states_layout(self, spec: Spec, batch: int) -> Layout:
+    def kept_shape(self, spec: Spec, replicas: int, batch: int, length: Any) -> tuple[int, Any]:
+        """The shape of what `states` keeps."""
+        plan = self.states_layout(spec, batch)
+        return replicas * -(-batch // plan.tile), self._rows(spec, plan, length)
+
+    def states_layout(self, spec: Spec, batch: int) -> Layout:
         """The one for the next power of two, so that few are compiled."""
         return layout(spec, 1 << (batch - 1).bit_length(), self._lanes)
 
