@@ -161,9 +161,14 @@ KERNELS: dict[str, Callable[[Cell, torch.device], Kernels | None]] = {
 _CELLS: dict[str, Cell] = {}
 
 
+@cache
 def key_of(cell: Cell) -> str:
     """The text by which an operator knows a cell."""
     key = json.dumps(cell.model_dump(), sort_keys=True)
+    name = cell.model_dump().get(POINT.key)
+    if name not in POINT.names or type(cell) is not POINT.plug(name):
+        # somebody's own, which another process does not know
+        key += f" of {type(cell).__module__}.{type(cell).__qualname__}"
     _CELLS.setdefault(key, cell)
     return key
 
