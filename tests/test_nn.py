@@ -176,6 +176,38 @@ def test_layers_directions_and_dropout(kind: str, batch_first: bool, bidirection
                 torch.testing.assert_close(found[0][name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("lengths", [[7, 5, 5, 2, 1], [2, 7, 1, 5, 5]])
+def test_trials_of_unequal_lengths(kind: str, bidirectional: bool, lengths: list[int]) -> None:
+    """Packed: outputs, last states, gradients, indices, and the trials that dropout takes."""
+    ordered = lengths[0] == 7
+    random = torch.Generator().manual_seed(0)
+    number = 2 if kind == "lstm" else 1
+    for layers_, dropout, bias in ((1, 0.0, True), (2, 0.4, False)):
+        options = {"num_layers": layers_, "dropout": dropout, "bias": bias}
+        pair = modules(kind, 2, 3, bidirectional=bidirectional, **options)
+        x = torch.randn(7, 5, 2, generator=random)
+        shape = (layers_ * (2 if bidirectional else 1), 5, 3)
+        initial = [torch.randn(shape, generator=random) for _ in range(number)]
+        for hx in ([], initial):
+            found = []
+            for module in pair:
+                leaves = [one.clone().requires_grad_() for one in (x, *hx)]
+                packed = torch.nn.utils.rnn.pack_padded_sequence(
+                    leaves[0], torch.tensor(lengths), enforce_sorted=ordered
+                )
+                given = tuple(leaves[1:]) if number == 2 else leaves[1] if hx else None
+                torch.manual_seed(1)
+                output, last = module(packed, given or None if number == 2 else given)
+                last = last if number == 2 else (last,)
+                value = output.data.sin().sum() + torch.cat(last).cos().sum()
+                gradients = torch.autograd.grad(value, [*leaves, *module.parameters()])
+                indices = [one for one in output[1:] if one is not None]
+                found.append([output.data, *last, *gradients, *indices])
+            torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
 def takes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A list that grows with every call of the kernels, or of torch's forward."""
     calls: list[str] = []
@@ -201,7 +233,7 @@ def test_who_computes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = modules(kind, 2, 3, num_layers=2, bidirectional=True)
     x = torch.randn(5, 4, 2)
     packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([5, 4, 4, 2]))
-    cases: list[tuple[Any, str]] = [(x, "kernels"), (x[:, 0], "kernels"), (packed, "torch")]
+    cases: list[tuple[Any, str]] = [(x, "kernels"), (x[:, 0], "kernels"), (packed, "kernels")]
     cases += [(x[:, :0], "torch")]
     for given, who in cases:
         calls.clear()
@@ -221,6 +253,7 @@ def test_who_computes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_forward_mode_and_tracing_are_torchs() -> None:
     for kind in ("tanh", "gru"):
         ours, theirs = modules(kind, 2, 3)

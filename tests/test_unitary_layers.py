@@ -87,6 +87,19 @@ def test_results_are_those_of_the_equation(nonlinearity: str, options: dict[str,
     assert torch.autograd.gradcheck(model, (x[:2, :2].double().requires_grad_(),))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_packed_trials_of_modrelu(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = urnn.nn.UnitaryRNN(2, 4, 2, "modrelu", bidirectional=True, dtype=dtype)
+    trials = [torch.randn(length, 2, dtype=dtype) for length in (3, 7, 1)]
+    output, last = model(torch.nn.utils.rnn.pack_sequence(trials, enforce_sorted=False))
+    padded, _ = torch.nn.utils.rnn.pad_packed_sequence(output)
+    for k, trial in enumerate(trials):
+        alone, end = model(trial)
+        torch.testing.assert_close(padded[: len(trial), k], alone)
+        torch.testing.assert_close(last[:, k], end)
+
+
 def test_state_dict_copies_and_drawing_again(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     model, other = (urnn.nn.UnitaryRNN(2, 4, nonlinearity="relu", **options) for _ in range(2))
@@ -224,8 +237,8 @@ def test_what_cannot_be_is_refused() -> None:
     for wrong in (torch.zeros(2), torch.zeros(3, 2, 1), torch.zeros(0, 2, 2)):
         with pytest.raises((ValueError, RuntimeError)):
             model(wrong)
-    with pytest.raises(ValueError, match="must be a tensor, but it is PackedSequence"):
-        model(torch.nn.utils.rnn.pack_sequence([torch.zeros(3, 2)]))
+    with pytest.raises(ValueError, match="packed input or hx is of another shape"):
+        model(torch.nn.utils.rnn.pack_sequence([torch.zeros(3, 1)]))
     with pytest.raises((ValueError, RuntimeError), match="hidden size"):
         model(torch.zeros(3, 2, 2), torch.zeros(1, 3, 4))
     with pytest.raises(NotImplementedError, match="cayley cannot be assigned"):

@@ -23,6 +23,7 @@ from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence
 
 from urnn.errors import ArgumentError
+from urnn.nn.packed import Lengths, keeping_cell, unpack
 from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
 from urnn.recurrence.operators import in_func, key_of, stack_states, takes_kernels
@@ -49,7 +50,8 @@ _FORWARD: dict[str, Any] = {
     kind.__name__: kind.forward for kind in (torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU)
 }
 _KEYS = {mode: key_of(cell) for mode, cell in _cells().items()}
-#: the modes whose recurrent side has a bias of its own
+#: rows of the weights for a hidden unit, and the modes whose recurrent side has a bias of its own
+_ROWS = {mode: cell.gates for mode, cell in _cells().items()}
 _SPLIT = {mode for mode, cell in _cells().items() if cell.split}
 
 
@@ -179,18 +181,20 @@ def _by_kernels(module: Any, input: Any, hx: Any) -> tuple[Tensor, tuple[Tensor,
     """Output and last states, or None where torch's forward must compute, or say what is wrong."""
     if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
         return None  # other runtimes know torch's operators
-    if not isinstance(input, Tensor) or input.ndim not in (2, 3) or module.proj_size:
+    if module.proj_size:
         return None
-    weights = [
-        [getattr(module, name) for name in names] for names in module._all_weights
-    ]  # of each layer and direction
+    if isinstance(input, PackedSequence):
+        return _of_packed(module, input, hx)
+    if not isinstance(input, Tensor) or input.ndim not in (2, 3):
+        return None
+    weights = _weights(module)
     key, x = _KEYS[module.mode], input
     if input.ndim == 2:
         x = input[None]
     elif not module.batch_first:
         x = input.transpose(0, 1)
-    states = _initial(module, input, x, hx)
-    if states is None or not _fits(module, x, [*states, *itertools.chain(*weights)]):
+    states = _initial(module, input.ndim == 2, x, hx)
+    if states is None or not _fits(module, x, states, weights):
         return None
     # within torch.func the operator computes what torch's forward cannot, by a loop if need be
     if not in_func() and not (module.hidden_size <= LARGEST and takes_kernels(key, x)):
@@ -198,22 +202,27 @@ def _by_kernels(module: Any, input: Any, hx: Any) -> tuple[Tensor, tuple[Tensor,
     return _arranged(module, input, x, states, weights)
 
 
-def run(module: Any, input: Tensor, hx: Any) -> tuple[Tensor, Tensor]:
+def run(module: Any, input: Any, hx: Any) -> tuple[Any, Tensor]:
     """(output, h_n) by the operators, of a module that torch has no forward for.
 
     Raises:
         ValueError, RuntimeError: torch's, where a shape or type does not fit.
     """
+    given = None if hx is None else (hx,)
+    if isinstance(input, PackedSequence):
+        found = _of_packed(module, input, given, always=True)
+        if found is None:
+            raise ArgumentError("the packed input or hx is of another shape, type or device")
+        return found[0], found[1][0]
     if input.ndim not in (2, 3):
         raise ArgumentError(f"RNN: Expected input to be 2D or 3D, got {input.ndim}D tensor instead")
     batched = input if input.ndim == 3 else input.unsqueeze(0 if module.batch_first else 1)
     x = batched if module.batch_first else batched.transpose(0, 1)
-    states = _initial(module, input, x, None if hx is None else (hx,))
+    states = _initial(module, input.ndim == 2, x, given)
     module.check_forward_args(batched, hx if states is None else states[0], None)
     if states is None or x.shape[1] == 0:
         raise ArgumentError("hx must have as many dimensions as input, and a time step is needed")
-    weights = [[getattr(module, name) for name in names] for names in module._all_weights]
-    output, last = _arranged(module, input, x, states, weights)
+    output, last = _arranged(module, input, x, states, _weights(module))
     return output, last[0]
 
 
@@ -227,13 +236,36 @@ def _arranged(
     return output if module.batch_first else output.transpose(0, 1).contiguous(), last
 
 
-def _initial(module: Any, input: Tensor, x: Tensor, hx: Any) -> list[Tensor] | None:
+def _of_packed(module: Any, input: PackedSequence, hx: Any, always: bool = False) -> Any:
+    """`_by_kernels` of trials of unequal lengths; ``always`` where torch has no forward."""
+    key, data = _KEYS[module.mode], input.data
+    if data.ndim != 2 or in_func() or torch.compiler.is_compiling():
+        return None
+    if not always and not (module.hidden_size <= LARGEST and takes_kernels(key, data[None, None])):
+        return None
+    x, lengths = unpack(input)
+    states, weights = _initial(module, False, x, hx), _weights(module)
+    if states is None or not _fits(module, x, states, weights):
+        return None
+    if input.sorted_indices is not None and hx is not None:
+        states = [state.index_select(1, input.sorted_indices) for state in states]
+    output, last = _layers(module, key, x, states, weights, lengths)
+    if input.unsorted_indices is not None:
+        last = tuple(state.index_select(1, input.unsorted_indices) for state in last)
+    return PackedSequence(lengths.data(output), *input[1:]), last
+
+
+def _weights(module: Any) -> list[list[Tensor]]:
+    """Of each layer and direction, in torch's order."""
+    return [[getattr(module, name) for name in names] for names in module._all_weights]
+
+
+def _initial(module: Any, single: bool, x: Tensor, hx: Any) -> list[Tensor] | None:
     """The initial states (L D, B, n), each of them, or None if they do not fit."""
     number = 2 if isinstance(module, LSTM) else 1
     shape: tuple[int, ...] = (len(module._all_weights), x.shape[0], module.hidden_size)
     if hx is None:
         return [x.new_zeros(shape) for _ in range(number)]
-    single = input.ndim == 2
     given = shape[::2] if single else shape
     if not isinstance(hx, tuple | list) or len(hx) != number:
         return None
@@ -242,9 +274,18 @@ def _initial(module: Any, input: Tensor, x: Tensor, hx: Any) -> list[Tensor] | N
     return [state[:, None] for state in hx] if single else list(hx)
 
 
-def _fits(module: Any, x: Tensor, others: list[Tensor]) -> bool:
-    """Whether the kernels' equations and types are meant, shapes of the input included."""
-    like = (x.dtype, x.device)
+def _fits(module: Any, x: Tensor, states: list[Tensor], weights: list[list[Tensor]]) -> bool:
+    """Whether the kernels' equations, shapes and types are meant."""
+    like, n = (x.dtype, x.device), module.hidden_size
+    others = [*states, *itertools.chain(*weights)]
+    rows = _ROWS[module.mode] * n
+    for number, (of_input, W, *biases) in enumerate(weights):
+        ways = 2 if module.bidirectional else 1
+        inputs = module.input_size if number < ways else ways * n
+        if (of_input.shape, W.shape) != ((rows, inputs), (rows, n)):
+            return False
+        if len(biases) == 2 and any(bias.shape != (rows,) for bias in biases):
+            return False
     if x.shape[-1] != module.input_size or 0 in x.shape or not x.dtype.is_floating_point:
         return False
     if any((tensor.dtype, tensor.device) != like for tensor in others):
@@ -256,29 +297,46 @@ def _fits(module: Any, x: Tensor, others: list[Tensor]) -> bool:
 
 
 def _layers(
-    module: Any, key: str, x: Tensor, states: list[Tensor], weights: list[list[Tensor]]
+    module: Any,
+    key: str,
+    x: Tensor,
+    states: list[Tensor],
+    weights: list[list[Tensor]],
+    lengths: Lengths | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output (B, T, D n) and last states (L D, B, n) from x (B, T, m); both ways are one stack."""
     ways = 2 if module.bidirectional else 1
+    keep_cell = lengths is not None and len(states) == 2
+    reverse = (lambda x: x.flip(1)) if lengths is None else lengths.reverse
     lasts = []
     for first in range(0, len(weights), ways):
-        theta = torch.stack([_row(module, each) for each in weights[first : first + ways]])
-        xs = torch.stack([x, x.flip(1)]) if ways == 2 else x[None]
+        rows = [_row(module, each, keep_cell) for each in weights[first : first + ways]]
+        xs = torch.stack([x, reverse(x)]) if ways == 2 else x[None]
+        if lengths is not None and keep_cell:
+            xs = lengths.marked(xs)
         h_init, *c_init = (state[first : first + ways] for state in states)
-        h, c = stack_states(key, theta, xs, h_init, c_init[0] if c_init else None)
-        lasts.append([h[:, :, -1], c][: len(states)])
-        x = torch.cat([h[0], h[1].flip(1)], -1) if ways == 2 else h[0]
+        h, c = stack_states(key, torch.stack(rows), xs, h_init, c_init[0] if c_init else None)
+        last = h[:, :, -1] if lengths is None else lengths.last(h)
+        lasts.append([last, c][: len(states)])
+        x = torch.cat([h[0], reverse(h[1])], -1) if ways == 2 else h[0]
         if module.dropout and module.training and first + ways < len(weights):
-            # with time first, as torch draws it
-            x = x.transpose(0, 1).contiguous()
-            x = torch.nn.functional.dropout(x, module.dropout).transpose(0, 1)
-    last = tuple(torch.cat(parts).contiguous() for parts in zip(*lasts, strict=True))
-    return x, last
+            x = _dropped(x, module.dropout, lengths)
+    return x, tuple(torch.cat(parts).contiguous() for parts in zip(*lasts, strict=True))
 
 
-def _row(module: Any, weights: list[Tensor]) -> Tensor:
+def _dropped(x: Tensor, probability: float, lengths: Lengths | None) -> Tensor:
+    """Dropout of x (B, T, n), drawn as torch does: with time first, or packed."""
+    dropout = torch.nn.functional.dropout
+    if lengths is not None:
+        return lengths.padded(dropout(lengths.data(x), probability))
+    return dropout(x.transpose(0, 1).contiguous(), probability).transpose(0, 1)
+
+
+def _row(module: Any, weights: list[Tensor], keep_cell: bool = False) -> Tensor:
     """theta (K,) of one layer and direction, from its weights in torch's order."""
     of_input, W, *biases = weights
+    if keep_cell:
+        of_input = keeping_cell(of_input, module.hidden_size)
     if not biases:
         biases = [W.new_zeros(len(W))] * 2
     if len(biases) == 2 and module.mode not in _SPLIT:

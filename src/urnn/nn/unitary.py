@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn.parameter import Parameter
 
 from urnn.errors import ArgumentError
@@ -86,12 +85,8 @@ class UnitaryRNN(RNN):
             names.append(name)
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        """(output, h_n), as `RNN.forward`; with modrelu no PackedSequence."""
-        if self.nonlinearity != PAIRED:
-            return super().forward(input, hx)
-        if not isinstance(input, Tensor):
-            raise ArgumentError(f"input must be a tensor, but it is {type(input).__name__}")
-        return run(self, input, hx)
+        """(output, h_n), as `RNN.forward`."""
+        return run(self, input, hx) if self.nonlinearity == PAIRED else super().forward(input, hx)
 
     def reset_parameters(self) -> None:
         """As torch's, and the transitions are drawn again; the bias of modrelu is 0."""

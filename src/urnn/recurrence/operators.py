@@ -27,6 +27,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from urnn.errors import ArgumentError
 from urnn.recurrence import Spec, reference
 from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
@@ -160,9 +161,14 @@ KERNELS: dict[str, Callable[[Cell, torch.device], Kernels | None]] = {
 _CELLS: dict[str, Cell] = {}
 
 
+@cache
 def key_of(cell: Cell) -> str:
     """The text by which an operator knows a cell."""
     key = json.dumps(cell.model_dump(), sort_keys=True)
+    name = cell.model_dump().get(POINT.key)
+    if name not in POINT.names or type(cell) is not POINT.plug(name):
+        # somebody's own, which another process does not know
+        key += f" of {type(cell).__module__}.{type(cell).__qualname__}"
     _CELLS.setdefault(key, cell)
     return key
 
@@ -183,6 +189,15 @@ def cell_of(key: str) -> Cell:
 def _spec_of(key: str, hidden_units: int, input_size: int) -> Spec:
     # what is read out does not matter
     return Spec(cell_of(key), hidden_units, input_size, 1)
+
+
+@cache
+def _entries(key: str, hidden_units: int, input_size: int) -> int:
+    """K, the number of the gates' parameters."""
+    cell = cell_of(key)
+    shapes = cell.parameter_shapes(hidden_units, input_size, 1)
+    others = ("C", "d", *cell.initial_states)
+    return sum(math.prod(shape) for name, shape in shapes.items() if name not in others)
 
 
 def _spec(key: str, x: Tensor, h_init: Tensor) -> Spec:
@@ -256,6 +271,28 @@ def _said(what: str, kernels: Kernels, spec: Spec, x: Tensor) -> Iterator[None]:
     logger.info("the %s, is ready after %.1f s", name, time.perf_counter() - begin)
 
 
+def _check(cell: str, spec: Spec, theta: Tensor, x: Tensor, h_init: Tensor, c_init: Tensor) -> None:
+    """Refuse what the kernels would read out of bounds.
+
+    Raises:
+        ArgumentError: names the tensor, the shape it must have, and what it has.
+    """
+    replicas, batch = x.shape[:2]
+    state = (replicas, batch, spec.hidden_units)
+    wanted = {
+        "theta": (replicas, _entries(cell, spec.hidden_units, spec.input_size)),
+        "h_init": state,
+    }
+    given = {"theta": theta, "h_init": h_init}
+    if len(spec.cell.initial_states) > 1:
+        wanted["c_init"], given["c_init"] = state, c_init
+    for name, shape in wanted.items():
+        if tuple(given[name].shape) != shape:
+            raise ArgumentError(
+                f"{name} must have the shape {shape}, but it has {tuple(given[name].shape)}"
+            )
+
+
 # the operators
 
 
@@ -270,6 +307,7 @@ def states_op(
     if kernels is None or x.dtype != kernels.dtype or 0 in x.shape:
         found = loop(spec.cell, theta, x, h_init, *([c_init] if has_cell else []))
         return found[0], found[1].clone() if has_cell else none, x.new_empty(0), x.new_empty(0)
+    _check(cell, spec, theta, x, h_init, c_init)
     with _said("forward", kernels, spec, x):
         states, last, *kept = kernels.forward(
             spec, keep, theta, x, h_init, c_init if has_cell else None
@@ -317,6 +355,7 @@ def states_backward_op(
         upstream = [d_states, *([dc_last] if has_cell else [])]
         found = list(_gradients(spec.cell, given, upstream))
         return found[0], found[1] if wanted else none, found[2], [*found, x.new_empty(0)][3]
+    _check(cell, spec, theta, x, h_init, c_init)
     kept = kept_1, kept_2
     if not kept_1.numel():
         initial = (h_init, c_init if has_cell else None)
