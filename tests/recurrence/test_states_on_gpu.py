@@ -114,6 +114,31 @@ def test_the_modules_are_torchs(on_gpu: Any) -> None:
             torch.testing.assert_close(ours_.grad, theirs_.grad, rtol=1e-4, atol=1e-5, msg=key)
 
 
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_an_ensemble_and_a_compiled_layer_are_one_launch(name: str, on_gpu: Any) -> None:
+    torch.manual_seed(0)
+    members = [getattr(urnn.nn, name)(2, 3) for _ in range(4)]
+    parameters, _ = torch.func.stack_module_state(members)
+    x = torch.randn(7, 5, 2)
+    wanted = [member(x)[0] for member in members]
+    exact = [torch.autograd.grad(each.sin().sum(), members[0].weight_hh_l0) for each in wanted[:1]]
+    driver = on_gpu(torch.float32)
+    output = torch.vmap(lambda p: torch.func.functional_call(members[0], p, (x,))[0])(parameters)
+    output.sin().sum().backward()
+    assert [kernel for kernel, _ in driver.launches] == ["states", "pull", "join"]
+    torch.testing.assert_close(output, torch.stack(wanted), rtol=1e-5, atol=1e-5)
+    found = parameters["weight_hh_l0"].grad
+    assert found is not None
+    torch.testing.assert_close(found[0], exact[0][0], rtol=1e-4, atol=1e-5)
+    torch.compiler.reset()
+    driver.launches.clear()
+    compiled = torch.compile(members[1], fullgraph=True, backend="aot_eager")
+    result = compiled(x)[0]
+    result.sin().sum().backward()
+    assert [kernel for kernel, _ in driver.launches] == ["states", "pull", "join"]
+    torch.testing.assert_close(result, wanted[1], rtol=1e-5, atol=1e-5)
+
+
 def test_other_types_take_the_loop(on_gpu: Any) -> None:
     driver = on_gpu(torch.float32)
     cell = POINT.make("lstm")

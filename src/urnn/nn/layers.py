@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor
@@ -97,6 +97,9 @@ class RNN(torch.nn.RNNBase):
         found = _by_kernels(self, input, None if hx is None else (hx,))
         return _FORWARD["RNN"](self, input, hx) if found is None else (found[0], found[1][0])
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
     def __prepare_scriptable__(self) -> torch.nn.RNN:
         return _torchs(self, torch.nn.RNN)
 
@@ -137,6 +140,9 @@ class LSTM(torch.nn.RNNBase):
         found = _by_kernels(self, input, hx)
         return _FORWARD["LSTM"](self, input, hx) if found is None else found
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
     def __prepare_scriptable__(self) -> torch.nn.LSTM:
         return _torchs(self, torch.nn.LSTM)
 
@@ -160,6 +166,9 @@ class GRU(torch.nn.RNNBase):
         """(output, h_n) as torch.nn.GRU; arguments, results and errors as of `RNN.forward`."""
         found = _by_kernels(self, input, None if hx is None else (hx,))
         return _FORWARD["GRU"](self, input, hx) if found is None else (found[0], found[1][0])
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
     def __prepare_scriptable__(self) -> torch.nn.GRU:
         return _torchs(self, torch.nn.GRU)

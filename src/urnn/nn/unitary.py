@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
+from torch import Tensor
 from torch.nn.parameter import Parameter
+from torch.nn.utils.rnn import PackedSequence
 
 from urnn.errors import ArgumentError
 from urnn.nn.constraints import constrain, constraint_error, redraw
@@ -84,9 +86,20 @@ class UnitaryRNN(RNN):
             setattr(self, name, Parameter(W.new_zeros(self.hidden_size // 2)))
             names.append(name)
 
+    @overload
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
+
+    @overload
+    def forward(
+        self, input: PackedSequence, hx: Tensor | None = None
+    ) -> tuple[PackedSequence, Tensor]: ...
+
     def forward(self, input: Any, hx: Any = None) -> Any:
         """(output, h_n), as `RNN.forward`."""
         return run(self, input, hx) if self.nonlinearity == PAIRED else super().forward(input, hx)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
     def reset_parameters(self) -> None:
         """As torch's, and the transitions are drawn again; the bias of modrelu is 0."""
