@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from typing import TYPE_CHECKING, Any, overload
+import typing
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -97,7 +98,7 @@ class RNN(torch.nn.RNNBase):
         found = _by_kernels(self, input, None if hx is None else (hx,))
         return _FORWARD["RNN"](self, input, hx) if found is None else (found[0], found[1][0])
 
-    if TYPE_CHECKING:
+    if typing.TYPE_CHECKING:
         __call__ = forward
 
     def __prepare_scriptable__(self) -> torch.nn.RNN:
@@ -140,7 +141,7 @@ class LSTM(torch.nn.RNNBase):
         found = _by_kernels(self, input, hx)
         return _FORWARD["LSTM"](self, input, hx) if found is None else found
 
-    if TYPE_CHECKING:
+    if typing.TYPE_CHECKING:
         __call__ = forward
 
     def __prepare_scriptable__(self) -> torch.nn.LSTM:
@@ -167,7 +168,7 @@ class GRU(torch.nn.RNNBase):
         found = _by_kernels(self, input, None if hx is None else (hx,))
         return _FORWARD["GRU"](self, input, hx) if found is None else (found[0], found[1][0])
 
-    if TYPE_CHECKING:
+    if typing.TYPE_CHECKING:
         __call__ = forward
 
     def __prepare_scriptable__(self) -> torch.nn.GRU:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+import typing
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -98,7 +99,7 @@ class UnitaryRNN(RNN):
         """(output, h_n), as `RNN.forward`."""
         return run(self, input, hx) if self.nonlinearity == PAIRED else super().forward(input, hx)
 
-    if TYPE_CHECKING:
+    if typing.TYPE_CHECKING:
         __call__ = forward
 
     def reset_parameters(self) -> None:
