@@ -209,3 +209,18 @@ def test_two_layers_do_not_fit_into_a_numpy_file(
     path = saved(tmp_path, model(0.8, layers=2))
     assert main(["convert", str(path), *BOUND, "--output", str(tmp_path / "a.npz")]) == 1
     assert "2 layers need a .pt file" in capsys.readouterr().err
+
+
+def test_a_file_that_is_there_is_not_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rnn.npz"
+    RNN(0.5 * np.eye(2), np.ones((2, 1)), np.zeros(2), np.ones((1, 2))).save(path)
+    for option, name in (("--output", "a.npz"), ("--report", "a.json")):
+        taken = tmp_path / name
+        taken.write_text("mine")
+        command = ["convert", str(path), "--input-bound", "1", option, str(taken)]
+        assert main(command) == 1
+        assert f"{option}: {taken} is there; choose another name" in capsys.readouterr().err
+        assert taken.read_text() == "mine"
+        assert main([*command, "--overwrite"]) == 0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import urnn.nn
 from urnn.nn import layers
-from urnn.recurrence import operators
+from urnn.recurrence import kernels as compiled
 
 KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "tanh": (urnn.nn.RNN, torch.nn.RNN, {}),
@@ -211,7 +211,7 @@ def test_trials_of_unequal_lengths(kind: str, bidirectional: bool, lengths: list
 def takes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A list that grows with every call of the kernels, or of torch's forward."""
     calls: list[str] = []
-    forward = operators.OnCpu.forward
+    forward = compiled.OnCpu.forward
 
     def kernels(*arguments: Any) -> Any:
         calls.append("kernels")
@@ -220,7 +220,7 @@ def takes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def torchs(original: Any) -> Any:
         return lambda *arguments: (calls.append("torch"), original(*arguments))[1]
 
-    monkeypatch.setattr(operators.OnCpu, "forward", kernels)
+    monkeypatch.setattr(compiled.OnCpu, "forward", kernels)
     for name, original in layers._FORWARD.items():
         monkeypatch.setitem(layers._FORWARD, name, torchs(original))
     return calls

@@ -13,7 +13,8 @@ import xarray as xr
 
 from urnn import records
 from urnn.errors import DataError
-from urnn.records import READERS, interpolated, pieces, read
+from urnn.record_files import READERS
+from urnn.records import interpolated, pieces, read
 from urnn.tasks.recorded.settings import SUFFIXES, find
 
 GOOD = "t,u,y\n0,1,2\n0.1,3,4\n0.2,5,6\n"

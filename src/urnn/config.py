@@ -15,11 +15,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from urnn import devices
 from urnn.errors import ConfigError
 from urnn.figures import POINT as FIGURES
-from urnn.figures.base import FigureSettings, OneExperiment, SeveralExperiments, distinct
+from urnn.figures.base import FigureSettings, OneExperiment, SeveralExperiments
 from urnn.losses import LOSSES
 from urnn.plugs import row
 from urnn.recurrence import Spec
-from urnn.settings.base import Count, Name, PositiveNumber, Settings, explain, near
+from urnn.settings.base import Count, Name, PositiveNumber, Settings, distinct, explain, near
 from urnn.settings.model import Model, model_type
 from urnn.settings.style import Style
 from urnn.settings.theory import TheorySettings

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from urnn import storage
 from urnn.errors import ConfigError, DataError
-from urnn.trained import Replica, in_units
+from urnn.trained import Replica
 
 
 class Network(torch.nn.Module):
@@ -37,7 +37,7 @@ class Network(torch.nn.Module):
             )
         self.rnn = layer
         self.readout = torch.nn.Linear(spec.hidden_units, spec.output_size)
-        values = _values(replica)
+        values = replica.parameters_in_units
         for name in spec.cell.initial_states:
             self.register_buffer(name, torch.tensor(values[name], dtype=torch.float32))
         zeros = np.zeros_like(values["b"])
@@ -60,23 +60,6 @@ class Network(torch.nn.Module):
         start = tuple(state.contiguous() for state in start)
         y: Tensor = self.readout(self.rnn(x, start if len(start) > 1 else start[0])[0])
         return y
-
-
-def _values(replica: Replica) -> dict[str, np.ndarray]:
-    """The parameters (float64) by their names in the equations, for the units of the record.
-
-    Raises:
-        DataError: the network is complex, so that it has no bias for the mean of the inputs.
-    """
-    values = {name: value.astype(float) for name, value in replica.parameters.items()}
-    if replica.signals is None:
-        return values
-    if replica.spec.cell.paired:
-        raise DataError(
-            "a complex network has no bias that could take the mean of the inputs, so it cannot be "
-            "exported in the units of its record"
-        )
-    return in_units(values, replica.signals)
 
 
 def _to_torch(replica: Replica, output: Path) -> str:
@@ -116,7 +99,7 @@ def _to_onnx(replica: Replica, output: Path) -> str:
 def _to_csv(replica: Replica, output: Path) -> str:
     """A line for each number: the parameter, its row and its column, counted from 0."""
     lines = ["parameter,row,column,value"]
-    for name, value in _values(replica).items():
+    for name, value in replica.parameters_in_units.items():
         table = np.atleast_2d(value.T).T  # a vector is one column
         for (row, column), entry in np.ndenumerate(table):
             lines.append(f"{name},{row},{column},{float(entry)!r}")

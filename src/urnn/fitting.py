@@ -125,7 +125,8 @@ def _task(fit: Fit, name: str) -> Any:
     }
     whole = POINT.make(name, **given, window=2, warm_up=0, windows=5)
     generate = POINT.part_module(name, "generate")
-    lengths = [len(piece.x) for piece in generate.pieces(whole)[0]]
+    training, test = generate.pieces(whole)
+    lengths = [len(piece.x) for piece in training]
     window = fit.window
     if window is None:
         window = min(max(sum(lengths) // 40, _WINDOW[0]), _WINDOW[1], max(lengths, default=2))
@@ -133,7 +134,8 @@ def _task(fit: Fit, name: str) -> Any:
     fitting = sum(length for length in lengths if length >= window)
     windows = min(max(-(-fitting // max(window - warm_up, 1)), 5), _MOST_WINDOWS)
     task = POINT.make(name, **given, window=window, warm_up=warm_up, windows=windows)
-    generate.generate(task, fit.seed, 0)  # whatever is wrong with the records is said now
+    # whatever is wrong with the records is said now
+    generate.assembled(task, training, test, fit.seed, 0)
     return task
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from urnn import records, scoring, storage, trained
+from urnn import record_files, records, scoring, storage, trained
 from urnn.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -28,21 +28,6 @@ def rows(text: str) -> tuple[int, int | None]:
     if not colon or not digits or (first and last and int(last) <= int(first)):
         raise ConfigError(f"--rows: must be FIRST:LAST such as 1000:2000 or 1000:, but is {text!r}")
     return int(first or 0), int(last) if last else None
-
-
-def check_output(output: Path, inputs: Iterable[Path], overwrite: bool) -> None:
-    """Refuse to write over a file.
-
-    Raises:
-        ConfigError: the output is one of the inputs, or is there and may not be replaced.
-    """
-    for path in inputs:
-        if output.exists() and path.exists() and output.samefile(path):
-            raise ConfigError(f"--output: {output} is the file that is read; choose another name")
-    if output.exists() and not overwrite:
-        raise ConfigError(
-            f"--output: {output} is there; choose another name, or add --overwrite to replace it"
-        )
 
 
 def run(
@@ -81,7 +66,7 @@ def _read(path: Path, described: Signals) -> tuple[Record, bool]:
     names = [*described.inputs, *described.outputs]
     try:
         return records.read(path, names, described.time), True
-    except records.MissingColumn:
+    except record_files.MissingColumn:
         inputs = records.read(path, described.inputs, described.time)
     absent = np.full((len(inputs.values), len(described.outputs)), np.nan)
     values = np.concatenate([inputs.values, absent], axis=1)

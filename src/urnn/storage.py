@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from urnn.errors import DataError
+from urnn.errors import ConfigError, DataError
 
 #: packages whose version can change a number
 PACKAGES = (
@@ -125,6 +125,23 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise _cannot_write(path, error) from error
+
+
+def check_new(
+    output: Path, inputs: Iterable[Path], overwrite: bool, option: str = "--output"
+) -> None:
+    """Refuse to write over a file of the user.
+
+    Raises:
+        ConfigError: the output is one of the inputs, or is there and may not be replaced.
+    """
+    for path in inputs:
+        if output.exists() and path.exists() and output.samefile(path):
+            raise ConfigError(f"{option}: {output} is the file that is read; choose another name")
+    if output.exists() and not overwrite:
+        raise ConfigError(
+            f"{option}: {output} is there; choose another name, or add --overwrite to replace it"
+        )
 
 
 def _cannot_write(path: Path, error: Exception) -> DataError:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -21,10 +22,8 @@ from urnn.settings.model import AnyModel, Model
 from urnn.signals import Signals
 
 #: what every file of trained models has
-_ATTRIBUTES = ("config", "hidden_units")
-_NEEDS = ("best_restart", "diverged", "kept_epoch", "validation_loss", "C", "d")
-
-_PARAMETERS = ("W", "F", "b", "C", "h_init", "d")
+_ATTRIBUTES = ("config",)
+_NEEDS = ("best_restart", "diverged", "C", "d")
 #: activations that act on each unit alone, so that RNN has them for the same parameters
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "identity")
 
@@ -38,8 +37,12 @@ class Replica:
     realization: int
     row: int
     restart: int
-    #: at the epoch whose parameters are kept; NaN without validation
-    validation_loss: float
+
+    @property
+    def validation_loss(self) -> float:
+        """At the epoch whose parameters are kept; NaN without validation."""
+        epoch = int(self.file["kept_epoch"].values[self.row, self.restart]) - 1
+        return float(self.file["validation_loss"].values[self.row, self.restart, epoch])
 
     @property
     def model(self) -> Model:
@@ -52,7 +55,7 @@ class Replica:
         """What it computes."""
         inputs = self.file.sizes["input"]
         outputs = self.file.sizes["output"]
-        size = int(self.file.attrs["hidden_units"])
+        size = self.file.sizes["hidden_previous"]
         return models.specification(self.model, size, inputs, outputs)
 
     @property
@@ -70,6 +73,33 @@ class Replica:
     def parameters(self) -> dict[str, NDArray[np.float32]]:
         """Its parameters by their names in the equations."""
         return {name: values[0] for name, values in unpack(self.spec, self.theta).items()}
+
+    @property
+    def parameters_in_units(self) -> dict[str, NDArray[np.float64]]:
+        """Those of the network that takes and gives the units of its record, if it has one.
+
+        F S^-1, b - F S^-1 m, T C and T d + k, where x = S^-1 (u - m) is scaled, y = T y_scaled + k.
+
+        Raises:
+            DataError: the network is complex, so that it has no bias for the mean of the inputs.
+        """
+        values = {name: value.astype(float) for name, value in self.parameters.items()}
+        described = self.signals
+        if described is None:
+            return values
+        if self.spec.cell.paired:
+            raise DataError(
+                "a complex network has no bias that could take the mean of the inputs, so it "
+                "cannot have the units of its record"
+            )
+        std = np.array(described.output_std)
+        F = values["F"] / np.array(described.input_std)
+        return values | {
+            "F": F,
+            "b": values["b"] - F @ np.array(described.input_mean),
+            "C": std[:, None] * values["C"],
+            "d": std * values["d"] + np.array(described.output_mean),
+        }
 
     def alone(self) -> xr.Dataset:
         """A file of trained models that has no other."""
@@ -98,80 +128,51 @@ def replicas(file: xr.Dataset) -> Iterator[Replica]:
     """The reported restart of each realization that did not diverge."""
     for row, number in enumerate(file["realization"].values):
         restart = int(file["best_restart"].values[row])
-        if file["diverged"].values[row, restart]:
-            continue
-        epoch = int(file["kept_epoch"].values[row, restart]) - 1
-        loss = float(file["validation_loss"].values[row, restart, epoch])
-        yield Replica(file, int(number), row, restart, loss)
+        if not file["diverged"].values[row, restart]:
+            yield Replica(file, int(number), row, restart)
 
 
-def read(path: Path, realization: int | None = None) -> Replica:
-    """A trained network of a file: that of a realization, or the first.
+def read(path: Path, realization: int | None = None, restart: int | None = None) -> Replica:
+    """A trained network of a file.
+
+    Args:
+        path: results/<experiment>/models/<model>/hidden-NN/realizations-NNN-NNN.nc.
+        realization: its number; default: the first whose training did not diverge.
+        restart: default: the one that the scores report.
 
     Raises:
-        DataError: it is no file of trained models, has no such realization, or it diverged.
+        DataError: it is no file of trained models, has no such realization or restart, or the
+            training diverged.
     """
     file = storage.read(path, _NEEDS, _ATTRIBUTES)
-    there = {one.realization: one for one in replicas(file)}
     numbers = [int(number) for number in file["realization"].values]
-    if realization is not None and realization not in numbers:
+    if realization is None:
+        realization = next((one.realization for one in replicas(file)), numbers[0])
+    if realization not in numbers:
         raise DataError(
-            f"{path} has no realization {realization}; it has {', '.join(map(str, numbers))}"
+            f"{path} holds the realizations {numbers[0]} to {numbers[-1]}, not {realization}"
         )
-    if not there or (realization is not None and realization not in there):
-        raise DataError(f"{path}: the training diverged, so there is no model to use")
-    return there[min(there) if realization is None else realization]
-
-
-def in_units(values: dict[str, NDArray], described: Signals) -> dict[str, NDArray]:
-    """Parameters of a network that takes and gives the units of the record.
-
-    F S^-1, b - F S^-1 m, T C and T d + k, where x = S^-1 (u - m) is scaled and y = T y_scaled + k.
-    """
-    std = np.array(described.output_std)
-    F = values["F"] / np.array(described.input_std)
-    return values | {
-        "F": F,
-        "b": values["b"] - F @ np.array(described.input_mean),
-        "C": std[:, None] * values["C"],
-        "d": std * values["d"] + np.array(described.output_mean),
-    }
+    row = numbers.index(realization)
+    index = int(file["best_restart"].values[row]) if restart is None else restart
+    if not 0 <= index < file.sizes["restart"]:
+        raise DataError(f"{path} holds {file.sizes['restart']} restarts, from 0, not {index}")
+    if file["diverged"].values[row, index]:
+        raise DataError(f"{path}: the training of realization {realization} diverged")
+    return Replica(file, realization, row, index)
 
 
 def network(path: str | Path, realization: int | None = None, restart: int | None = None) -> RNN:
     """The network of a file of trained models, float64; of a record, in the record's units.
 
-    Args:
-        path: results/<experiment>/models/<model>/hidden-NN/realizations-NNN-NNN.nc.
-        realization: its number; default: the first in the file.
-        restart: default: the one that the scores report.
-
     Raises:
-        DataError: no such file, a cell other than rnn, an activation of pairs, no such realization
-            or restart, or a training that diverged.
+        DataError: as `read`, and for a cell other than the plain recurrence or an activation of
+            pairs.
     """
-    path = Path(path)
-    file = storage.read(path, ("W", "best_restart", "diverged"), ("config",))
-    model = validated(AnyModel, json.loads(file.attrs["config"])["model"], "model")
+    replica = read(Path(path), realization, restart)
+    # which keys it has depends on its cell
+    model: Any = replica.model
     cell = model.cell_plug
     if not cell.takes_transition or model.activation not in _ACTIVATIONS:
         kind = model.activation if cell.takes_transition else cell.tag
         raise DataError(f"{path} holds models with {kind}, which are no urnn.RNN")
-    numbers = file["realization"].values.tolist()
-    number = numbers[0] if realization is None else realization
-    if number not in numbers:
-        raise DataError(
-            f"{path} holds the realizations {numbers[0]} to {numbers[-1]}, not {number}"
-        )
-    chosen = file.isel(realization=numbers.index(number))
-    index = int(chosen["best_restart"]) if restart is None else restart
-    if not 0 <= index < file.sizes["restart"]:
-        raise DataError(f"{path} holds {file.sizes['restart']} restarts, from 0, not {index}")
-    chosen = chosen.isel(restart=index)
-    if chosen["diverged"]:
-        raise DataError(f"{path}: the training of realization {number} diverged")
-    values = {name: chosen[name].values.astype(float) for name in _PARAMETERS}
-    described = signals.of(file.attrs)
-    if described is not None:
-        values = in_units(values, described)
-    return RNN(**values, activation=model.activation)
+    return RNN(**replica.parameters_in_units, activation=model.activation)

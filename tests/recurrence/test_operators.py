@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state
 
 import urnn.nn
+from urnn.recurrence import kernels as compiled
 from urnn.recurrence import operators
 from urnn.recurrence.cells.base import Cell
 
@@ -23,7 +24,7 @@ def stacks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     calls: list[tuple[str, int]] = []
 
     def counted(name: str) -> Any:
-        original = getattr(operators.OnCpu, name)
+        original = getattr(compiled.OnCpu, name)
 
         def call(self: Any, spec: Any, *rest: Any) -> Any:
             theta = rest[1] if name == "forward" else rest[0]
@@ -33,7 +34,7 @@ def stacks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         return call
 
     for name in ("forward", "backward"):
-        monkeypatch.setattr(operators.OnCpu, name, counted(name))
+        monkeypatch.setattr(compiled.OnCpu, name, counted(name))
     return calls
 
 

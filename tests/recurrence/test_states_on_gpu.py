@@ -11,7 +11,8 @@ from torch import Tensor
 
 import urnn.nn
 from tests.recurrence.emulated import Emulator
-from urnn.recurrence import function, operators, reference
+from urnn.recurrence import function, reference
+from urnn.recurrence import kernels as compiled
 from urnn.recurrence.accelerator import StatesOnGpu, state_kernels
 from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
@@ -25,7 +26,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[torch.dtype], Emulator]
     def use(dtype: torch.dtype) -> Emulator:
         driver = Emulator(dtype)
         kernels = StatesOnGpu(GpuBackend(driver))
-        monkeypatch.setitem(operators.KERNELS, "cpu", lambda cell, device: kernels)
+        monkeypatch.setitem(compiled.KERNELS, "cpu", lambda cell, device: kernels)
         return driver
 
     return use

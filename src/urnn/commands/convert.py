@@ -49,6 +49,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, help="the unitary network: .pt, or .npz for a single layer"
     )
     parser.add_argument("--report", type=Path, help="all numbers as JSON")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the output and the report if they are there",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -128,6 +133,7 @@ def _check_outputs(options: argparse.Namespace, layers: list[RNN]) -> None:
         if path.is_dir():
             raise DataError(f"--{name}: {path} is a folder: name a file")
         taken[path.resolve()] = f"--{name}"
+        storage.check_new(path, (), options.overwrite, f"--{name}")
         storage.check_writable(path)
     if options.output is None:
         return

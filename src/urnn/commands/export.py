@@ -16,9 +16,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from urnn import exporting, prediction, trained
+    from urnn import exporting, storage, trained
 
-    prediction.check_output(options.output, (options.model,), options.overwrite)
+    storage.check_new(options.output, (options.model,), options.overwrite)
     replica = trained.read(options.model, options.realization)
     told = exporting.FORMATS[options.to](replica, options.output)
     print(f"{options.output}: {told}")

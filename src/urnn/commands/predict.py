@@ -24,8 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from urnn import prediction
+    from urnn import prediction, storage
 
     first, last = prediction.rows(options.rows)
-    prediction.check_output(options.output, (options.model, options.record), options.overwrite)
+    storage.check_new(options.output, (options.model, options.record), options.overwrite)
     prediction.run(options.model, options.record, options.output, first, last, options.realization)

@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from urnn.errors import DataError
-from urnn.settings.base import Name, Settings
+from urnn.settings.base import Name, Settings, distinct
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
     from urnn.figures.findings import Findings
-
-
-def distinct(values: list[Any]) -> list[Any]:
-    """The list itself, if no entry stands in it twice."""
-    repeated = sorted({value for value in values if values.count(value) > 1})
-    if repeated:
-        raise ValueError(f"each entry once, but {repeated[0]!r} stands here twice")
-    return values
 
 
 class FigureSettings(Settings):

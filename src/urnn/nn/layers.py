@@ -56,22 +56,27 @@ _ROWS = {mode: cell.gates for mode, cell in _cells().items()}
 _SPLIT = {mode for mode, cell in _cells().items() if cell.split}
 
 
-class RNN(torch.nn.RNNBase):
-    """torch.nn.RNN on the kernels: h_t = phi(W_hh h_{t-1} + b_hh + W_ih x_t + b_ih).
+class _Layer(torch.nn.RNNBase):
+    """What the layers have in common: torch's forward and torch's class where they are needed."""
 
-    Arguments, parameters and errors are torch's: num_layers, nonlinearity, bias, batch_first,
-    dropout, bidirectional, device and dtype.
-    """
+    def _by_torch(self, input: Any, hx: Any) -> Any:
+        """torch's own forward, which also says what is wrong."""
+        return _FORWARD[_kind(self)](self, input, hx)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if len(args) > 3:
-            self.nonlinearity = args[3]
-            args = args[:3] + args[4:]
-        else:
-            self.nonlinearity = kwargs.pop("nonlinearity", "tanh")
-        # refuses what torch refuses, in torch's words
-        torch.nn.RNN(1, 1, device="meta", nonlinearity=self.nonlinearity, **_projection(kwargs))
-        super().__init__(f"RNN_{self.nonlinearity.upper()}", *args, **kwargs)
+    def __prepare_scriptable__(self) -> Any:
+        # torch.jit.script knows torch's own class, with the same parameters
+        theirs = copy.copy(self)
+        theirs.__class__ = getattr(torch.nn, _kind(self))
+        return theirs
+
+
+def _kind(module: Any) -> str:
+    """The name of torch's class, of a mode such as RNN_TANH."""
+    return str(module.mode).partition("_")[0]
+
+
+class _OneState(_Layer):
+    """The forward of the layers that have no cell state."""
 
     @overload
     def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
@@ -96,16 +101,31 @@ class RNN(torch.nn.RNNBase):
             ValueError, RuntimeError: torch's, where a shape, type or device does not fit.
         """
         found = _by_kernels(self, input, None if hx is None else (hx,))
-        return _FORWARD["RNN"](self, input, hx) if found is None else (found[0], found[1][0])
+        return self._by_torch(input, hx) if found is None else (found[0], found[1][0])
 
     if typing.TYPE_CHECKING:
         __call__ = forward
 
-    def __prepare_scriptable__(self) -> torch.nn.RNN:
-        return _torchs(self, torch.nn.RNN)
+
+class RNN(_OneState):
+    """torch.nn.RNN on the kernels: h_t = phi(W_hh h_{t-1} + b_hh + W_ih x_t + b_ih).
+
+    Arguments, parameters and errors are torch's: num_layers, nonlinearity, bias, batch_first,
+    dropout, bidirectional, device and dtype.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if len(args) > 3:
+            self.nonlinearity = args[3]
+            args = args[:3] + args[4:]
+        else:
+            self.nonlinearity = kwargs.pop("nonlinearity", "tanh")
+        # refuses what torch refuses, in torch's words
+        torch.nn.RNN(1, 1, device="meta", nonlinearity=self.nonlinearity, **_projection(kwargs))
+        super().__init__(f"RNN_{self.nonlinearity.upper()}", *args, **kwargs)
 
 
-class LSTM(torch.nn.RNNBase):
+class LSTM(_Layer):
     """torch.nn.LSTM on the kernels, with torch's own forward for proj_size.
 
     Arguments, parameters and errors are torch's.
@@ -139,52 +159,23 @@ class LSTM(torch.nn.RNNBase):
             output, and h_n and c_n in the shape of h_0.
         """
         found = _by_kernels(self, input, hx)
-        return _FORWARD["LSTM"](self, input, hx) if found is None else found
+        return self._by_torch(input, hx) if found is None else found
 
     if typing.TYPE_CHECKING:
         __call__ = forward
 
-    def __prepare_scriptable__(self) -> torch.nn.LSTM:
-        return _torchs(self, torch.nn.LSTM)
 
-
-class GRU(torch.nn.RNNBase):
+class GRU(_OneState):
     """torch.nn.GRU on the kernels. Arguments, parameters and errors are torch's."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         torch.nn.GRU(1, 1, device="meta", **_projection(kwargs))
         super().__init__("GRU", *args, **kwargs)
 
-    @overload
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
-
-    @overload
-    def forward(
-        self, input: PackedSequence, hx: Tensor | None = None
-    ) -> tuple[PackedSequence, Tensor]: ...
-
-    def forward(self, input: Any, hx: Any = None) -> Any:
-        """(output, h_n) as torch.nn.GRU; arguments, results and errors as of `RNN.forward`."""
-        found = _by_kernels(self, input, None if hx is None else (hx,))
-        return _FORWARD["GRU"](self, input, hx) if found is None else (found[0], found[1][0])
-
-    if typing.TYPE_CHECKING:
-        __call__ = forward
-
-    def __prepare_scriptable__(self) -> torch.nn.GRU:
-        return _torchs(self, torch.nn.GRU)
-
 
 def _projection(arguments: dict[str, Any]) -> dict[str, Any]:
     """What torch's RNN and GRU refuse, if it is there."""
     return {name: arguments[name] for name in ("proj_size",) if name in arguments}
-
-
-def _torchs(module: Any, kind: Any) -> Any:
-    """The module as torch's own class, with the same parameters: torch.jit.script knows that."""
-    theirs = copy.copy(module)
-    theirs.__class__ = kind
-    return theirs
 
 
 def _by_kernels(module: Any, input: Any, hx: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:

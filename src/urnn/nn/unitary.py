@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import typing
-from typing import Any, overload
+from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn.parameter import Parameter
-from torch.nn.utils.rnn import PackedSequence
 
 from urnn.errors import ArgumentError
 from urnn.nn.constraints import constrain, constraint_error, redraw
@@ -87,20 +84,9 @@ class UnitaryRNN(RNN):
             setattr(self, name, Parameter(W.new_zeros(self.hidden_size // 2)))
             names.append(name)
 
-    @overload
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
-
-    @overload
-    def forward(
-        self, input: PackedSequence, hx: Tensor | None = None
-    ) -> tuple[PackedSequence, Tensor]: ...
-
-    def forward(self, input: Any, hx: Any = None) -> Any:
-        """(output, h_n), as `RNN.forward`."""
-        return run(self, input, hx) if self.nonlinearity == PAIRED else super().forward(input, hx)
-
-    if typing.TYPE_CHECKING:
-        __call__ = forward
+    def _by_torch(self, input: Any, hx: Any) -> Any:
+        """By the operators where torch has no such activation."""
+        return run(self, input, hx) if self.nonlinearity == PAIRED else super()._by_torch(input, hx)
 
     def reset_parameters(self) -> None:
         """As torch's, and the transitions are drawn again; the bias of modrelu is 0."""

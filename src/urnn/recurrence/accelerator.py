@@ -23,7 +23,7 @@ from urnn.recurrence import Backend, Spec, parameter_count
 from urnn.recurrence.cells.base import Cell
 from urnn.recurrence.gpu.backend import GpuBackend
 from urnn.recurrence.gpu.driver import Driver
-from urnn.recurrence.operators import plain
+from urnn.recurrence.kernels import plain
 from urnn.recurrence.reference import TorchBackend
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def make(device: str) -> Backend:
 
 
 class StatesOnGpu:
-    """`urnn.recurrence.operators.Kernels` of a GPU; one tensor is kept, the other is empty."""
+    """`urnn.recurrence.kernels.Kernels` of a GPU; one tensor is kept, the other is empty."""
 
     def __init__(self, backend: GpuBackend) -> None:
         self.backend, self.dtype = backend, backend.driver.dtype

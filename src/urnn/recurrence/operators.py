@@ -15,14 +15,13 @@ float32 on the CPU or an NVIDIA GPU takes compiled kernels; `takes_kernels` says
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,132 +30,10 @@ from urnn.errors import ArgumentError
 from urnn.recurrence import Spec, reference
 from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
+from urnn.recurrence.kernels import KERNELS, Kernels, find_kernels
 
 logger = logging.getLogger("urnn")
 
-
-class Kernels(Protocol):
-    """Compiled kernels of the states, and of the way back from gradients of the states.
-
-    Tensors as in the module's docstring; the last cell state and c_init are None for a cell that
-    has none. Two tensors are kept, in the layout of the kernels, and empty if ``keep`` is false.
-    """
-
-    #: of all tensors; others take the loop
-    dtype: torch.dtype
-
-    def forward(
-        self,
-        spec: Spec,
-        keep: bool,
-        theta: Tensor,
-        x: Tensor,
-        h_init: Tensor,
-        c_init: Tensor | None,
-    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-        """All states, the last cell state, and what `backward` needs."""
-        ...
-
-    def backward(
-        self,
-        spec: Spec,
-        theta: Tensor,
-        x: Tensor,
-        kept: tuple[Tensor, Tensor],
-        d_states: Tensor,
-        dc_last: Tensor | None,
-        wanted: bool,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Gradients of theta, of x if it is wanted, and of the initial states."""
-        ...
-
-    def kept_shapes(
-        self, spec: Spec, replicas: int, batch: int, length: Any
-    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The shapes of what is kept; the length may be symbolic."""
-        ...
-
-    def layout(self, spec: Spec, replicas: int, batch: int) -> Any:
-        """What kernels are compiled for, besides the specification; hashable."""
-        ...
-
-
-class OnCpu:
-    """The kernels of `urnn.recurrence.states`."""
-
-    dtype = torch.float32
-
-    def forward(
-        self,
-        spec: Spec,
-        keep: bool,
-        theta: Tensor,
-        x: Tensor,
-        h_init: Tensor,
-        c_init: Tensor | None,
-    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-        """See `Kernels.forward`."""
-        from urnn.recurrence import states
-
-        given = [h_init] if c_init is None else [h_init, c_init]
-        initial = tuple(_array(state[:, :, None]) for state in given)
-        results = states.forward(spec, _array(theta), _array(x), initial, keep)
-        h, c_last, H, A = map(torch.from_numpy, results)
-        if not keep:
-            # they were room for one tile
-            H, A = H.new_empty(0), A.new_empty(0)
-        return h, None if c_init is None else c_last[:, :, 0], H, A
-
-    def backward(
-        self,
-        spec: Spec,
-        theta: Tensor,
-        x: Tensor,
-        kept: tuple[Tensor, Tensor],
-        d_states: Tensor,
-        dc_last: Tensor | None,
-        wanted: bool,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """See `Kernels.backward`."""
-        from urnn.recurrence import states
-
-        of_cell = None if dc_last is None else _array(dc_last[:, :, None])
-        H, A = map(_array, kept)
-        gradients = states.backward(
-            spec, _array(theta), _array(x), H, A, _array(d_states), of_cell, wanted
-        )
-        d_theta, dh, dc, dx = map(torch.from_numpy, gradients)
-        return d_theta, dx, dh[:, :, 0], None if dc_last is None else dc[:, :, 0]
-
-    def kept_shapes(
-        self, spec: Spec, replicas: int, batch: int, length: Any
-    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """See `Kernels.kept_shapes`."""
-        from urnn.recurrence import states
-
-        rows, row = states.kept_rows(spec, replicas, batch)
-        return (rows * (length + 1) * row,), (rows * (length + 1) * spec.cell.kept * row,)
-
-    def layout(self, spec: Spec, replicas: int, batch: int) -> Any:
-        """See `Kernels.layout`."""
-        from urnn.recurrence import states
-
-        return states.layout(spec.cell, spec.hidden_units, replicas, batch)
-
-
-def _on_gpu(cell: Cell, device: torch.device) -> Kernels | None:
-    # by name, as in `urnn.recurrence.backend`
-    found: Kernels | None
-    found = importlib.import_module("urnn.recurrence.accelerator").state_kernels(cell, device)
-    return found
-
-
-_ON_CPU = OnCpu()
-#: by type of device: the kernels for a cell there, or None where the loop must do
-KERNELS: dict[str, Callable[[Cell, torch.device], Kernels | None]] = {
-    "cpu": lambda cell, device: _ON_CPU,
-    "cuda": _on_gpu,
-}
 
 _CELLS: dict[str, Cell] = {}
 
@@ -204,12 +81,6 @@ def _spec(key: str, x: Tensor, h_init: Tensor) -> Spec:
     return _spec_of(key, int(h_init.shape[-1]), int(x.shape[-1]))
 
 
-def find_kernels(cell: Cell, device: torch.device) -> Kernels | None:
-    """The kernels for a cell on a device, or None."""
-    make = KERNELS.get(device.type)
-    return None if make is None else make(cell, device)
-
-
 def takes_kernels(key: str, x: Tensor) -> bool:
     """Whether kernels compute a cell's states for such an x (..., batch, time, m)."""
     if x.device.type not in KERNELS or 0 in x.shape:
@@ -234,16 +105,6 @@ def loop(
     }
     states, last = reference.states(cell, parameters, x, (h_init, *c_init))
     return states, *last[1:]
-
-
-def plain(tensor: Tensor) -> Tensor:
-    """The tensor without its history, in C order, its own memory where it is so already."""
-    return tensor.detach().resolve_neg().contiguous()
-
-
-def _array(tensor: Tensor) -> Any:
-    """The same as numpy's array."""
-    return plain(tensor).numpy()
 
 
 _SEEN: set[tuple[Any, ...]] = set()

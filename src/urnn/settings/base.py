@@ -28,6 +28,14 @@ PositiveNumber = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=64)]
 
 
+def distinct(values: list[Any]) -> list[Any]:
+    """The list itself, if no entry stands in it twice."""
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"each entry once, but {repeated[0]!r} stands here twice")
+    return values
+
+
 def parse(kind: Any, text: str, name: str) -> Any:
     """Settings of one stage from JSON text, or from a YAML file when the text is ``@path``.
 

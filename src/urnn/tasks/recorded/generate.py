@@ -31,7 +31,18 @@ def generate(task: Recorded, seed: int, realization: int) -> xr.Dataset:
     Raises:
         DataError: a record cannot be used; the message names the file, the place and the remedy.
     """
-    training, test = pieces(task)
+    return assembled(task, *pieces(task), seed, realization)
+
+
+def assembled(
+    task: Recorded,
+    training: Sequence[Piece],
+    test: Sequence[Piece],
+    seed: int,
+    realization: int,
+) -> xr.Dataset:
+    """The dataset of `generate` from pieces that have been read; raises as it does."""
+    test = _long_enough(task, test)
     signals = described(task, training, test)
     starts = window_starts(task, training)
     x, y = _windows(task, training, signals, starts)
@@ -87,14 +98,23 @@ def pieces(task: Recorded) -> tuple[list[Piece], list[Piece]]:
         test += cut(record, inputs, task.missing, kept, rows)
     for record in _read(task, task.test_records):
         test += cut(record, inputs, task.missing, 0, len(record.values))
-    test = [piece for piece in test if len(piece.x) >= task.warm_up + _TEST_SAMPLES]
-    if not test:
+    return training, _long_enough(task, test)
+
+
+def _long_enough(task: Recorded, test: Sequence[Piece]) -> list[Piece]:
+    """The pieces of the test that have more than the warm-up.
+
+    Raises:
+        DataError: there is none.
+    """
+    kept = [piece for piece in test if len(piece.x) >= task.warm_up + _TEST_SAMPLES]
+    if not kept:
         raise DataError(
             f"{', '.join(task.test_records or task.records)}: the test has no stretch of "
             f"{task.warm_up} samples of warm-up and {_TEST_SAMPLES} more; give a larger test_share "
             "or a smaller warm_up" + (", or missing: mask" if task.missing == "cut" else "")
         )
-    return training, test
+    return kept
 
 
 def _read(task: Recorded, places: Sequence[str]) -> list[Record]:

@@ -9,23 +9,16 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from urnn.errors import DataError
-from urnn.settings.base import PositiveNumber
+from urnn.settings.base import PositiveNumber, distinct
 from urnn.tasks.base import Task
 
-#: how the name of a record ends, see `urnn.records`
+#: how the name of a record ends, see `urnn.record_files`
 SUFFIXES = (".csv", ".txt", ".tsv", ".npz", ".nc")
 
 _Text = Annotated[str, Field(min_length=1)]
 
 
-def _distinct(values: list[str]) -> list[str]:
-    repeated = sorted({value for value in values if values.count(value) > 1})
-    if repeated:
-        raise ValueError(f"each entry once, but {repeated[0]!r} stands here twice")
-    return values
-
-
-_Texts = Annotated[list[_Text], Field(min_length=1), AfterValidator(_distinct)]
+_Texts = Annotated[list[_Text], Field(min_length=1), AfterValidator(distinct)]
 
 
 class Recorded(Task):

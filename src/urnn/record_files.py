@@ -1,0 +1,274 @@
+"""How records lie in files: CSV, npz and NetCDF, each read as columns of numbers.
+
+Nothing of a file is changed, and whatever is wrong with it is said with the file, the place and the
+remedy.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urnn.errors import DataError
+from urnn.settings.base import near
+
+#: bytes that are read to find a text file's encoding, separator and columns
+_HEAD = 1 << 16
+_SEPARATORS = ",;\t|"
+_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+#: texts that stand for a missing sample, besides an empty cell
+_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?")
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*$")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns as they are in a file."""
+
+    columns: dict[str, NDArray[np.float64]]
+    #: what a row is called in this kind of file, such as "line 7"
+    place: Callable[[int], str]
+
+
+class MissingColumn(DataError):
+    """A file has no column of the name that was asked for."""
+
+
+def _require(path: Path, names: Iterable[str], there: Sequence[str]) -> None:
+    for name in names:
+        if name not in there:
+            shown = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
+            raise MissingColumn(f"{path} has no column {name!r}; it has {shown}{near(name, there)}")
+
+
+# CSV
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """How a text file is written."""
+
+    encoding: str
+    separator: str
+    decimal: str
+    #: lines before the names: comments
+    skipped: int
+    names: list[str]
+
+
+def _read_csv(path: Path, names: Sequence[str]) -> Table:
+    import pandas as pd
+
+    dialect = _dialect(path)
+    _require(path, names, dialect.names)
+    options: dict[str, Any] = {
+        "sep": dialect.separator,
+        "decimal": dialect.decimal,
+        "encoding": dialect.encoding,
+        "skiprows": dialect.skipped + 1,
+        "header": None,
+        "names": dialect.names,
+        "skip_blank_lines": False,
+        "skipinitialspace": True,
+        "na_values": list(_MISSING),
+        "keep_default_na": False,
+    }
+
+    def place(row: int) -> str:
+        return f"line {row + dialect.skipped + 2}"
+
+    try:
+        frame = pd.read_csv(path, dtype=dict.fromkeys(names, np.float64), **options)
+    except (UnicodeDecodeError, UnicodeError) as error:
+        raise _no_text(path, error) from None
+    except pd.errors.ParserError as error:
+        raise DataError(_ragged(path, str(error), len(dialect.names))) from None
+    except pd.errors.EmptyDataError:
+        frame = pd.DataFrame({name: np.empty(0) for name in names})
+    except (ValueError, TypeError):
+        # some cell is no number; read as text to find it, or to read dates
+        frame = pd.read_csv(path, dtype=str, **options)
+    frame = frame[list(names)]
+    while len(frame) and frame.iloc[-1].isna().all():  # blank lines at the end
+        frame = frame.iloc[:-1]
+    return Table({name: _numbers(path, name, frame[name], place) for name in names}, place)
+
+
+def _numbers(path: Path, name: str, column: Any, place: Callable[[int], str]) -> NDArray:
+    """A column as numbers; dates and times as seconds since the first.
+
+    Raises:
+        DataError: a cell is neither empty nor a number.
+    """
+    import pandas as pd
+
+    if column.dtype.kind in "fiub":
+        return np.asarray(column, np.float64)
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = np.asarray(numbers.isna() & column.notna())
+    if not wrong.any():
+        return np.asarray(numbers, np.float64)
+    if wrong.all():
+        moments = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
+        if not moments.isna().any():
+            return np.asarray((moments - moments.iloc[0]).dt.total_seconds(), np.float64)
+    row = int(np.argmax(wrong))
+    raise DataError(
+        f"{path}: {str(column.iloc[row])[:40]!r} in column {name!r} at {place(row)} is not a "
+        "number; correct the cell, or leave it empty if the sample is missing"
+    )
+
+
+def _no_text(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is not text in UTF-8 ({error}); save it as CSV in UTF-8")
+
+
+def _ragged(path: Path, message: str, columns: int) -> str:
+    found = re.search(r"in line (\d+), saw (\d+)", message)
+    if found is None:
+        return f"{path} is not a table of {columns} columns: {message}"
+    return (
+        f"{path}: line {found[1]} has {found[2]} cells, but there are {columns} names in the first "
+        "line; remove the extra separator, or quote the text that holds one"
+    )
+
+
+def _dialect(path: Path) -> _Dialect:
+    """Encoding, separator, decimal point and names of a text file.
+
+    Raises:
+        DataError: it is empty or no text, or its first line holds no names.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head.strip():
+        raise DataError(f"{path} is empty; a record has a line of names and a row for each sample")
+    encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
+    if b"\0" in head and encoding != "utf-16":
+        raise DataError(f"{path} is not a text file; save it as CSV, or name it as what it is")
+    try:
+        # the last character may be cut in two
+        text = io.TextIOWrapper(io.BytesIO(head), encoding, errors="strict").read(_HEAD // 4)
+    except UnicodeDecodeError as error:
+        raise _no_text(path, error) from None
+    lines = text.splitlines()
+    skipped = 0
+    while skipped < len(lines) and (not lines[skipped].strip() or lines[skipped][0] in "#%"):
+        skipped += 1
+    if skipped == len(lines):
+        raise DataError(f"{path} has comments only; a record has a line of names")
+    first, rows = lines[skipped], lines[skipped + 1 : skipped + 30]
+    counts = {mark: first.count(mark) for mark in _SEPARATORS}
+    separator = max(counts, key=lambda mark: counts[mark])
+    separator = separator if counts[separator] else ","
+    names = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
+    cells = [cell for row in rows for cell in row.split(separator)]
+    decimal = "," if separator != "," and any(map(_DECIMAL_COMMA.match, cells)) else "."
+    _check_names(path, names, skipped + 1, decimal)
+    for number, cells in enumerate(csv.reader(rows, delimiter=separator), skipped + 2):
+        if len(cells) > len(names):
+            found = f"in line {number}, saw {len(cells)}"
+            raise DataError(_ragged(path, found, len(names)))
+    return _Dialect(encoding, separator, decimal, skipped, names)
+
+
+def _check_names(path: Path, names: list[str], line: int, decimal: str) -> None:
+    """Refuse a first line without names, or with one twice."""
+
+    def is_number(cell: str) -> bool:
+        try:
+            float(cell.replace(decimal, "."))
+        except ValueError:
+            return False
+        return True
+
+    if all(map(is_number, names)):
+        raise DataError(
+            f"{path}: line {line} has numbers and no names; put a first line that names the "
+            "columns, such as " + ",".join(["u", "y", *(f"x{i}" for i in range(2, len(names)))])
+        )
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{path}: line {line} names two columns {twice[0]!r}; give each a name of its own"
+        )
+
+
+# arrays
+
+
+def _of_arrays(path: Path, arrays: dict[str, NDArray], names: Sequence[str]) -> Table:
+    """Columns of arrays (samples,) and (samples, columns)."""
+    columns: dict[str, NDArray] = {}
+    for name, values in arrays.items():
+        if values.ndim == 1:
+            columns[name] = values
+        elif values.ndim == 2:
+            columns |= {f"{name}[{k}]": values[:, k] for k in range(values.shape[1])}
+            if values.shape[1] == 1:
+                columns[name] = values[:, 0]
+    _require(path, names, list(columns))
+    for name in names:
+        kind = columns[name].dtype.kind
+        if kind not in "fiub":
+            what = "complex" if kind == "c" else "no numbers"
+            raise DataError(
+                f"{path}: {name!r} holds {what} ({columns[name].dtype}); store real numbers"
+            )
+    lengths = {name: len(columns[name]) for name in names}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError(f"{path}: the columns have different lengths: {told}; they must be equal")
+    return Table(
+        {name: np.asarray(columns[name], np.float64) for name in names}, lambda row: f"row {row}"
+    )
+
+
+def _read_npz(path: Path, names: Sequence[str]) -> Table:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except PermissionError:
+        raise
+    except Exception as error:  # numpy and zipfile have many
+        raise DataError(
+            f"{path} is not a readable npz file of arrays of numbers ({error}); "
+            "write it with numpy.savez"
+        ) from None
+    return _of_arrays(path, arrays, names)
+
+
+def _read_netcdf(path: Path, names: Sequence[str]) -> Table:
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as file:
+            arrays = {str(name): file[name].values for name in file.variables}
+    except PermissionError:
+        raise
+    except Exception as error:  # netCDF4 has no error class of its own for a damaged file
+        raise DataError(f"{path} is not a readable NetCDF file ({error}); write it again") from None
+    for name, values in arrays.items():
+        if values.dtype.kind == "M":
+            arrays[name] = (values - values[:1]) / np.timedelta64(1, "s")
+        elif values.dtype.kind == "m":
+            arrays[name] = values / np.timedelta64(1, "s")
+    return _of_arrays(path, arrays, names)
+
+
+#: by the end of a file's name
+READERS: dict[str, Callable[[Path, Sequence[str]], Table]] = {
+    ".csv": _read_csv,
+    ".txt": _read_csv,
+    ".tsv": _read_csv,
+    ".npz": _read_npz,
+    ".nc": _read_netcdf,
+}
