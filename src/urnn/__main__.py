@@ -29,17 +29,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="python -m urnn", description=__doc__)
     subparsers = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    for name, summary in _stages().items():
-        stage = subparsers.add_parser(name, help=summary, description=summary)
-        if argv[:1] == [name]:  # only the stage that runs is imported
-            command = importlib.import_module(f"urnn.commands.{name}")
-            command.arguments(stage)
-    options = parser.parse_args(argv)
+    stages = {
+        name: subparsers.add_parser(name, help=summary, description=summary)
+        for name, summary in _stages().items()
+    }
     try:
+        if argv and argv[0] in stages:  # only the stage that runs is imported
+            command = importlib.import_module(f"urnn.commands.{argv[0]}")
+            command.arguments(stages[argv[0]])
+        options = parser.parse_args(argv)
         command.run(options)
     except KeyboardInterrupt:
-        print(f"urnn {options.stage}: interrupted", file=sys.stderr)
+        print(f"urnn {argv[0]}: interrupted", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as error:
+        message = _to_install(error)
     except MemoryError:
         message = "out of memory; give the job more, or use a smaller block_size"
     except (UserError, OSError) as error:
@@ -54,8 +58,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     else:
         return 0
-    print(f"urnn {options.stage}: {message}", file=sys.stderr)
+    print(f"urnn {argv[0]}: {message}", file=sys.stderr)
     return 1
+
+
+def _to_install(error: ModuleNotFoundError) -> str:
+    """What to do about a package of the workflow that is not there; raises what is a bug."""
+    package = str(error.name).partition(".")[0]
+    if package == "urnn" or package in sys.stdlib_module_names:
+        raise error
+    return f'this needs {package}, which comes with the workflow: pip install "urnn[workflow]"'
 
 
 if __name__ == "__main__":

@@ -15,12 +15,14 @@ import tempfile
 from collections.abc import Callable, Container, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from urnn.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: packages whose version can change a number
 PACKAGES = (
@@ -170,6 +172,8 @@ def read(path: Path, variables: Iterable[str] = (), attributes: Iterable[str] = 
             f"{path} is no NetCDF file. If it is a record of inputs and outputs, `urnn fit` reads "
             "it."
         )
+    import xarray as xr  # here, for files of other kinds are written without it
+
     try:
         # attributes and values as they are: no decoding of times, no lazy file handle
         dataset = xr.load_dataset(path, engine="netcdf4", decode_times=False)

@@ -93,7 +93,6 @@ def run(options: argparse.Namespace) -> None:
 
 def _layers(options: argparse.Namespace) -> list[RNN]:
     """The layers of the checkpoint."""
-    from urnn import trained
     from urnn.equivalence.torch_rnn import from_torch
     from urnn.errors import DataError
     from urnn.rnn import RNN
@@ -108,6 +107,8 @@ def _layers(options: argparse.Namespace) -> list[RNN]:
     if suffix == _NUMPY:
         return [RNN.load(path)]
     if suffix == _TRAINED:
+        from urnn import trained  # which needs the packages of the workflow
+
         return [trained.network(path, options.realization)]
     return from_torch(path, options.nonlinearity, options.readout, options.prefix)
 
