@@ -19,6 +19,8 @@ from urnn.equivalence import (
     to_unitary,
     unitarity_error,
 )
+from urnn.equivalence.fewest_states import fewest_states_scalings
+from urnn.equivalence.state_bounds import radius_below
 
 STEPS = 100
 SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
@@ -323,6 +325,34 @@ def test_fewer_states_by_a_diagonal(make_rnn, vertices):
         counts.append(urnn.hidden_units)
     assert max(counts) <= 7  # never the 2n = 8
     assert counts.count(6) >= 6  # measured: 29 of 30 Gaussian W
+
+
+def test_fewest_states_of_many_matrices_are_those_of_each():
+    generator = np.random.default_rng(16)
+    stack = [0.9 * W / np.linalg.norm(W, 2) for W in generator.standard_normal((4, 5, 5))]
+    # no attempt helps the first, and there is nothing to search in the second
+    stack = [0.6 * np.eye(5), np.linalg.qr(stack[0])[0], *stack]
+    together = fewest_states_scalings(stack, attempts=5, seed=1)
+    assert [defect for _, defect in together][:2] == [5, 0]
+    for W, (D, defect) in zip(stack, together, strict=True):
+        alone = fewest_states_scaling(W, attempts=5, seed=1)
+        assert alone[1] == defect
+        assert alone[0] == pytest.approx(D, rel=1e-9)
+
+
+def test_where_the_spectral_radius_lies():
+    generator = np.random.default_rng(17)
+    for size in (1, 2, 5, 40):
+        for matrix in np.maximum(generator.standard_normal((6, size, size)), 0):
+            radius = np.abs(np.linalg.eigvals(matrix)).max()
+            assert radius_below(matrix, radius + 1e-9)
+            assert not radius_below(matrix, radius - 1e-9)
+    # periodic, nilpotent and zero: no power of these decides
+    shift = np.eye(3)[[1, 2, 0]]
+    assert not radius_below(shift, 1.0) and radius_below(0.5 * shift, 1.0)
+    assert radius_below(np.triu(1e9 * np.ones((3, 3)), 1), 1.0)
+    assert radius_below(np.zeros((2, 2)), 1.0)
+    assert not radius_below(np.full((2, 2), 1e150), 1.0)
 
 
 def test_fewest_states_where_the_norm_is_one(make_rnn):

@@ -1,10 +1,12 @@
 """Theorem 1: its numbers at small sizes, and what its figure shows."""
 
 import numpy as np
+import pytest
 import xarray as xr
 
+from urnn import RNN
 from urnn.theorems import POINT
-from urnn.theorems.theorem1.numbers import compute
+from urnn.theorems.theorem1.numbers import _states, compute
 from urnn.theorems.theorem1.plot import plot
 
 
@@ -24,6 +26,26 @@ def test_the_numbers(tmp_path, assert_described):
     assert proved.max() <= 1e-12
     assert_described(found, tmp_path / "theorem1.nc")
     xr.testing.assert_identical(found, compute(settings, 0))
+
+
+@pytest.mark.parametrize("complex_valued", [False, True])
+def test_a_stack_of_networks_has_the_states_of_each(complex_valued):
+    random = np.random.default_rng(0)
+    rnns, inputs = [], []
+    for size, input_size in ((3, 1), (5, 4), (5, 2)):
+        shapes = ((size, size), (size, input_size), (size,), (2, size), (size,))
+        values = [0.4 * random.standard_normal(shape) for shape in shapes]
+        if complex_valued:
+            values = [value + 0.4j * random.standard_normal(value.shape) for value in values]
+        rnns.append(RNN(*values))
+        inputs.append(random.standard_normal((4, 20, input_size)))
+    states = _states(rnns, inputs)
+    assert states.shape == (20, 3, 4, 5)
+    for index, (rnn, x) in enumerate(zip(rnns, inputs, strict=True)):
+        expected = np.moveaxis(rnn.states(x), -2, 0)
+        size = rnn.hidden_units
+        np.testing.assert_allclose(states[:, index, :, :size], expected, rtol=1e-12, atol=1e-12)
+        assert not states[:, index, :, size:].any()
 
 
 def test_provenance_and_the_library_agree(files):

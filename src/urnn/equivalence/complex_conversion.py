@@ -48,10 +48,10 @@ def complex_unitary(rnn: RNN, scaled: RNN, scale: NDArray, admitted: Admitted) -
         ArgumentError: not a real ReLU network, an expansive W, or no bound on the states is known.
     """
     real_relu_network(rnn, "complex equivalents with n states")
-    found = [
-        (Z, limits(Z.imag, rnn, scaled, scale, admitted)) for Z in complex_completions(scaled.W)
-    ]
-    Z, off = min(found, key=lambda pair: float(pair[1].sum()))
+    completions = complex_completions(scaled.W)
+    rows = np.concatenate([Z.imag for Z in completions])  # the states are bounded once for both
+    found = np.split(limits(rows, rnn, scaled, scale, admitted), len(completions))
+    Z, off = min(zip(completions, found, strict=True), key=lambda pair: float(pair[1].sum()))
     if not np.isfinite(off).all():
         raise refusal(scaled, admitted.input_bound)
     return scaled.replace(W=Z, b=scaled.b - 1j * (off * (1 + MARGIN)))

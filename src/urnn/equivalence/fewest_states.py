@@ -11,6 +11,8 @@ the others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -23,6 +25,13 @@ from urnn.errors import ArgumentError
 #: the unitarity error of the result.
 _ATTAINED = 2e-15
 _SMALLEST_WEIGHT = 1e-6
+#: where the barrier ends, and by what its strength falls when a point is near enough to its minimum
+_LEAST_STRENGTH, _WEAKENING = 1e-6, 0.01
+#: a decrement this small says that whole Newton steps converge
+_CONVERGING = 0.25
+_NEWTON_STEPS, _POLISHING_STEPS = 200, 30
+#: eigenvalues of the slack, of weights with the mean 1, that may be 0 at the corner nearby
+_NEAR_SINGULAR = 1e-3
 
 
 def generic_defect(hidden_units: int) -> int:
@@ -37,7 +46,19 @@ def generic_defect(hidden_units: int) -> int:
 
 
 def _slack(W: NDArray, weights: NDArray) -> NDArray:
-    return np.diag(weights) - (W.T * weights) @ W
+    """G - W^T G W, G = diag(weights); W (..., n, n), weights (..., n)."""
+    moved: NDArray = np.eye(W.shape[-1]) * weights[..., None, :] - _transposed(W) @ (
+        weights[..., None] * W
+    )
+    return moved
+
+
+def _transposed(stack: NDArray) -> NDArray:
+    return stack.swapaxes(-1, -2)
+
+
+def _diagonal(stack: NDArray) -> NDArray:
+    return np.diagonal(stack, axis1=-2, axis2=-1)
 
 
 def _interior(W: NDArray, weights: NDArray) -> bool:
@@ -46,58 +67,64 @@ def _interior(W: NDArray, weights: NDArray) -> bool:
     )
 
 
-def _extreme_point(W: NDArray, objective: NDArray, start: NDArray) -> NDArray:
-    """min objective . g over {g >= 0, sum g = n, diag(g) - W^T diag(g) W >= 0}: log barrier."""
-    size = len(W)
-    weights = start / start.mean()
+def _extreme_points(W: NDArray, objectives: NDArray, start: NDArray) -> NDArray:
+    """min objective . g over {g >= 0, sum g = n, diag(g) - W^T diag(g) W >= 0}, a stack of them.
 
-    def barrier(g: NDArray, strength: float) -> float:
-        if not _interior(W, g):
-            return np.inf
-        logdet = np.linalg.slogdet(_slack(W, g))[1]
-        return float(objective @ g / strength - logdet - np.log(g - _SMALLEST_WEIGHT).sum())
-
-    strength = 1.0
-    while strength > 1e-9:
-        for _ in range(60):
-            inverse = np.linalg.inv(_slack(W, weights))
-            mixed = inverse @ W.T
-            pushed = W @ mixed
-            gap = weights - _SMALLEST_WEIGHT
-            gradient = objective / strength - np.diag(inverse) + np.diag(pushed) - 1 / gap
-            hessian = inverse**2 - mixed**2 - mixed.T**2 + pushed**2 + np.diag(1 / gap**2)
-            system = np.block(
-                [[hessian, np.ones((size, 1))], [np.ones((1, size)), np.zeros((1, 1))]]
-            )
-            step = np.linalg.solve(system, np.append(-gradient, 0.0))[:size]
-            decrease, length, value = -gradient @ step, 1.0, barrier(weights, strength)
-            while barrier(weights + length * step, strength) > value - 1e-4 * length * decrease:
-                length /= 2
-                if length < 1e-10:
-                    break
-            if length < 1e-10:
-                break
-            weights = weights + length * step
-            if decrease < 1e-10:
-                break
-        strength /= 5
+    W (k, n, n), objectives and start (k, n). The log barrier objective . g / strength - log det
+    (slack) - sum log g is self-concordant: a Newton step, of length 1 / (1 + decrement) until it
+    converges, stays inside (Nesterov and Nemirovskii 1994), so that no line search is needed.
+    """
+    weights, strength = start.copy(), np.ones(len(start))
+    open_ = np.arange(len(start))  # those that are not finished
+    for _ in range(_NEWTON_STEPS):
+        g, t = weights[open_], strength[open_]
+        step, decrement = _newton_step(W[open_], objectives[open_] / t[:, None], g)
+        length = np.where(decrement < _CONVERGING, 1.0, 1 / (1 + decrement))
+        weights[open_] = g + length[:, None] * step
+        near = decrement < _CONVERGING
+        strength[open_] = np.where(near, t * _WEAKENING, t)
+        open_ = open_[~near | (t > _LEAST_STRENGTH)]
+        if not len(open_):
+            break
     return weights
 
 
+def _newton_step(W: NDArray, slope: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
+    """(step (k, n), decrement (k,)) of slope . g - log det (slack) - sum log g on sum g = n."""
+    inverse = np.linalg.inv(_slack(W, weights))
+    mixed = inverse @ _transposed(W)
+    pushed = W @ mixed
+    gap = weights - _SMALLEST_WEIGHT
+    gradient = slope - _diagonal(inverse) + _diagonal(pushed) - 1 / gap
+    hessian = inverse**2 - mixed**2 - _transposed(mixed) ** 2 + pushed**2
+    hessian += np.eye(weights.shape[-1]) / gap[:, None] ** 2
+    solved = np.linalg.solve(hessian, np.stack([gradient, np.ones_like(gradient)], -1))
+    multiplier = solved[..., 0].sum(1) / solved[..., 1].sum(1)
+    step = multiplier[:, None] * solved[..., 1] - solved[..., 0]
+    return step, np.sqrt(np.maximum(-(gradient * step).sum(1), 0))
+
+
 def _polished(W: NDArray, weights: NDArray, corank: int) -> NDArray:
-    """Newton on V^T (G - W^T G W) V = 0 over the ``corank`` smallest eigenvectors V."""
+    """Newton on V^T (G - W^T G W) V = 0 over the ``corank`` smallest eigenvectors V.
+
+    W (n, n), weights (k, n).
+    """
     upper = np.triu_indices(corank)
-    for _ in range(30):
-        vectors = np.linalg.eigh(_slack(W, weights))[1][:, :corank]
+    ones = np.ones((len(weights), 1, len(W)))
+    for _ in range(_POLISHING_STEPS):
+        slack = _slack(W, weights)
+        vectors = np.linalg.eigh(slack)[1][..., :corank]
         moved = W @ vectors
-        derivative = np.einsum("ia,ib->iab", vectors, vectors) - np.einsum(
-            "ia,ib->iab", moved, moved
+        derivative = (
+            vectors[..., upper[0]] * vectors[..., upper[1]]
+            - moved[..., upper[0]] * moved[..., upper[1]]
         )
-        equations = np.vstack([derivative[:, upper[0], upper[1]].T, np.ones(len(W))])
-        residual = np.append(-(vectors.T @ _slack(W, weights) @ vectors)[upper], 0.0)
-        step = np.linalg.lstsq(equations, residual, rcond=None)[0]
+        equations = np.concatenate([_transposed(derivative), ones], 1)
+        residual = -(_transposed(vectors) @ slack @ vectors)[:, upper[0], upper[1]]
+        residual = np.concatenate([residual, np.zeros((len(weights), 1))], 1)
+        step = (np.linalg.pinv(equations) @ residual[..., None])[..., 0]
         weights = weights + step
-        if np.abs(step).max() < 1e-16 * np.abs(weights).max():
+        if (np.abs(step).max(1) < 1e-16 * np.abs(weights).max(1)).all():
             break
     return weights
 
@@ -134,30 +161,64 @@ def fewest_states_scaling(W: ArrayLike, attempts: int = 40, seed: int = 0) -> tu
     reached for most Gaussian W with n <= 5, less often for the paper's W_g, and missed by 1 or 2
     for n = 7 to 11.
     """
-    W = matrix(W, square=True)
+    return fewest_states_scalings([W], attempts, seed)[0]
+
+
+def fewest_states_scalings(
+    matrices: Sequence[ArrayLike], attempts: int = 40, seed: int = 0
+) -> list[tuple[NDArray, int]]:
+    """`fewest_states_scaling` of each of some matrices of one size, in one stack: far faster.
+
+    Raises:
+        ArgumentError: as `fewest_states_scaling`.
+    """
+    checked = [_real(W) for W in matrices]
+    starts = [_start(W) for W in checked]
+    found = [_without_search(W, start) for W, start in zip(checked, starts, strict=True)]
+    searched = [
+        index
+        for index, (_, defect) in enumerate(found)
+        if starts[index] is not None and defect > generic_defect(len(checked[index]))
+    ]
+    if searched:
+        size = len(checked[0])
+        objectives = np.random.default_rng(seed).standard_normal((attempts, size))
+        objectives /= np.linalg.norm(objectives, axis=1, keepdims=True)
+        corners = _corners(
+            np.repeat([checked[index] for index in searched], attempts, 0),
+            np.tile(objectives, (len(searched), 1)),
+            np.repeat([starts[index] for index in searched], attempts, 0),
+        )
+        for index, weights in zip(searched, np.split(corners, len(searched)), strict=True):
+            found[index] = _best_corner(checked[index], weights, found[index])
+    return [(scale / np.exp(np.log(scale).mean()), defect) for scale, defect in found]
+
+
+def _real(value: ArrayLike) -> NDArray:
+    W = matrix(value, square=True)
     if np.iscomplexobj(W):
         raise ArgumentError("the search for the fewest states takes a real W")
-    size = len(W)
-    start = _start(W)
+    return W
+
+
+def _without_search(W: NDArray, start: NDArray | None) -> tuple[NDArray, int]:
+    """(D, d) of the start; D = I where ||W|| = 1 leaves no interior to search in."""
     if start is None:
-        return np.ones(size), defect_rank(W)  # ||W|| = 1: no interior to search in
-    best_weights = start
-    best = attained_defect(W, np.sqrt(start))
-    best_defect = size if best is None else best
-    generator = np.random.default_rng(seed)
-    for _ in range(attempts):
-        if best_defect <= generic_defect(size):
-            break
-        objective = generator.standard_normal(size)
-        try:
-            weights = _extreme_point(W, objective / np.linalg.norm(objective), start)
-            better = _better_corner(W, weights, best_defect)
-        except np.linalg.LinAlgError:  # a corner that the barrier could not resolve
-            continue
-        if better is not None:
-            best_weights, best_defect = better
-    scale = np.sqrt(best_weights)
-    return scale / np.exp(np.log(scale).mean()), best_defect
+        return np.ones(len(W)), defect_rank(W)
+    scale = np.sqrt(start)
+    defect = attained_defect(W, scale)
+    return scale, len(W) if defect is None else defect
+
+
+def _corners(W: NDArray, objectives: NDArray, start: NDArray) -> NDArray:
+    """`_extreme_points`, where one that cannot be resolved stays at its start."""
+    try:
+        return _extreme_points(W, objectives, start)
+    except np.linalg.LinAlgError:
+        if len(W) == 1:
+            return start
+        halves = zip(*(np.array_split(stack, 2) for stack in (W, objectives, start)), strict=True)
+        return np.concatenate([_corners(*half) for half in halves])
 
 
 def _start(W: NDArray) -> NDArray | None:
@@ -178,17 +239,20 @@ def _start(W: NDArray) -> NDArray | None:
     )
 
 
-def _better_corner(W: NDArray, weights: NDArray, defect: int) -> tuple[NDArray, int] | None:
-    """Exact weights near these with a smaller defect, and that defect, if there are any."""
+def _best_corner(W: NDArray, weights: NDArray, best: tuple[NDArray, int]) -> tuple[NDArray, int]:
+    """(D, d) of the exact weights near some of these, weights (k, n), if d is below the best's."""
     size = len(W)
     smallest = np.linalg.eigvalsh(_slack(W, weights))
-    for corank in range(size, size - defect, -1):
-        if smallest[corank - 1] > 1e-3:
+    for corank in range(size, 0, -1):
+        if size - corank >= best[1]:
+            break
+        near = weights[smallest[:, corank - 1] < _NEAR_SINGULAR]
+        if not len(near):
             continue
-        candidate = _polished(W, weights, corank)
-        if candidate.min() <= 0:
-            continue
-        found = attained_defect(W, np.sqrt(candidate))
-        if found is not None and found < defect:
-            return candidate, found
-    return None
+        candidates = _polished(W, near, corank)
+        for candidate in candidates[(candidates > 0).all(1)]:
+            scale = np.sqrt(candidate)
+            defect = attained_defect(W, scale)
+            if defect is not None and defect < best[1]:
+                best = scale, defect
+    return best

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import block_diag
 
 from urnn.errors import ArgumentError
 from urnn.rnn import RNN
@@ -152,8 +151,9 @@ def direct_sum(first: RNN, second: RNN) -> RNN:
     for name in ("activation", "input_size", "output_size"):
         if getattr(first, name) != getattr(second, name):
             raise ArgumentError(f"both networks must have the same {name}")
+    apart = np.zeros((first.hidden_units, second.hidden_units))
     return RNN(
-        block_diag(first.W, second.W),
+        np.block([[first.W, apart], [apart.T, second.W]]),
         np.vstack([first.F, second.F]),
         np.concatenate([first.b, second.b]),
         np.hstack([first.C, second.C]),

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 
 from urnn.equivalence.checks import matrix
 from urnn.equivalence.state_bounds import spectral_norm, spectral_radius
@@ -108,6 +107,8 @@ def best_scaling(W: ArrayLike, target: float | None = None) -> DiagonalScaling:
     W the infimum is the spectral radius and is not attained; the search then stops at a large,
     finite D.
     """
+    from scipy.optimize import minimize  # slow to import, and needed for expansive W only
+
     W = matrix(W, square=True)
     size = len(W)
     logarithm = np.zeros(size)

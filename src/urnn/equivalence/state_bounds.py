@@ -34,6 +34,8 @@ from urnn.rnn import RNN
 MARGIN = 1e-12
 #: Up to this many inputs the vertices of the sup-norm ball are enumerated (2^m evaluations).
 MAX_ENUMERATED_INPUTS = 10
+#: powers of a matrix that may bound its spectral radius, before its eigenvalues are computed
+_POWERS = 10
 #: Activations for which the states of Theorem 1 can be switched off exactly.
 HOMOGENEOUS = frozenset({"relu", "modrelu"})
 
@@ -59,6 +61,24 @@ def spectral_norm(matrix: NDArray) -> float:
 def spectral_radius(matrix: NDArray) -> float:
     """max |lambda| over the eigenvalues of a square matrix."""
     return float(np.abs(np.linalg.eigvals(matrix)).max())
+
+
+def radius_below(matrix: NDArray, limit: float) -> bool:
+    """Whether the spectral radius of a matrix with no negative entry is below the limit.
+
+    For any v > 0 it lies between the smallest and the largest of (P v)_i / v_i (Collatz,
+    Wielandt); where some powers of P do not decide it that way, the eigenvalues do.
+    """
+    vector = np.ones(len(matrix))
+    for _ in range(_POWERS):
+        following = matrix @ vector
+        if not (following > 0).all() or not np.isfinite(following).all():
+            break
+        ratios = following / vector
+        if ratios.max() < limit or ratios.min() >= limit:
+            return bool(ratios.max() < limit)
+        vector = following / following.max()
+    return spectral_radius(matrix) < limit
 
 
 def powers(rho: float, horizon: int | None) -> float:
@@ -211,7 +231,7 @@ def entrywise_state_bound(
         return None
     dominating = off_gain(rnn.W, rnn.activation)
     size = len(dominating)
-    if spectral_radius(dominating) >= 1 - norm_tolerance(size):
+    if not radius_below(dominating, 1 - norm_tolerance(size)):
         return None
     entries = drive_entries(rnn, input_bound, norm)
     if rnn.activation == "modrelu":

@@ -9,7 +9,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from urnn.equivalence.conversion import network_around, to_unitary
-from urnn.equivalence.state_bounds import spectral_norm
 from urnn.rnn import RNN
 from urnn.theorems.datasets import REGIMES, contraction, coordinate, variable
 
@@ -67,22 +66,20 @@ def compute(settings: Theorem1Settings, seed: int) -> xr.Dataset:
 
 def _conversions(sizes: list[int], systems: int, steps: int, seed: int) -> NDArray:
     """(4, regime, norm, states, size): the three largest errors, and the mean N."""
-    shape = (len(REGIMES), len(NORMS), len(STATES), len(sizes))
-    results = np.zeros((4, *shape))
-    for cell in np.ndindex(*shape):
-        size = sizes[cell[3]]
-        # the states option is not in the seed: all options convert the same systems
-        random = np.random.default_rng([seed, cell[0], cell[1], size])
-        case = (REGIMES[cell[0]], list(NORMS.values())[cell[1]], STATES[cell[2]])
-        found = np.array([_converted(random, size, *case, steps) for _ in range(systems)])
-        results[:, *cell] = [*found[:, :3].max(axis=0), found[:, 3].mean()]
+    results = np.zeros((4, len(REGIMES), len(NORMS), len(STATES), len(sizes)))
+    for row, column, place in np.ndindex(len(REGIMES), len(NORMS), len(sizes)):
+        random = np.random.default_rng([seed, row, column, sizes[place]])
+        norm = list(NORMS.values())[column]
+        drawn = [_drawn(random, sizes[place], REGIMES[row], norm, steps) for _ in range(systems)]
+        horizon = steps if REGIMES[row] in ("half at 1", "exactly 1") else None
+        results[:, row, column, :, place] = _converted(drawn, norm, horizon)
     return results
 
 
-def _converted(
-    random: np.random.Generator, size: int, regime: str, norm: float, states: str, steps: int
-) -> tuple[float, float, float, int]:
-    """(relative error, largest extra state, unitarity error, N) of one random system."""
+def _drawn(
+    random: np.random.Generator, size: int, regime: str, norm: float, steps: int
+) -> tuple[RNN, NDArray]:
+    """A random system, and inputs (4, steps, input) of the norm 1."""
     inputs = int(random.integers(1, 5))
     rnn = RNN(
         contraction(random, size, regime),
@@ -96,15 +93,58 @@ def _converted(
         x /= np.linalg.norm(x, axis=-1, keepdims=True)
     else:
         x = random.choice([-1.0, 1.0], (4, steps, inputs))
-    horizon = steps if regime in ("half at 1", "exactly 1") else None
-    urnn = to_unitary(rnn, 1.0, norm, states, horizon)
-    y, h = rnn(x), urnn.states(x)
-    error = np.abs(y - h @ urnn.C.T).max() / max(np.abs(y).max(), np.finfo(float).tiny)
-    added = h.imag if states == "complex" else h[..., size:]
-    extra = np.abs(added).max(initial=0.0)
-    # W_u comes from singular values; here the product itself is formed
-    unitarity = spectral_norm(urnn.W.conj().T @ urnn.W - np.eye(urnn.hidden_units))
-    return float(error), float(extra), unitarity, urnn.hidden_units
+    return rnn, x
+
+
+def _converted(drawn: list[tuple[RNN, NDArray]], norm: float, horizon: int | None) -> NDArray:
+    """(4, states): relative error, largest extra state and unitarity error, and the mean N."""
+    rnns, inputs = [rnn for rnn, _ in drawn], [x for _, x in drawn]
+    size, C = rnns[0].hidden_units, np.array([rnn.C for rnn in rnns]).swapaxes(1, 2)
+    y = _states(rnns, inputs) @ C
+    largest = np.maximum(np.abs(y).max((0, 2, 3)), np.finfo(float).tiny)
+    results = np.zeros((4, len(STATES)))
+    for column, states in enumerate(STATES):
+        urnns = [to_unitary(rnn, 1.0, norm, states, horizon) for rnn in rnns]
+        h = _states(urnns, inputs)
+        # C_u = [C 0]
+        error = np.abs(y - h[..., :size] @ C).max((0, 2, 3)) / largest
+        added = h.imag if states == "complex" else h[..., size:]
+        results[:, column] = (
+            error.max(),
+            np.abs(added).max(initial=0.0),
+            max(_unitarity(urnn.W) for urnn in urnns),
+            np.mean([urnn.hidden_units for urnn in urnns]),
+        )
+    return results
+
+
+def _unitarity(W: NDArray) -> float:
+    """||W^H W - I||_2 of the product itself, for W comes from singular values."""
+    return float(np.abs(np.linalg.eigvalsh(W.conj().T @ W - np.eye(len(W)))).max())
+
+
+def _states(rnns: list[RNN], inputs: list[NDArray]) -> NDArray:
+    """The states of ReLU networks, (time, network, trial, N), in one stack: `RNN.states` of each.
+
+    N is that of the largest network; the others have units without weights, which stay at 0.
+    """
+    size = max(rnn.hidden_units for rnn in rnns)
+    (trials, steps, _), dtype = inputs[0].shape, rnns[0].W.dtype
+    W, b = np.zeros((len(rnns), size, size), dtype), np.zeros((len(rnns), 1, size), dtype)
+    h = np.zeros((len(rnns), trials, size), dtype)
+    states = np.zeros((steps, len(rnns), trials, size), dtype)
+    for index, (rnn, x) in enumerate(zip(rnns, inputs, strict=True)):
+        n = rnn.hidden_units
+        W[index, :n, :n], b[index, 0, :n], h[index, :, :n] = rnn.W.T, rnn.b, rnn.h_init
+        states[:, index, :, :n] = np.moveaxis(x @ rnn.F.T, 1, 0)
+    for state in states:  # holds F x, and then h
+        z = h @ W
+        z += state
+        z += b
+        # of a complex network the real and the imaginary parts, CReLU
+        np.maximum(z.view(np.float64), 0, out=state.view(np.float64))
+        h = state
+    return states
 
 
 def _bias_errors() -> list[float]:
@@ -113,5 +153,7 @@ def _bias_errors() -> list[float]:
     leak = np.sqrt((1 - 0.9) * (1 + 0.9))
     full = network_around(rnn, [[0.9, leak], [leak, -0.9]], input_bound=1.0)
     x = np.ones((2000, 1))
-    trials = [RNN(full.W, full.F, [0.5, fraction * full.b[1]], full.C) for fraction in FRACTIONS]
-    return [np.abs(trial(x) - rnn(x)).max() for trial in trials]
+    trials = [full.replace(b=[0.5, fraction * full.b[1]]) for fraction in FRACTIONS]
+    h = _states(trials, [x[None]] * len(trials))[..., 0]  # C_u = [1 0]
+    errors: list[float] = np.abs(h - rnn(x)[:, :, None]).max((0, 2)).tolist()
+    return errors

@@ -15,7 +15,7 @@ from urnn.equivalence.cascade import (
     weight_budget_bound,
 )
 from urnn.equivalence.dilation import defect_rank
-from urnn.equivalence.fewest_states import fewest_states_scaling
+from urnn.equivalence.fewest_states import fewest_states_scalings
 from urnn.equivalence.fits import fit_scaled_identity
 from urnn.equivalence.realization import steady_realization_bound
 from urnn.equivalence.steady_state import steady_state_bound
@@ -92,16 +92,16 @@ def _fits(settings: Theorem2Settings, seed: int) -> NDArray:
     counts = range(n, 2 * n + 1)
     fits = np.full((3, len(counts), len(budgets)), np.nan)
     for row, states in enumerate(counts):
-        for column, budget in enumerate(budgets):
-            fit = fit_scaled_identity(
-                n,
-                states,
-                rho,
-                budget,
-                restarts=settings.restarts,
-                iterations=settings.iterations,
-                seed=seed,
-            )
+        found = fit_scaled_identity(
+            n,
+            states,
+            rho,
+            budgets,
+            restarts=settings.restarts,
+            iterations=settings.iterations,
+            seed=seed,
+        )
+        for column, fit in enumerate(found):
             urnn = fit.network
             first, second = jacobian_errors(urnn, rho, np.any(urnn.C != 0, axis=0))
             bound = np.nan
@@ -125,16 +125,33 @@ def state_counts(settings: Theorem2Settings, seed: int) -> xr.Dataset:
     """How many states are needed, suffice after scaling and without it, and the paper's 2n.
 
     Variables over (system, hidden_units, realization): needed, the larger of the bounds (C') and
-    (E); scaled, n + d of `fewest_states_scaling`; minimal, n + rank(I - W^T W); doubled, 2n. The
+    (E); scaled, n + d of `fewest_states_scalings`; minimal, n + rank(I - W^T W); doubled, 2n. The
     systems are the paper's W_g and Gaussian W with ||W|| = 0.9, F and C standard normal, and
     W = rho I, F = C = I. All have b = (I - W) 1 with the steady state 1 at x = 0, where all units
     are on; the bounds hold for every input set with 0 in its interior.
     """
     sizes, systems = settings.sizes, settings.systems
     counts = np.zeros((4, len(SYSTEMS), len(sizes), systems), dtype=np.int64)
-    for cell in np.ndindex(*counts.shape[1:]):
-        random = np.random.default_rng([seed, cell[0], sizes[cell[1]], cell[2]])
-        counts[:, *cell] = _counted(random, SYSTEMS[cell[0]], sizes[cell[1]], settings.rho, seed)
+    for column, size in enumerate(sizes):
+        # nothing in a scaled identity is random: one stands for all
+        cells = [
+            (row, realization)
+            for row, system in enumerate(SYSTEMS)
+            for realization in range(1 if system == "scaled identity" else systems)
+        ]
+        rnns = [
+            _system(
+                np.random.default_rng([seed, row, size, realization]),
+                SYSTEMS[row],
+                size,
+                settings.rho,
+            )
+            for row, realization in cells
+        ]
+        scalings = fewest_states_scalings([rnn.W for rnn in rnns], ATTEMPTS, seed)
+        for (row, realization), rnn, (_, defect) in zip(cells, rnns, scalings, strict=True):
+            counted = _needed(rnn), size + defect, size + defect_rank(rnn.W), 2 * size
+            counts[:, row, column, realization:] = np.array(counted)[:, None]
     dims = ("system", "hidden_units", "realization")
     return xr.Dataset(
         {
@@ -165,10 +182,8 @@ def state_counts(settings: Theorem2Settings, seed: int) -> xr.Dataset:
     )
 
 
-def _counted(
-    random: np.random.Generator, system: str, size: int, rho: float, seed: int
-) -> tuple[int, int, int, int]:
-    """(states needed, n + d after scaling, n + rank(I - W^T W), 2n) of one random system."""
+def _system(random: np.random.Generator, system: str, size: int, rho: float) -> RNN:
+    """A random system, with all units on at the steady state 1 at x = 0."""
     if system == "paper":
         W = slowly_varying_transition(random, size, EPSILON)
     elif system == "Gaussian":
@@ -179,14 +194,11 @@ def _counted(
         F, C = random.standard_normal((size, INPUTS)), random.standard_normal((OUTPUTS, size))
     else:
         F, C = np.eye(size), np.eye(size)
-    rnn = RNN(W, F, (np.eye(size) - W) @ np.ones(size), C)
+    return RNN(W, F, (np.eye(size) - W) @ np.ones(size), C)
+
+
+def _needed(rnn: RNN) -> int:
+    """The larger of the bounds (C') and (E) around x = 0."""
     at_rest = np.zeros(rnn.input_size)
-    return (
-        max(
-            steady_realization_bound(rnn, at_rest).states,
-            steady_state_bound(rnn, at_rest).states,
-        ),
-        size + fewest_states_scaling(W, ATTEMPTS, seed)[1],
-        size + defect_rank(W),
-        2 * size,
-    )
+    bounds = steady_realization_bound(rnn, at_rest), steady_state_bound(rnn, at_rest)
+    return max(bound.states for bound in bounds)

@@ -21,9 +21,9 @@ class Theorem2Settings(TheoremSettings):
         "h(k) = relu(ρ h(k−1) + x(k)), y = h, in the region where it is linear. (a) Smallest error "
         "of the impulse response that was found with N states and ‖Fᵤ‖ ‖Cᵤ‖ ≤ R (measured: an "
         "upper bound on the least error). With n states one output is lost whatever R is; with 2n "
-        "the fit is exact up to the tolerance of the optimizer. Dashed: no network with fewer than "
-        "2n states can lie below this curve (bound (D), proved where the unitary network has the "
-        "same active units in two consecutive steps). (b) The same in the norm of bound (D), where "
+        "the fit is exact up to rounding (drawn at 1e-12). Dashed: no network with fewer than 2n "
+        "states can lie below this curve (bound (D), proved where the unitary network has the same "
+        "active units in two consecutive steps). (b) The same in the norm of bound (D), where "
         "ε₀ and ε₁ are the errors of the first two Jacobians: the error of the all-pass cascade "
         "tends to 0 as its weights grow (proved). Bottom row: states for (c), (d) random networks "
         "with 2 inputs and 2 outputs, mean and range, and (e) y = h = relu(ρ h(k−1) + x(k) + b), "
@@ -46,7 +46,7 @@ class Theorem2Settings(TheoremSettings):
         list[Annotated[float, Field(ge=1)]], Field(min_length=1), AfterValidator(increasing)
     ] = Field([1, 2, 4, 8, 16, 32], description="weight budgets, R")
     restarts: Count = Field(2, description="initial values of each fit")
-    iterations: Count = Field(400, description="iterations of each fit")
+    iterations: Count = Field(100, description="iterations of each fit")
     sizes: Sizes = Field(
         [2, 3, 4, 5, 6, 8], description="states of the networks whose needs are counted, n"
     )

@@ -119,11 +119,12 @@ def _near_equality(x: NDArray, biases: list[float], chain_units: range) -> dict[
 def _fit_errors(settings: Theorem3Settings, x: NDArray, seed: int) -> list[list[float]]:
     """Root mean square errors of the best fits to a steep sigmoid network, (cap, N)."""
     steep = scalar_witness(gain=2.0)
-    counts = (settings.restarts, settings.iterations)
-    return [
-        [fit_sigmoid(steep, N, cap, x, *counts, seed).error for N in settings.fit_units]
-        for cap in (settings.bias_cap, None)
+    caps = (settings.bias_cap, None)
+    fits = [
+        fit_sigmoid(steep, N, caps, x, settings.restarts, settings.iterations, seed)
+        for N in settings.fit_units
     ]
+    return [[fit.error for fit in of_cap] for of_cap in zip(*fits, strict=True)]
 
 
 def _delay_errors(x: NDArray) -> list[NDArray]:

@@ -41,8 +41,8 @@ class Theorem3Settings(TheoremSettings):
     )
     fit_units: Sizes = Field([1, 2, 3, 4], description="states of the fits, N")
     bias_cap: PositiveNumber = Field(1.0, description="largest bias of the capped fits")
-    restarts: Count = Field(3, description="initial values of each fit")
-    iterations: Count = Field(300, description="iterations of each fit")
+    restarts: Count = Field(6, description="initial values of each fit")
+    iterations: Count = Field(100, description="iterations of each fit")
 
 
 PLUG = Theorem3Settings
