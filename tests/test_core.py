@@ -88,7 +88,7 @@ def imported(module: str) -> set[str]:
 def package_of(module: str) -> str:
     """The package whose requirement brings a module."""
     (name,) = modules()[module]
-    return {"llvmlite": "numba"}.get(name, name)  # a part of it, in the version that it wants
+    return name
 
 
 def test_what_the_core_imports_is_required() -> None:

@@ -25,7 +25,17 @@ POINTS: dict[str, Point[Any]] = {
 }
 MEMBERS = [(point, name) for point in POINTS for name in POINTS[point]]
 #: modules that take long to import
-HEAVY = {"numpy", "torch", "xarray", "numba", "matplotlib", "scipy", "pandas", "seaborn", "sklearn"}
+HEAVY = {
+    "numpy",
+    "torch",
+    "xarray",
+    "llvmlite",
+    "matplotlib",
+    "scipy",
+    "pandas",
+    "seaborn",
+    "sklearn",
+}
 
 
 class Extra(Settings):

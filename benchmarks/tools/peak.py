@@ -1,6 +1,6 @@
 """The processor's peak: fused multiply-adds of float32 that do not wait for each other.
 
-Numba compiles the kernel from LLVM IR, as it does those of urnn: no compiler is needed.
+LLVM compiles the kernel as it does those of urnn: no other compiler is needed.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numba
+import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.extending import intrinsic
 
 from benchmarks.cases import Case
 from benchmarks.tools import PEAK_FLOP, Run, Variants, timed
+from urnn.recurrence.emitter import Emitter, Offset
+from urnn.recurrence.native import Floats, Kernel
 
 #: accumulators; 4 cycles of latency times 2 units need 8, and 16 registers hold 12 beside the rest
 _CHAINS = 12
@@ -29,39 +29,34 @@ def variants(case: Case) -> Variants:
 def _run(lanes: int) -> Run:
     kernel = _kernel(lanes)
     count = PEAK_FLOP // (2 * _CHAINS * lanes)
-    kernel(count, 0.9999, 1e-4)
-    return Run(None, 1, timed(1, lambda: kernel(count, 0.9999, 1e-4), lambda: None))
+    numbers = np.array([0.9999, 1e-4, 0], np.float32)
+    kernel(count, numbers)
+    return Run(None, 1, timed(1, lambda: kernel(count, numbers), lambda: None))
 
 
 def _kernel(lanes: int) -> Any:
-    """A function (count, factor, addend) that does count rounds of a <- a factor + addend."""
+    """A kernel (count, numbers) that does count rounds of a <- a numbers[0] + numbers[1]."""
     vector = ir.VectorType(ir.FloatType(), lanes)
 
-    def chains(typing_context: Any, count: Any, factor: Any, addend: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            kind = ir.FunctionType(vector, [vector] * 3)
-            fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{lanes}f32")
-            places = [cgutils.alloca_once(builder, vector) for _ in range(_CHAINS)]
-            for number, place in enumerate(places):
-                builder.store(ir.Constant(vector, [float(1 + number)] * lanes), place)
-            a, b = (_repeated(builder, value, vector) for value in values[1:])
-            with cgutils.for_range(builder, values[0]):
-                for place in places:
-                    builder.store(builder.call(fma, [builder.load(place), a, b]), place)
-            total = ir.Constant(vector, [0.0] * lanes)
-            for place in places:
-                total = builder.fadd(total, builder.load(place))
-            # every lane is used, or LLVM would drop those that are not
-            return _sum(builder, total, lanes)
+    def chains(e: Emitter, count: Offset, numbers: Floats) -> None:
+        b = e.builder
+        kind = ir.FunctionType(vector, [vector] * 3)
+        fma = ir.Function(b.module, kind, f"llvm.fma.v{lanes}f32")
+        sums = [
+            e.variable(ir.Constant(vector, [float(1 + number)] * lanes))
+            for number in range(_CHAINS)
+        ]
+        factor, addend = (_repeated(b, numbers[k], vector) for k in range(2))
+        with e.loop(count):
+            for a in sums:
+                e.put(b.call(fma, [e.get(a), factor, addend]), a)
+        total = ir.Constant(vector, [0.0] * lanes)
+        for a in sums:
+            total = b.fadd(total, e.get(a))
+        # every lane is used, or LLVM would drop those that are not
+        numbers[2] = _sum(b, total, lanes)
 
-        return types.float32(types.intp, types.float32, types.float32), generate
-
-    emitted: Any = intrinsic(chains)
-
-    def kernel(count, factor, addend):
-        return emitted(count, numba.float32(factor), numba.float32(addend))
-
-    return numba.njit(nogil=True)(kernel)
+    return Kernel(chains)
 
 
 def _repeated(builder: Any, value: Any, vector: Any) -> Any:

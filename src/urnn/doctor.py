@@ -27,8 +27,8 @@ from urnn import devices, models, storage, training
 from urnn.recurrence import LOSSES, Backend, Spec, backend, pack, parameter_shapes, unpack
 from urnn.recurrence.cells import POINT as CELLS
 from urnn.recurrence.cells.base import Cell
+from urnn.recurrence.emitter import LANES
 from urnn.recurrence.function import cell_states
-from urnn.recurrence.vector import LANES
 from urnn.settings.base import validated
 from urnn.settings.model import AnyModel
 from urnn.settings.training import Recipe
@@ -37,7 +37,7 @@ from urnn.settings.training import Recipe
 ALLOWED = 1e-5
 #: packages whose version matters, where they are installed
 PACKAGES = (
-    "numpy", "numba", "llvmlite", "torch", "cuda-bindings", "cuda-core",
+    "numpy", "llvmlite", "torch", "cuda-bindings", "cuda-core",
     "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc-cu13", "snakemake", "jax",
 )  # fmt: skip
 #: hidden units of the checks: of every variant, and of every cell, one for each regime of kernels

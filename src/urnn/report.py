@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: Packages whose version is stated, where they are installed.
 PACKAGES = (
     "numpy",
-    "numba",
+    "llvmlite",
     "torch",
     "scipy",
     "xarray",

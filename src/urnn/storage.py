@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 #: packages whose version can change a number
 PACKAGES = (
     "numpy",
-    "numba",
     "llvmlite",
     "torch",
     "scipy",

@@ -11,7 +11,7 @@ from torch import Tensor
 from urnn.recurrence import cell_states, gru, lstm, recurrence, states
 from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
-from urnn.recurrence.vector import LANES
+from urnn.recurrence.emitter import LANES
 
 RNN = POINT.make("rnn")
 

@@ -127,7 +127,7 @@ def test_blocks_cores_and_threads_do_not_change_a_bit(
     for name in MODELS:
         shutil.rmtree(project.folder / f"results/{name}/models")
         (project.folder / f"results/{name}/scores.nc").unlink()
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(variable, str(threads))
     project.snakemake("--cores", str(cores), *(f"results/{name}/scores.nc" for name in MODELS))
     for name, models in MODELS.items():

@@ -8,7 +8,7 @@ the last time step T with a label ("cross_entropy").
 
 R replicas of one model of one shape are computed together; their parameters are the rows of theta
 (R, K). `reference` is a readable loop in torch, for every device and float64, and the oracle of
-the tests; `cpu` is compiled by Numba, in float32; `gpu` by NVRTC, in float32. This module is light:
+the tests; `cpu` is compiled by LLVM, in float32; `gpu` by NVRTC, in float32. This module is light:
 each backend is imported when it is asked for.
 """
 
@@ -161,7 +161,7 @@ class Backend(Protocol):
 def backend(device: str) -> Backend:
     """The backend for a device, such as "cpu", "cuda" or "auto"; see `urnn.devices`.
 
-    "cpu": kernels compiled by Numba; "cuda" or "cuda:N": a GPU, by compiled kernels, or by torch's
+    "cpu": kernels compiled by LLVM; "cuda" or "cuda:N": a GPU, by compiled kernels, or by torch's
     loop where they cannot run; "auto": the GPU if kernels run on one, else the CPU; "reference":
     torch's loop in float64; "mps", and any other device that torch has: the loop in float32.
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from urnn.recurrence.vector import Emitter
+    from urnn.recurrence.emitter import Emitter
 
 Name = Literal["relu", "tanh", "sigmoid", "identity", "modrelu"]
 

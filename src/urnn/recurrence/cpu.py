@@ -1,11 +1,11 @@
-"""The CPU backend: fused steps (gather, forward, backward, reduction) compiled by Numba.
+"""The CPU backend: fused steps (gather, forward, backward, reduction), compiled from LLVM IR.
 
 One call trains a whole stack for one step; `urnn.recurrence.lanes` says how the models lie in
 vectors. A lane never reads another, and each replica's sums are taken in an order of their own, so
 its results do not depend on the stack by a single bit. No cell is known by name here: what differs
 follows from the facts of `urnn.recurrence.cells.base.Cell`.
 
-The compiled kernels are kept between processes; see `urnn.recurrence.cache`.
+The compiled kernels are kept between processes; see `urnn.recurrence.native`.
 """
 
 from __future__ import annotations
@@ -28,257 +28,454 @@ from urnn.recurrence import (
     parameter_shapes,
     vector,
 )
-from urnn.recurrence.cache import kept_kernel, part_of_kernel
-from urnn.recurrence.lanes import Layout
-from urnn.recurrence.sweeps import ALL, TWO, backward_step, forward_sweep, reduction
-from urnn.recurrence.vector import LANES
+from urnn.recurrence.emitter import DOUBLE, INT64, LANES, Array, Emitter, Offset
+from urnn.recurrence.lanes import Layout, Parameters, Room
+from urnn.recurrence.native import Doubles, Floats, Integers, Kernel, Real, address, shared
+from urnn.recurrence.sweeps import (
+    ALL,
+    TWO,
+    backward_step,
+    chunks_back,
+    forward_sweep,
+    reduction,
+)
 
 
-@kept_kernel
-def _weigh(batch, place, value, target):
+@shared
+def weigh(
+    e: Emitter,
+    batch: Offset,
+    group: Offset,
+    tile: Offset,
+    vectors: Offset,
+    models: Offset,
+    value: Real,
+    target: Floats,
+) -> None:
     """The weight of every lane's loss: 0 where the batch has no trial for it."""
-    _, tile, _, models = place
-    row = len(target)
-    for lane in range(row):
-        item = (tile * row + lane) // models
-        target[lane] = value if item < batch else 0
+    row = vectors * LANES
+    with e.loop(row) as lane:
+        there = (tile * row + lane) // models < batch
+        target[lane] = e.builder.select(there, value, e.double(0.0))
 
 
-@kept_kernel
-def _cross_entropy(scores, y, dataset, trials, place, weight, error, loss, size):
+@shared
+def cross_entropy(
+    e: Emitter,
+    scores: Floats,
+    y: Integers,
+    number: Offset,
+    dataset: Integers,
+    trials: Integers,
+    replicas: Offset,
+    batch: Offset,
+    group: Offset,
+    tile: Offset,
+    vectors: Offset,
+    models: Offset,
+    weight: Floats,
+    size: Offset,
+    error: Floats,
+    loss: Doubles,
+) -> None:
     """-w log p[label] of every lane, p = softmax(scores), into loss, and w (p - onehot) into error.
 
-    scores and error (size, row), y (S, N), weight (row,), loss (LANES,) float64.
+    scores and error (size, row), y (S, number), weight (row,), loss (LANES,).
     """
-    group, tile, _, models = place
-    row = len(weight)
-    replicas, batch = trials.shape
-    for lane in range(row):
+    b, row = e.builder, vectors * LANES
+    with e.loop(row) as lane:
         replica = group * models + lane % models
-        if replica >= replicas:
-            replica = group * models
+        replica = e.either(replica < replicas, replica, group * models)
         item = (tile * row + lane) // models
-        label = y[dataset[replica], trials[replica, item if item < batch else 0]]
-        largest = scores[lane]
-        for k in range(1, size):
-            largest = max(largest, scores[k * row + lane])
-        total = 0.0
-        for k in range(size):
-            total += np.exp(np.float64(scores[k * row + lane] - largest))
-        for k in range(size):
-            score = np.float64(scores[k * row + lane] - largest)
-            p = np.exp(score) / total
-            if k == label:
-                loss[lane % LANES] += weight[lane] * (np.log(total) - score)
-                p -= 1
-            error[k * row + lane] = weight[lane] * p
+        item = e.either(item < batch, item, 0)
+        label = y[dataset[replica] * number + trials[replica * batch + item]]
+        largest = e.variable(scores[lane])
+        with e.loop(size - 1, start=1) as k:
+            score, most = scores[k * row + lane], e.get(largest)
+            e.put(b.select(b.fcmp_ordered(">", score, most), score, most), largest)
+
+        def above(k: Offset, lane: Offset = lane, largest: Array = largest) -> Any:
+            """A score without the largest one, as float64."""
+            return e.double(b.fsub(scores[k * row + lane], e.get(largest)))
+
+        total = e.variable(e.double(0.0))
+        with e.loop(size) as k:
+            e.put(b.fadd(e.get(total), e.of_double("exp", above(k))), total)
+        w = e.double(weight[lane])
+        with e.loop(size) as k:
+            p = b.fdiv(e.of_double("exp", above(k)), e.get(total))
+            right = k.equals(label)
+            with e.when(right):
+                of_label = b.fsub(e.of_double("log", e.get(total)), above(k))
+                place = lane % LANES
+                loss[place] = b.fadd(loss[place], b.fmul(w, of_label))
+            p = b.select(right, b.fsub(p, e.double(1.0)), p)
+            error[k * row + lane] = b.fmul(w, p)
 
 
-@kept_kernel
-def _finish(exact_loss, place, loss):
-    """The loss (R,) of every model of a group: the sum of its lanes."""
-    group, _, _, models = place
-    for replica in range(group * models, min((group + 1) * models, len(loss))):
-        total = 0.0
-        for lane in range(replica % models, LANES, models):
-            total += exact_loss[lane]
-        loss[replica] = total
+@shared
+def finish(
+    e: Emitter, exact_loss: Doubles, group: Offset, models: Offset, replicas: Offset, loss: Doubles
+) -> None:
+    """The loss (replicas,) of every model of a group: the sum of its lanes."""
+    with e.loop(e.minimum(models, replicas - group * models)) as model:
+        total = e.variable(e.double(0.0))
+        with e.loop(LANES // models) as trial:
+            e.put(e.builder.fadd(e.get(total), exact_loss[trial * models + model]), total)
+        loss[group * models + model] = e.get(total)
 
 
-@cache
-def _read_reduction(spec: Spec, layout: Layout) -> Any:
-    """A part (sums, E, H, h, steps): += the readout's gradients, of errors E and states from h."""
-    HIDDEN, OUTPUT, VECTORS = spec.hidden_units, spec.output_size, layout.vectors
-
-    def read(sums, E, H, h, steps):
-        vector.add_outer(sums.C, E, 0, H, h, steps, OUTPUT, HIDDEN, VECTORS)
-        vector.add_rows(sums.d, E, 0, steps, OUTPUT, VECTORS)
-
-    return part_of_kernel(read)
+def _has_cell(spec: Spec) -> bool:
+    return len(spec.cell.initial_states) > 1
 
 
-@cache
-def _backward(spec: Spec, layout: Layout) -> Any:
-    """A part (weights, WT, CT, X, H, A, Y, sums, work, exact_loss, length): back through a tile.
+def _sizes(spec: Spec) -> tuple[int, int, int]:
+    return spec.hidden_units, spec.input_size, spec.output_size
+
+
+def _starts(spec: Spec) -> Parameters:
+    """Where each parameter starts in theta."""
+    return lanes.starts(spec.cell, _sizes(spec))
+
+
+def _read_reduction(
+    e: Emitter, spec: Spec, layout: Layout, sums: Parameters, E: Array, H: Array, steps: Offset
+) -> None:
+    """sums += the readout's gradients, of errors E and states H of some steps."""
+    HIDDEN, _, OUTPUT = _sizes(spec)
+    vector.add_outer(e, sums.C, E, 0, H, 0, steps, OUTPUT, HIDDEN, layout.vectors)
+    vector.add_rows(e, sums.d, E, 0, steps, OUTPUT, layout.vectors)
+
+
+def _back_through_chunk(
+    e: Emitter,
+    spec: Spec,
+    layout: Layout,
+    weights: Parameters,
+    work: Emitter,
+    states: tuple[Array, ...],
+    chunk: tuple[Offset, Offset, Offset],
+) -> None:
+    """D and E of the time steps of a chunk, last to first: its first step, its number, and all."""
+    cell, (HIDDEN, _, OUTPUT), (begin, steps, length) = spec.cell, _sizes(spec), chunk
+    VECTORS, MODELS, TILE, ROWS = layout.vectors, layout.models, layout.tile(), cell.gates * HIDDEN
+    STATE, OUT, AHEAD = (size * VECTORS * LANES for size in (HIDDEN, OUTPUT, ROWS))
+    KEPT, LAST = cell.kept * STATE, layout.chunk * AHEAD
+    (_, H, A, Y), D, E = states, work.D, work.E
+    DI = work.DI if cell.split else D
+    one_back = backward_step(cell, given=False)
+
+    def step(t: Offset, k: Offset, later: Offset, error: Offset, outputs: int) -> None:
+        one_back(
+            e, work.WT, weights.b, D, later, k * AHEAD, DI, H, t * STATE, (t + 1) * STATE,
+            A, t * KEPT, (t + 1) * KEPT, work.carried,
+            HIDDEN, ROWS, VECTORS, MODELS, TILE, work.CT, E, error, outputs,
+        )  # fmt: skip
+
+    with e.loop(steps) as passed:
+        k = steps - 1 - passed
+        t = begin + k
+        later = e.either(passed.equals(0), LAST, (k + 1) * AHEAD)
+        if spec.loss == "cross_entropy":  # the readout is at the last time step alone
+            last = t.equals(length - 1)
+            with e.when(last):
+                step(t, k, later, 0, OUTPUT)
+            with e.when(e.builder.not_(last)):
+                step(t, k, later, 0, 0)
+        else:
+            vector.readout_error(
+                e, weights.C, weights.d, H, (t + 1) * STATE, Y, t * OUT, work.weight,
+                E, k * OUT, work.lane_loss, HIDDEN, OUTPUT, VECTORS, MODELS, TILE,
+            )  # fmt: skip
+            step(t, k, later, k * OUT, OUTPUT)
+
+
+def _backward(
+    e: Emitter,
+    spec: Spec,
+    layout: Layout,
+    weights: Parameters,
+    sums: Parameters,
+    work: Emitter,
+    states: tuple[Array, ...],
+    exact_loss: Array,
+    length: Offset,
+) -> None:
+    """Back through the time steps of a tile, from its X, H, A and targets Y.
 
     The errors of the last step are in E where the loss is of labels.
     """
-    cell, HIDDEN, INPUT, OUTPUT = spec.cell, spec.hidden_units, spec.input_size, spec.output_size
-    VECTORS, MODELS, TILE, CHUNK = layout.vectors, layout.models, layout.tile(), layout.chunk
-    # the readout: at every time step, or at the last one alone
-    LABELS = int(spec.loss == "cross_entropy")
-    CARRIED, CELL = int(cell.carried), len(cell.initial_states) - 1
-    ROWS = cell.gates * HIDDEN
-    STATE, OUT, AHEAD = (size * VECTORS * LANES for size in (HIDDEN, OUTPUT, ROWS))
-    KEPT, ERROR, NONE, LAST = cell.kept * STATE, 0 if LABELS else OUT, 0, CHUNK * AHEAD
-    step = backward_step(cell, given=False)
-    reduce, read = reduction(cell, HIDDEN, INPUT, layout), _read_reduction(spec, layout)
+    cell, HIDDEN, ROWS = spec.cell, spec.hidden_units, spec.cell.gates * spec.hidden_units
+    STATE, AHEAD = (size * layout.vectors * LANES for size in (HIDDEN, ROWS))
+    LAST, (X, H, _, _), zero = layout.chunk * AHEAD, states, e.double(0.0)
+    D, DI = work.D, work.DI if cell.split else work.D
+    lanes.fill(e, work.carried, STATE if cell.carried else 0, zero)
+    lanes.fill(e, D[LAST:], AHEAD, zero)
+    # in chunks: what D and E hold stays in the cache until it is reduced
+    with chunks_back(e, length, layout.chunk) as (begin, steps):
+        lanes.fill(e, work.lane_loss, LANES, zero)
+        _back_through_chunk(e, spec, layout, weights, work, states, (begin, steps, length))
+        reduction(e, cell, _sizes(spec), layout, sums, D, DI, H, X, begin, steps)
+        if spec.loss != "cross_entropy":
+            _read_reduction(e, spec, layout, sums, work.E, H[(begin + 1) * STATE :], steps)
+            with e.loop(LANES) as lane:
+                half = e.builder.fdiv(e.double(work.lane_loss[lane]), e.double(2.0))
+                exact_loss[lane] = e.builder.fadd(exact_loss[lane], half)
+        lanes.copy(e, D, AHEAD, D[LAST:])
+    vector.initial_state_gradient(
+        e, sums.h_init, work.WT, D, LAST, HIDDEN, ROWS, layout.vectors, layout.models
+    )
+    if cell.carried:
+        total = sums.c_init if _has_cell(spec) else sums.h_init
+        vector.add_rows(e, total, work.carried, 0, 1, HIDDEN, layout.vectors)
 
-    def backward(weights, WT, CT, X, H, A, Y, sums, work, exact_loss, length):
-        b, C, d = weights.b, weights.C, weights.d
-        D, DI, E, carried, weight, lane_loss = work
-        lanes.fill(carried, np.float32(0))
-        lanes.fill(D[LAST:], np.float32(0))
-        stop = length
-        while stop > 0:  # in chunks: what D and E hold stays in the cache until it is reduced
-            begin = max(0, stop - CHUNK)
-            steps = stop - begin
-            lanes.fill(lane_loss, np.float32(0))
-            for k in range(steps - 1, -1, -1):
-                t = begin + k
-                later = LAST if k == steps - 1 else (k + 1) * AHEAD
-                if not LABELS:
-                    vector.readout_error(
-                        C, d, H, (t + 1) * STATE, Y, t * OUT, weight, E, k * OUT, lane_loss,
+
+def _start(
+    e: Emitter,
+    spec: Spec,
+    layout: Layout,
+    x: tuple[Any, ...],
+    which: tuple[Any, ...],
+    place: tuple[Offset, ...],
+    weights: Parameters,
+    initial: Array,
+    states: tuple[Array, Array, Array],
+) -> None:
+    """The inputs of a tile to X, and the first states to H and A."""
+    units, row, (X, H, A) = spec.hidden_units, layout.vectors * LANES, states
+    lanes.gather(e, x, which, 0, x[2], place, X)
+    lanes.spread(e, weights.h_init, units, place, H)
+    if _has_cell(spec):
+        lanes.spread(e, weights.c_init, units, place, initial)
+        lanes.put_cell(e, initial, units, row, spec.cell.kept, A)
+
+
+def _step_room(spec: Spec, layout: Layout) -> Room:
+    """What a step needs room for, besides the states."""
+    cell, (HIDDEN, _, OUTPUT) = spec.cell, _sizes(spec)
+    COUNT, MODELS, ROWS, ROW = (
+        parameter_count(spec), layout.models, cell.gates * HIDDEN, layout.vectors * LANES
+    )  # fmt: skip
+    CHUNK = layout.chunk * ROWS * ROW
+    return Room(
+        weights=COUNT * MODELS,
+        sums=COUNT * LANES,
+        WT=ROWS * HIDDEN * MODELS,
+        CT=OUTPUT * HIDDEN * MODELS,
+        D=CHUNK + ROWS * ROW,
+        DI=CHUNK if cell.split else 0,
+        E=layout.chunk * OUTPUT * ROW,
+        carried=HIDDEN * ROW if cell.carried else 0,
+        initial=HIDDEN * ROW,
+        weight=ROW,
+        lane_loss=LANES,
+    )
+
+
+def _add_tile(
+    e: Emitter,
+    spec: Spec,
+    layout: Layout,
+    work: Emitter,
+    x: tuple[Any, ...],
+    y: Array,
+    which: tuple[Any, ...],
+    place: tuple[Offset, ...],
+    exact_loss: Array,
+) -> None:
+    """The losses and gradients of a tile, added to those of its group."""
+    cell, starts, (HIDDEN, INPUT, OUTPUT) = spec.cell, _starts(spec), _sizes(spec)
+    STATE, IN, OUT = (size * layout.vectors * LANES for size in _sizes(spec))
+    weights = lanes.views(work.weights, starts, layout.models)
+    sums = lanes.views(work.sums, starts, LANES)
+    labels, (_, number, length, _), (*_, batch) = spec.loss == "cross_entropy", x, which
+    X = work.rest
+    Y = X[length * IN :]
+    H = Y[(1 if labels else length) * OUT :]
+    A = H[(length + 1) * STATE :]
+    _start(e, spec, layout, x, which, place, weights, work.initial, (X, H, A))
+    sizes = (HIDDEN, INPUT, 0)
+    forward_sweep(e, cell, sizes, layout, weights, X, H, A, Y, length, ALL, ALL)
+    if labels:
+        last = H[length * STATE :]
+        weigh(e, batch, place, e.builder.fdiv(e.double(1.0), e.double(batch)), work.weight)
+        vector.readout(
+            e, weights.C, weights.d, last, 0, Y, 0,
+            HIDDEN, OUTPUT, layout.vectors, layout.models, layout.tile(),
+        )  # fmt: skip
+        cross_entropy(e, Y, y, number, which, place, work.weight, OUTPUT, work.E, exact_loss)
+        _read_reduction(e, spec, layout, sums, work.E, last, 1)
+    else:
+        values = e.double(batch * length * OUTPUT)
+        weigh(e, batch, place, e.builder.fdiv(e.double(2.0), values), work.weight)
+        lanes.gather(e, y, number, length, OUTPUT, which, 0, length, place, Y)
+    _backward(e, spec, layout, weights, sums, work, (X, H, A, Y), exact_loss, length)
+
+
+@cache
+def _step(spec: Spec, layout: Layout) -> Kernel:
+    """A kernel that computes the losses and gradients of a stack, see `CpuBackend.step`."""
+    HIDDEN, INPUT, OUTPUT = _sizes(spec)
+    ROWS, COUNT, PARAMETERS = (
+        spec.cell.gates * HIDDEN, parameter_count(spec), len(parameter_shapes(spec))
+    )  # fmt: skip
+    MODELS, TRIALS = layout.models, layout.vectors * layout.trials
+    ROOM = _step_room(spec, layout)
+
+    def step(
+        e: Emitter,
+        theta: Floats,
+        x: Floats,
+        y: Any,
+        dataset: Integers,
+        trials: Integers,
+        replicas: Offset,
+        batch: Offset,
+        number: Offset,
+        length: Offset,
+        table: Integers,
+        gradient: Floats,
+        loss: Doubles,
+        room: Floats,
+    ) -> None:
+        work, zero, exact_loss = ROOM.views(room), e.double(0.0), e.stack(LANES, DOUBLE)
+        weights = lanes.views(work.weights, _starts(spec), MODELS)
+        which = (dataset, trials, replicas, batch)
+        with e.loop((replicas + (MODELS - 1)) // MODELS) as group:
+            lanes.load(e, theta, COUNT, replicas, table, PARAMETERS, group, MODELS, work.weights)
+            lanes.transpose(e, weights.W, ROWS, HIDDEN, MODELS, work.WT)
+            lanes.transpose(e, weights.C, OUTPUT, HIDDEN, MODELS, work.CT)
+            lanes.fill(e, work.sums, COUNT * LANES, zero)
+            with e.loop(LANES) as lane:
+                exact_loss[lane] = zero
+            with e.loop((batch + (TRIALS - 1)) // TRIALS) as tile:
+                place, of_x = (group, tile, layout.vectors, MODELS), (x, number, length, INPUT)
+                _add_tile(e, spec, layout, work, of_x, y, which, place, exact_loss)
+            lanes.unload(e, work.sums, table, PARAMETERS, group, MODELS, COUNT, replicas, gradient)
+            finish(e, exact_loss, group, MODELS, replicas, loss)
+
+    step.__annotations__["y"] = "Integers" if spec.loss == "cross_entropy" else "Floats"
+    return Kernel(step)
+
+
+@cache
+def _outputs(spec: Spec, layout: Layout) -> Kernel:
+    """A kernel that computes the outputs of a stack, see `CpuBackend.outputs`."""
+    cell, (HIDDEN, INPUT, OUTPUT) = spec.cell, _sizes(spec)
+    VECTORS, MODELS, TRIALS = layout.vectors, layout.models, layout.trials
+    TILE, COUNT, LABELS = layout.tile(), parameter_count(spec), spec.loss == "cross_entropy"
+    STATE, IN = (size * VECTORS * LANES for size in (HIDDEN, INPUT))
+    PARAMETERS, STARTS = len(parameter_shapes(spec)), _starts(spec)
+    ROOM = _outputs_room(spec, layout)
+
+    def outputs(
+        e: Emitter,
+        theta: Floats,
+        x: Floats,
+        dataset: Integers,
+        trials: Integers,
+        replicas: Offset,
+        batch: Offset,
+        length: Offset,
+        table: Integers,
+        result: Floats,
+        room: Floats,
+    ) -> None:
+        work = ROOM.views(room)
+        weights = lanes.views(work.weights, STARTS, MODELS)
+        H, A, X = work.H, work.A, work.rest
+        Y, steps = X[length * IN :], 1 if LABELS else length
+        with e.loop((replicas + (MODELS - 1)) // MODELS) as group:
+            lanes.load(e, theta, COUNT, replicas, table, PARAMETERS, group, MODELS, work.weights)
+            with e.loop((batch + (VECTORS * TRIALS - 1)) // (VECTORS * TRIALS)) as tile:
+                place = (group, tile, VECTORS, MODELS)
+                which = (dataset, trials, replicas, batch)
+                of_x = (x, batch, length, INPUT)
+                _start(e, spec, layout, of_x, which, place, weights, work.initial, (X, H, A))
+                sizes = (HIDDEN, INPUT, 0 if LABELS else OUTPUT)
+                forward_sweep(e, cell, sizes, layout, weights, X, H, A, Y, length, TWO, TWO)
+                if LABELS:
+                    vector.readout(
+                        e, weights.C, weights.d, H, (length & 1) * STATE, Y, 0,
                         HIDDEN, OUTPUT, VECTORS, MODELS, TILE,
                     )  # fmt: skip
-                if LABELS and t < length - 1:
-                    step(
-                        WT, b, D, later, k * AHEAD, DI, H, t * STATE, (t + 1) * STATE,
-                        A, t * KEPT, (t + 1) * KEPT, carried,
-                        HIDDEN, ROWS, VECTORS, MODELS, TILE, CT, E, 0, NONE,
-                    )  # fmt: skip
-                else:
-                    step(
-                        WT, b, D, later, k * AHEAD, DI, H, t * STATE, (t + 1) * STATE,
-                        A, t * KEPT, (t + 1) * KEPT, carried,
-                        HIDDEN, ROWS, VECTORS, MODELS, TILE, CT, E, k * ERROR, OUTPUT,
-                    )  # fmt: skip
-            reduce(sums, D, DI, H, X, begin, steps)
-            if not LABELS:
-                read(sums, E, H, (begin + 1) * STATE, steps)
-                for lane in range(LANES):
-                    exact_loss[lane] += lane_loss[lane] / 2
-            lanes.copy(D, D[LAST:])
-            stop = begin
-        vector.initial_state_gradient(sums.h_init, WT, D, LAST, HIDDEN, ROWS, VECTORS, MODELS)
-        if CARRIED:
-            total = sums.c_init if CELL else sums.h_init
-            vector.add_rows(total, carried, 0, 1, HIDDEN, VECTORS)
+                lanes.release(e, Y, place, replicas, batch, steps * OUTPUT, result)
 
-    return part_of_kernel(backward)
+    return Kernel(outputs)
 
 
-@cache
-def _start(spec: Spec) -> Any:
-    """A part (x, dataset, trials, place, weights, initial, X, H, A): inputs and first states."""
-    HIDDEN, KEPT, CELL = spec.hidden_units, spec.cell.kept, len(spec.cell.initial_states) - 1
-
-    def start(x, dataset, trials, place, weights, initial, X, H, A):
-        units, row = np.int64(HIDDEN), place[2] * LANES
-        lanes.gather(x, dataset, trials, np.int64(0), x.shape[2], place, X)
-        lanes.spread(weights.h_init, units, place, H)
-        if CELL:
-            lanes.spread(weights.c_init, units, place, initial)
-            lanes.put_cell(initial, units, row, np.int64(KEPT), A)
-
-    return part_of_kernel(start)
+def _outputs_room(spec: Spec, layout: Layout) -> Room:
+    """What outputs need room for, besides inputs and outputs."""
+    STATE = spec.hidden_units * layout.vectors * LANES
+    return Room(
+        weights=parameter_count(spec) * layout.models,
+        H=2 * STATE,
+        A=2 * spec.cell.kept * STATE,
+        initial=STATE,
+    )
 
 
-@cache
-def _step(spec: Spec, layout: Layout) -> Any:
-    """A kernel that computes the losses and gradients of a stack, see `CpuBackend.step`."""
-    cell, HIDDEN, INPUT, OUTPUT = spec.cell, spec.hidden_units, spec.input_size, spec.output_size
-    VECTORS, MODELS, TRIALS = layout.vectors, layout.models, layout.trials
-    TILE, COUNT, LABELS = layout.tile(), parameter_count(spec), int(spec.loss == "cross_entropy")
-    ROWS, ROW = cell.gates * HIDDEN, VECTORS * LANES
-    STATE, IN, OUT, LAST = HIDDEN * ROW, INPUT * ROW, OUTPUT * ROW, layout.chunk * ROWS * ROW
-    AHEAD, ERRORS = ROWS * ROW, layout.chunk * OUT
-    SPLIT, CARRIED = LAST * int(cell.split), STATE * int(cell.carried)
-    start = _start(spec)
-    forward = forward_sweep(cell, HIDDEN, INPUT, layout)
-    backward, read = _backward(spec, layout), _read_reduction(spec, layout)
-
-    def step(theta, x, y, dataset, trials, table, at, gradient, loss, room):
-        replicas, batch = trials.shape
-        length = x.shape[2]
-        buffer, sum_buffer = lanes.floats(COUNT * MODELS), lanes.floats(COUNT * LANES)
-        weights = lanes.views(buffer, at, np.int64(MODELS))
-        sums = lanes.views(sum_buffer, at, np.int64(LANES))
-        WT, CT = lanes.floats(ROWS * HIDDEN * MODELS), lanes.floats(OUTPUT * HIDDEN * MODELS)
-        D, E, carried = lanes.floats(LAST + AHEAD), lanes.floats(ERRORS), lanes.floats(CARRIED)
-        DI = lanes.floats(SPLIT) if SPLIT else D
-        initial, weight, lane_loss = lanes.floats(STATE), lanes.floats(ROW), lanes.floats(LANES)
-        work, exact_loss = (D, DI, E, carried, weight, lane_loss), np.empty(LANES, np.float64)
-        X, Y = room, room[length * IN :]
-        H = Y[(1 if LABELS else length) * OUT :]
-        A = H[(length + 1) * STATE :]
-        models = np.int64(MODELS)
-        for group in range(-(-replicas // MODELS)):
-            lanes.load(theta, table, group, models, buffer)
-            lanes.transpose(weights.W, np.int64(ROWS), np.int64(HIDDEN), models, WT)
-            lanes.transpose(weights.C, np.int64(OUTPUT), np.int64(HIDDEN), models, CT)
-            lanes.fill(sum_buffer, np.float32(0))
-            lanes.fill(exact_loss, np.float64(0))
-            for tile in range(-(-batch // (VECTORS * TRIALS))):
-                place = (group, tile, np.int64(VECTORS), models)
-                start(x, dataset, trials, place, weights, initial, X, H, A)
-                forward(weights, X, H, A, Y, length, ALL, ALL)
-                if LABELS:
-                    _weigh(batch, place, 1 / batch, weight)
-                    last = length * STATE
-                    vector.readout(
-                        weights.C, weights.d, H, last, Y, 0, HIDDEN, OUTPUT, VECTORS, MODELS, TILE
-                    )
-                    _cross_entropy(
-                        Y, y, dataset, trials, place, weight, E, exact_loss, np.int64(OUTPUT)
-                    )
-                    read(sums, E, H, last, 1)
-                else:
-                    _weigh(batch, place, 2 / (batch * length * OUTPUT), weight)
-                    lanes.gather(y, dataset, trials, np.int64(0), length, place, Y)
-                backward(weights, WT, CT, X, H, A, Y, sums, work, exact_loss, length)
-            lanes.unload(sum_buffer, table, group, models, gradient)
-            _finish(exact_loss, (group, group, models, models), loss)
-
-    return kept_kernel(step)
-
-
-@cache
-def _outputs(spec: Spec, layout: Layout) -> Any:
-    """A kernel that computes the outputs of a stack, see `CpuBackend.outputs`."""
-    cell, HIDDEN, INPUT, OUTPUT = spec.cell, spec.hidden_units, spec.input_size, spec.output_size
-    VECTORS, MODELS, TRIALS = layout.vectors, layout.models, layout.trials
-    TILE, COUNT, LABELS = layout.tile(), parameter_count(spec), int(spec.loss == "cross_entropy")
-    STATE, IN, OUT = (size * VECTORS * LANES for size in (HIDDEN, INPUT, OUTPUT))
-    KEPT = cell.kept * STATE
-    start = _start(spec)
-    forward = forward_sweep(cell, HIDDEN, INPUT, layout, 0 if LABELS else OUTPUT)
-
-    def outputs(theta, x, dataset, trials, table, at, result):
-        replicas, batch = trials.shape
-        length = x.shape[2]
-        buffer = lanes.floats(COUNT * MODELS)
-        weights = lanes.views(buffer, at, np.int64(MODELS))
-        X, Y = lanes.floats(length * IN), lanes.floats(result.shape[2] * OUT)
-        H, A, initial = lanes.floats(2 * STATE), lanes.floats(2 * KEPT), lanes.floats(STATE)
-        for group in range(-(-replicas // MODELS)):
-            lanes.load(theta, table, group, np.int64(MODELS), buffer)
-            for tile in range(-(-batch // (VECTORS * TRIALS))):
-                place = (group, tile, np.int64(VECTORS), np.int64(MODELS))
-                start(x, dataset, trials, place, weights, initial, X, H, A)
-                forward(weights, X, H, A, Y, length, TWO, TWO)
-                if LABELS:
-                    last = length % 2 * STATE
-                    vector.readout(
-                        weights.C, weights.d, H, last, Y, 0, HIDDEN, OUTPUT, VECTORS, MODELS, TILE
-                    )
-                lanes.release(Y, place, result)
-
-    return kept_kernel(outputs)
-
-
-def _table(spec: Spec) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _table(spec: Spec) -> NDArray[np.int64]:
     """Where the parameters lie, see `urnn.recurrence.lanes`."""
-    sizes = spec.hidden_units, spec.input_size, spec.output_size
-    return lanes.table(spec.cell, sizes, parameter_shapes(spec)), lanes.starts(spec.cell, sizes)
+    return lanes.table(spec.cell, _sizes(spec), parameter_shapes(spec))
 
 
 def _room(spec: Spec, layout: Layout, length: int) -> int:
-    """Floats that a step writes its inputs, targets and states to, for one tile of trials."""
+    """Floats that a step writes to: inputs, targets and states of one tile of trials, and less."""
     states = spec.hidden_units * (1 + spec.cell.kept)
     row = layout.vectors * LANES
-    return (length * (spec.input_size + spec.output_size) + (length + 1) * states) * row
+    values = length * (spec.input_size + spec.output_size) + (length + 1) * states
+    return _step_room(spec, layout).size + values * row
+
+
+class _Step:
+    """`CpuBackend.step` of a specification. Losses and gradients are buffers of the next call."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec, self._table = spec, _table(spec)
+        self._gradient, self._loss = np.empty((0, parameter_count(spec)), np.float32), np.empty(0)
+        # numpy asks for huge pages, and the next step finds them in place
+        self._room = np.empty(0, np.float32)
+        self._given: tuple[NDArray, ...] = ()
+        self._batch = 0
+
+    def __call__(
+        self, theta: NDArray, x: NDArray, y: NDArray, dataset: NDArray, trials: NDArray
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        given = (theta, x, y, dataset)
+        # of a training they are the same arrays in every step
+        if len(self._given) == 4 and all(a is b for a, b in zip(given, self._given, strict=True)):
+            check_indices("trials", trials, (len(theta), "batch"), x.shape[1])
+        else:
+            check_step(self._spec, theta, x, y, dataset, trials)
+            _check_arrays(theta=theta, x=x, y=y)
+            self._given, self._batch = given, 0
+        if trials.shape[1] != self._batch:
+            self._prepare(trials.shape[1])
+        trials = np.ascontiguousarray(trials)
+        self._arguments[4] = address(trials, INT64)
+        self._kernel.call(*self._arguments)
+        return self._loss, self._gradient
+
+    def _prepare(self, batch: int) -> None:
+        """The kernel for a size of minibatches, and its arguments, of which the trials change."""
+        theta, x, y, dataset = self._given
+        replicas, (_, number, length, _) = len(theta), x.shape
+        layout = lanes.layout(self._spec.cell, self._spec.hidden_units, batch)
+        if len(self._loss) != replicas:
+            self._gradient, self._loss = np.empty_like(theta), np.empty(replicas)
+        size = _room(self._spec, layout, length)
+        if len(self._room) < size:
+            self._room = lanes.floats(size)
+        self._rows = np.ascontiguousarray(dataset)
+        self._batch = batch
+        self._kernel = _step(self._spec, layout)
+        self._arguments = self._kernel.addresses(
+            theta, x, y, self._rows, self._rows, replicas, batch, number, length, self._table,
+            self._gradient, self._loss, self._room,
+        )  # fmt: skip
+        if self._rows is not dataset:
+            self._given = ()
 
 
 class CpuBackend:
@@ -295,34 +492,7 @@ class CpuBackend:
         return array
 
     def step(self, spec: Spec) -> Any:
-        gradient = np.empty((0, parameter_count(spec)), np.float32)
-        loss = np.empty(0)
-        # numpy asks for huge pages, and the next step finds them in place
-        room = np.empty(0, np.float32)
-        checked: tuple[Any, ...] = ()
-        places = _table(spec)
-
-        def run(
-            theta: NDArray, x: NDArray, y: NDArray, dataset: NDArray, trials: NDArray
-        ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-            nonlocal gradient, loss, room, checked
-            given = (theta, x, y, dataset)
-            if len(checked) == 4 and all(a is b for a, b in zip(given, checked, strict=True)):
-                check_indices("trials", trials, (len(theta), "batch"), x.shape[1])
-            else:
-                check_step(spec, theta, x, y, dataset, trials)
-                _check_arrays(theta=theta, x=x, y=y)
-                checked = given  # of a training they are the same arrays in every step
-            if len(loss) != len(theta):
-                gradient, loss = np.empty_like(theta), np.empty(len(theta))
-            layout = lanes.layout(spec.cell, spec.hidden_units, trials.shape[1])
-            size = _room(spec, layout, x.shape[2])
-            if len(room) < size:
-                room = np.empty(size, np.float32)
-            _step(spec, layout)(theta, x, y, dataset, trials, *places, gradient, loss, room)
-            return loss, gradient
-
-        return run
+        return _Step(spec)
 
     def outputs(
         self, spec: Spec, theta: NDArray, x: NDArray, dataset: NDArray
@@ -335,7 +505,12 @@ class CpuBackend:
         steps = 1 if at_last else x.shape[2]
         result = np.empty((replicas, batch, steps, spec.output_size), np.float32)
         layout = lanes.layout(spec.cell, spec.hidden_units, batch)
-        _outputs(spec, layout)(theta, x, dataset, trials, *_table(spec), result)
+        row = layout.vectors * LANES
+        values = (x.shape[2] * spec.input_size + steps * spec.output_size) * row
+        _outputs(spec, layout)(
+            theta, x, np.ascontiguousarray(dataset), trials, replicas, batch, x.shape[2],
+            _table(spec), result, lanes.floats(_outputs_room(spec, layout).size + values),
+        )  # fmt: skip
         return result[:, :, 0] if at_last else result
 
 

@@ -2,9 +2,8 @@
 
 Small models share vectors, with two trials of each, so that a batch of 10 fills five vectors;
 larger ones run alone, a vector holding trials only. A *row* of vectors holds a *group* of models
-with a *tile* of the batch; tiles are taken one after the other. A place is a tuple of int64
-(group, tile, vectors, models), for Numba compiles a function again for every value of an integer
-that it knows: half the time of a kernel.
+with a *tile* of the batch; tiles are taken one after the other. A place is the group, the tile, and
+the numbers of vectors and of models.
 
 Parameters lie in lanes in the order of theta, the models of a group side by side, [..., models];
 their gradients are summed per lane, [..., LANES]. A table int64 (parameter, 4) says where each one
@@ -16,16 +15,18 @@ from __future__ import annotations
 
 import math
 from collections import namedtuple
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from urnn.recurrence import vector
-from urnn.recurrence.cache import kept_kernel
 from urnn.recurrence.cells.base import Cell
-from urnn.recurrence.vector import LANES, REGISTERS
+from urnn.recurrence.emitter import INT64, LANES, LINE, REGISTERS, Array, Emitter, Offset
+from urnn.recurrence.native import Floats, Integers, Real, shared
 
 #: hidden units from which a model fills vectors alone
 ALONE_FROM = 16
@@ -90,7 +91,7 @@ def table(cell: Cell, sizes: tuple[int, int, int], names: Iterable[str]) -> NDAr
 Parameters = namedtuple("Parameters", "W F b b_h C d h_init c_init")
 
 
-def starts(cell: Cell, sizes: tuple[int, int, int]) -> NDArray[np.int64]:
+def starts(cell: Cell, sizes: tuple[int, int, int]) -> Parameters:
     """Where each of `Parameters` starts in theta.
 
     b_h and c_init are b and h_init for a cell that has none: kernels of such a cell read neither.
@@ -100,177 +101,255 @@ def starts(cell: Cell, sizes: tuple[int, int, int]) -> NDArray[np.int64]:
         found[name] = start
         start += math.prod(shape)
     found = {"b_h": found["b"], "c_init": found["h_init"]} | found
-    return np.array([found[name] for name in Parameters._fields], np.int64)
+    return Parameters(*(found[name] for name in Parameters._fields))
 
 
-@kept_kernel
-def floats(size):
-    return np.empty(size, np.float32)
-
-
-@kept_kernel
-def views(buffer, at, factor):
+def views(buffer: Array, starts: Parameters, factor: int) -> Parameters:
     """The parameters in a buffer, which has ``factor`` values for each one of theta."""
-    at = at * factor
-    return Parameters(
-        buffer[at[0] :], buffer[at[1] :], buffer[at[2] :], buffer[at[3] :],
-        buffer[at[4] :], buffer[at[5] :], buffer[at[6] :], buffer[at[7] :],
-    )  # fmt: skip
+    return Parameters(*(buffer[start * factor :] for start in starts))
 
 
-# Loops of our own: Numba compiles the message of an assignment whose shapes do not fit for longer
-# than all of these.
+class Room:
+    """Shares out a buffer of float32; every part of it starts at a cache line."""
+
+    def __init__(self, **sizes: int) -> None:
+        self._starts: dict[str, int] = {}
+        #: floats of all parts
+        self.size = 0
+        for name, size in sizes.items():
+            self._starts[name] = self.size
+            self.size += -(-size // LINE) * LINE
+
+    def views(self, buffer: Array) -> Emitter:
+        """The parts by name, as attributes, and what is left of the buffer as ``rest``."""
+        parts = {name: buffer[start:] for name, start in self._starts.items()}
+        return Emitter(buffer.builder, parts | {"rest": buffer[self.size :]})
 
 
-@kept_kernel
-def fill(target, value):
-    """target[:] = value"""
-    for k in range(len(target)):
+def floats(size: int) -> NDArray[np.float32]:
+    """An empty array that starts at a cache line."""
+    room = np.empty(size + LINE, np.float32)
+    return room[-room.ctypes.data // room.itemsize % LINE :][:size]
+
+
+# The functions that all kernels share. In them, sizes are known when they run.
+
+
+@shared
+def fill(e: Emitter, target: Floats, count: Offset, value: Real) -> None:
+    """The first ``count`` of target = value."""
+    with e.loop(count) as k:
         target[k] = value
 
 
-@kept_kernel
-def copy(source, target):
-    """target[:] = the first values of source"""
-    for k in range(len(target)):
+@shared
+def copy(e: Emitter, source: Floats, count: Offset, target: Floats) -> None:
+    """The first ``count`` of target = those of source."""
+    with e.loop(count) as k:
         target[k] = source[k]
 
 
-@kept_kernel
-def add(source, target):
-    """target += source"""
-    for k in range(len(target)):
-        target[k] += source[k]
+@shared
+def add(e: Emitter, source: Floats, count: Offset, target: Floats) -> None:
+    """The first ``count`` of target += those of source."""
+    with e.loop(count) as k:
+        target[k] = e.builder.fadd(target[k], source[k])
 
 
-@kept_kernel
-def load(theta, table, group, models, weights):
-    """The parameters of a group, rows of theta, to their lanes; the last replica fills it up."""
-    for model in range(models):
-        replica = min(group * models + model, len(theta) - 1)
-        for k in range(len(table)):
-            start, rows, columns, gates = table[k, 0], table[k, 1], table[k, 2], table[k, 3]
-            units = rows // gates
-            for row in range(rows):
-                packed = (row % units) * gates + row // units
-                for column in range(columns):
-                    value = theta[replica, start + row * columns + column]
-                    weights[(start + packed * columns + column) * models + model] = value
+@contextmanager
+def _each_parameter(
+    e: Emitter, table: Array, parameters: Offset
+) -> Iterator[tuple[Offset, Offset]]:
+    """Where every value is in theta, and in lanes."""
+    with e.loop(parameters) as k:
+        start, rows, columns, gates = (table[k * 4 + field] for field in range(4))
+        units = rows // gates
+        with e.loop(rows) as row, e.loop(columns) as column:
+            packed = (row % units) * gates + row // units
+            yield start + row * columns + column, start + packed * columns + column
 
 
-@kept_kernel
-def unload(sums, table, group, models, gradient):
-    """The gradients of a group from their lanes to its rows of gradient (R, K): undoes `load`.
+@shared
+def load(
+    e: Emitter,
+    theta: Floats,
+    count: Offset,
+    replicas: Offset,
+    table: Integers,
+    parameters: Offset,
+    group: Offset,
+    models: Offset,
+    weights: Floats,
+) -> None:
+    """The parameters of a group, rows of theta (replicas, count), to their lanes.
 
-    The lanes of a model are added in float64.
+    The last replica fills it up.
     """
-    for replica in range(group * models, min((group + 1) * models, len(gradient))):
-        for k in range(len(table)):
-            start, rows, columns, gates = table[k, 0], table[k, 1], table[k, 2], table[k, 3]
-            units = rows // gates
-            for row in range(rows):
-                packed = (row % units) * gates + row // units
-                for column in range(columns):
-                    value = 0.0
-                    at = (start + packed * columns + column) * LANES
-                    for lane in range(replica % models, LANES, models):
-                        value += sums[at + lane]
-                    gradient[replica, start + row * columns + column] = value
+    with e.loop(models) as model:
+        row = theta[e.minimum(group * models + model, replicas - 1) * count :]
+        with _each_parameter(e, table, parameters) as (place, lane):
+            weights[lane * models + model] = row[place]
 
 
-@kept_kernel
-def transpose(weights, rows, columns, models, target):
+@shared
+def unload(
+    e: Emitter,
+    sums: Floats,
+    table: Integers,
+    parameters: Offset,
+    group: Offset,
+    models: Offset,
+    count: Offset,
+    replicas: Offset,
+    gradient: Floats,
+) -> None:
+    """The gradients of a group from their lanes to its rows of gradient (replicas, count).
+
+    Undoes `load`; the lanes of a model are added in float64.
+    """
+    with e.loop(e.minimum(models, replicas - group * models)) as model:
+        row = gradient[(group * models + model) * count :]
+        with _each_parameter(e, table, parameters) as (place, lane):
+            total = e.variable(e.double(0.0))
+            with e.loop(LANES // models) as trial:
+                value = sums[lane * LANES + trial * models + model]
+                e.put(e.builder.fadd(e.get(total), e.double(value)), total)
+            row[place] = e.get(total)
+
+
+@shared
+def transpose(
+    e: Emitter, weights: Floats, rows: Offset, columns: Offset, models: Offset, target: Floats
+) -> None:
     """target (columns, rows, models) from weights (rows, columns, models)."""
-    for row in range(rows):
-        for column in range(columns):
-            for model in range(models):
-                value = weights[(row * columns + column) * models + model]
-                target[(column * rows + row) * models + model] = value
+    with e.loop(rows) as row, e.loop(columns) as column, e.loop(models) as model:
+        value = weights[(row * columns + column) * models + model]
+        target[(column * rows + row) * models + model] = value
 
 
-@kept_kernel
-def gather(source, dataset, trials, first, steps, place, target):
-    """Time steps of a tile to its lanes: target (steps * size, row), source (S, N, time, size).
+@contextmanager
+def _each_lane(e: Emitter, tile: Offset, row: Offset, models: Offset) -> Iterator[Any]:
+    """Every lane of a row, the number of its trial in the batch, and of its model in the group."""
+    with e.loop(row) as lane:
+        yield lane, (tile * row + lane) // models, lane % models
 
-    dataset (R,) and trials (R, B) say which trials. Lanes without a trial or a model repeat the
-    first one, whose values cannot overflow alone.
+
+@shared
+def gather(
+    e: Emitter,
+    source: Floats,
+    number: Offset,
+    length: Offset,
+    size: Offset,
+    dataset: Integers,
+    trials: Integers,
+    replicas: Offset,
+    batch: Offset,
+    first: Offset,
+    steps: Offset,
+    group: Offset,
+    tile: Offset,
+    vectors: Offset,
+    models: Offset,
+    target: Floats,
+) -> None:
+    """Time steps of a tile to its lanes: target (steps * size, row).
+
+    source (S, number, length, size); dataset (R,) and trials (R, B) say which trials. Lanes without
+    a trial or a model repeat the first one, whose values cannot overflow alone.
     """
-    group, tile, vectors, models = place
-    replicas, batch = trials.shape
-    _, number, length, size = source.shape
     row, values = vectors * LANES, steps * size
-    begin = np.empty(row, np.int64)
-    for lane in range(row):
-        replica = group * models + lane % models
-        if replica >= replicas:
-            replica = group * models
-        item = (tile * row + lane) // models
-        trial = dataset[replica] * number + trials[replica, item if item < batch else 0]
+    begin = e.stack(row, INT64)
+    with _each_lane(e, tile, row, models) as (lane, item, model):
+        replica = group * models + model
+        replica = e.either(replica < replicas, replica, group * models)
+        item = e.either(item < batch, item, 0)
+        trial = dataset[replica] * number + trials[replica * batch + item]
         begin[lane] = (trial * length + first) * size
-    flat = source.reshape(-1)
-    vector.fill_lanes(flat, begin, target, values, vectors)
-    for lane in range(row):
-        for k in range(values // LANES * LANES, values):
-            target[k * row + lane] = flat[begin[lane] + k]
-
-
-@kept_kernel
-def release(source, place, target):
-    """Values of a tile from its lanes to target (R, batch, time, size): undoes `gather`."""
-    group, tile, vectors, models = place
-    replicas, batch, length, size = target.shape
-    row, values = vectors * LANES, length * size
-    flat = target.reshape(-1)
+    vector.fill_lanes(e, source, begin, target, values, vectors)
     whole = values // LANES * LANES
-    stride = np.uint64(row)
+    with e.loop(row) as lane, e.loop(values - whole) as k:
+        target[(whole + k) * row + lane] = source[begin[lane] + whole + k]
+
+
+@shared
+def release(
+    e: Emitter,
+    source: Floats,
+    group: Offset,
+    tile: Offset,
+    vectors: Offset,
+    models: Offset,
+    replicas: Offset,
+    batch: Offset,
+    values: Offset,
+    target: Floats,
+) -> None:
+    """Values of a tile from its lanes to target (replicas, batch, values): undoes `gather`."""
+    row = vectors * LANES
     trials = row // models
-    items = min(trials, batch - tile * trials)
-    for replica in range(group * models, min((group + 1) * models, replicas)):
-        begin = (replica * batch + tile * trials) * values
-        for first in range(0, whole, LANES):
-            for item in range(items):
-                lane = item * models + replica % models
-                start, at = np.uint64(begin + item * values + first), np.uint64(first * row + lane)
-                for k in range(LANES):
-                    flat[start + np.uint64(k)] = source[at + np.uint64(k) * stride]
-        for item in range(items):
-            lane = item * models + replica % models
-            for k in range(whole, values):
-                flat[begin + item * values + k] = source[k * row + lane]
+    items = e.minimum(trials, batch - tile * trials)
+    whole = values // LANES
+    with e.loop(e.minimum(models, replicas - group * models)) as model:
+        begin = ((group * models + model) * batch + tile * trials) * values
+        with e.loop(whole, LANES) as first, e.loop(items) as item:
+            to = target[begin + item * values + first :]
+            of = source[first * row + item * models + model :]
+            for k in range(LANES):
+                to[k] = of[row * k]
+        with e.loop(items) as item, e.loop(values - whole * LANES) as k:
+            place = whole * LANES + k
+            target[begin + item * values + place] = source[place * row + item * models + model]
 
 
-@kept_kernel
-def silence(target, values, batch, place):
+@shared
+def silence(
+    e: Emitter,
+    target: Floats,
+    values: Offset,
+    batch: Offset,
+    group: Offset,
+    tile: Offset,
+    vectors: Offset,
+    models: Offset,
+) -> None:
     """Zeros in the lanes that no trial of the batch has: no gradient enters there."""
-    _, tile, vectors, models = place
     row = vectors * LANES
-    for lane in range(row):
-        if (tile * row + lane) // models >= batch:
-            for k in range(values):
-                target[k * row + lane] = 0
+    lanes = _each_lane(e, tile, row, models)
+    with lanes as (lane, item, _), e.when(item >= batch), e.loop(values) as k:
+        target[k * row + lane] = e.double(0.0)
 
 
-@kept_kernel
-def spread(initial, units, place, target):
+@shared
+def spread(
+    e: Emitter,
+    initial: Floats,
+    units: Offset,
+    group: Offset,
+    tile: Offset,
+    vectors: Offset,
+    models: Offset,
+    target: Floats,
+) -> None:
     """A value (unit, models) of every model to all its lanes: target (unit, row)."""
-    _, _, vectors, models = place
     row = vectors * LANES
-    for unit in range(units):
-        for lane in range(row):
-            target[unit * row + lane] = initial[unit * models + lane % models]
+    with e.loop(units) as unit, e.loop(row) as lane:
+        target[unit * row + lane] = initial[unit * models + lane % models]
 
 
-@kept_kernel
-def put_cell(source, units, row, kept, target):
+@shared
+def put_cell(
+    e: Emitter, source: Floats, units: Offset, row: Offset, kept: Offset, target: Floats
+) -> None:
     """The cell state (unit, row) to its place, the last of the kept values (unit, kept, row)."""
-    for unit in range(units):
-        for lane in range(row):
-            target[(unit * kept + kept - 1) * row + lane] = source[unit * row + lane]
+    with e.loop(units) as unit, e.loop(row) as lane:
+        target[(unit * kept + kept - 1) * row + lane] = source[unit * row + lane]
 
 
-@kept_kernel
-def take_cell(source, units, row, kept, target):
+@shared
+def take_cell(
+    e: Emitter, source: Floats, units: Offset, row: Offset, kept: Offset, target: Floats
+) -> None:
     """The cell state (unit, row) from the kept values: undoes `put_cell`."""
-    for unit in range(units):
-        for lane in range(row):
-            target[unit * row + lane] = source[(unit * kept + kept - 1) * row + lane]
+    with e.loop(units) as unit, e.loop(row) as lane:
+        target[unit * row + lane] = source[(unit * kept + kept - 1) * row + lane]

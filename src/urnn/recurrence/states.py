@@ -17,11 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urnn.recurrence import Spec, lanes, vector
-from urnn.recurrence.cache import kept_kernel, part_of_kernel
 from urnn.recurrence.cells.base import Cell
-from urnn.recurrence.lanes import Layout
-from urnn.recurrence.sweeps import ALL, TWO, backward_step, forward_sweep, reduction
-from urnn.recurrence.vector import LANES
+from urnn.recurrence.emitter import LANES, Array, Emitter, Int, Offset
+from urnn.recurrence.lanes import Layout, Parameters, Room
+from urnn.recurrence.native import Floats, Integers, Kernel
+from urnn.recurrence.sweeps import (
+    ALL,
+    TWO,
+    backward_step,
+    chunks_back,
+    forward_sweep,
+    reduction,
+)
 
 
 def layout(cell: Cell, hidden_units: int, replicas: int, batch: int) -> Layout:
@@ -41,152 +48,237 @@ def gate_parameters(cell: Cell) -> list[str]:
 
 
 @cache
-def _places(cell: Cell, hidden_units: int, inputs: int) -> tuple[NDArray, NDArray]:
+def _table(cell: Cell, hidden_units: int, inputs: int) -> NDArray[np.int64]:
     """Where the parameters lie, see `urnn.recurrence.lanes`."""
-    sizes = hidden_units, inputs, 1
-    return lanes.table(cell, sizes, gate_parameters(cell)), lanes.starts(cell, sizes)
+    return lanes.table(cell, (hidden_units, inputs, 1), gate_parameters(cell))
+
+
+def _starts(cell: Cell, hidden_units: int, inputs: int) -> Parameters:
+    """Where each of them starts in theta; C's is their number."""
+    return lanes.starts(cell, (hidden_units, inputs, 1))
+
+
+def _has_cell(cell: Cell) -> bool:
+    return len(cell.initial_states) > 1
+
+
+def _forward_room(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Room:
+    """What `forward` needs room for, besides the inputs."""
+    count = _starts(cell, hidden_units, inputs).C
+    return Room(weights=count * layout.models, c=hidden_units * layout.vectors * LANES)
 
 
 @cache
-def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Any:
+def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kernel:
     """The kernel of `forward`."""
     HIDDEN, INPUT = hidden_units, inputs
     VECTORS, MODELS, TRIALS = layout.vectors, layout.models, layout.trials
-    COUNT = int(_places(cell, HIDDEN, INPUT)[1][4])
-    STATE, IN, CELL = (
-        HIDDEN * VECTORS * LANES,
-        INPUT * VECTORS * LANES,
-        len(cell.initial_states) - 1,
-    )
+    STARTS, PARAMETERS = _starts(cell, HIDDEN, INPUT), len(gate_parameters(cell))
+    STATE, ROW, CELL = HIDDEN * VECTORS * LANES, VECTORS * LANES, _has_cell(cell)
     VALUES, KEPT = cell.kept, cell.kept * STATE
-    sweep = forward_sweep(cell, HIDDEN, INPUT, layout)
+    ROOM = _forward_room(cell, HIDDEN, INPUT, layout)
 
     def forward(
-        theta, x, h_init, c_init, dataset, trials, table, at, keep, states, c_last, H_kept, A_kept
-    ):  # fmt: skip
-        replicas, batch, length, _ = x.shape
-        buffer = lanes.floats(COUNT * MODELS)
-        weights = lanes.views(buffer, at, np.int64(MODELS))
-        X, c = lanes.floats(length * IN), lanes.floats(STATE)
-        tiles = -(-batch // (VECTORS * TRIALS))
-        one, units, row = np.int64(1), np.int64(HIDDEN), np.int64(VECTORS * LANES)
-        for group in range(-(-replicas // MODELS)):
-            lanes.load(theta, table, group, np.int64(MODELS), buffer)
-            for tile in range(tiles):
-                place = (group, tile, np.int64(VECTORS), np.int64(MODELS))
-                first = (group * tiles + tile) * (length + 1) if keep else 0
+        e: Emitter,
+        theta: Floats,
+        x: Floats,
+        h_init: Floats,
+        c_init: Floats,
+        dataset: Integers,
+        trials: Integers,
+        replicas: Offset,
+        batch: Offset,
+        length: Offset,
+        table: Integers,
+        keep: Int,
+        states: Floats,
+        c_last: Floats,
+        H_kept: Floats,
+        A_kept: Floats,
+        room: Floats,
+    ) -> None:
+        work = ROOM.views(room)
+        weights, X = lanes.views(work.weights, STARTS, MODELS), work.rest
+        tiles = (batch + (VECTORS * TRIALS - 1)) // (VECTORS * TRIALS)
+        slots = e.either(keep.equals(0), TWO, ALL)
+        with e.loop((replicas + (MODELS - 1)) // MODELS) as group:
+            lanes.load(e, theta, STARTS.C, replicas, table, PARAMETERS, group, MODELS, work.weights)
+            with e.loop(tiles) as tile:
+                place, which = (group, tile, VECTORS, MODELS), (dataset, trials, replicas, batch)
+                first = (group * tiles + tile) * (length + 1) * keep
                 H, A = H_kept[first * STATE :], A_kept[first * KEPT :]
-                lanes.gather(x, dataset, trials, one - 1, length, place, X)
-                lanes.gather(h_init, dataset, trials, one - 1, one, place, H)
+                lanes.gather(e, x, batch, length, INPUT, which, 0, length, place, X)
+                lanes.gather(e, h_init, batch, 1, HIDDEN, which, 0, 1, place, H)
                 if CELL:
-                    lanes.gather(c_init, dataset, trials, one - 1, one, place, c)
-                    lanes.put_cell(c, units, row, np.int64(VALUES), A)
-                slots = ALL if keep else TWO
-                sweep(weights, X, H, A, X, length, ALL, slots)
-                lanes.release(H[STATE:], place, states)
+                    lanes.gather(e, c_init, batch, 1, HIDDEN, which, 0, 1, place, work.c)
+                    lanes.put_cell(e, work.c, HIDDEN, ROW, VALUES, A)
+                sizes = (HIDDEN, INPUT, 0)
+                forward_sweep(e, cell, sizes, layout, weights, X, H, A, X, length, ALL, slots)
+                lanes.release(e, H[STATE:], place, replicas, batch, length * HIDDEN, states)
                 if CELL:
-                    lanes.take_cell(A[(length & slots) * KEPT :], units, row, np.int64(VALUES), c)
-                    lanes.release(c, place, c_last)
+                    last = A[(length & slots) * KEPT :]
+                    lanes.take_cell(e, last, HIDDEN, ROW, VALUES, work.c)
+                    lanes.release(e, work.c, place, replicas, batch, HIDDEN, c_last)
 
-    return kept_kernel(forward)
+    return Kernel(forward)
 
 
-@cache
-def _back_through_time(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Any:
-    """A part for the time steps of a tile, last to first: adds to sums, leaves D, carried, DX."""
-    HIDDEN, INPUT, CHUNK, TILE = hidden_units, inputs, layout.chunk, layout.tile()
+def _back_through_time(
+    e: Emitter,
+    cell: Cell,
+    sizes: tuple[int, int, int],
+    layout: Layout,
+    given: tuple[Any, ...],
+    wanted: Offset,
+    weights: Parameters,
+    sums: Parameters,
+    work: Emitter,
+    states: tuple[Array, Array, Array, Array],
+) -> None:
+    """The time steps of a tile, last to first: adds to sums, leaves D, carried and DX.
+
+    given: the gradients of the states and of the last cell state, which trials, the place and the
+    number of time steps.
+    """
+    HIDDEN, INPUT, _ = sizes
+    CHUNK, TILE = layout.chunk, layout.tile()
     VECTORS, MODELS, ROWS = layout.vectors, layout.models, cell.gates * HIDDEN
     STATE, IN, AHEAD = (size * VECTORS * LANES for size in (HIDDEN, INPUT, ROWS))
     KEPT, LAST = cell.kept * STATE, CHUNK * AHEAD
     step = backward_step(cell, given=True)
-    reduce = reduction(cell, HIDDEN, INPUT, layout)
-
-    def back(d_states, dataset, trials, place, wanted, weights, kept, sums, work):
-        WT, FT, b, nothing = weights
-        X, H, A = kept
-        G, D, DI, DX, carried = work
-        lanes.fill(D[LAST:], np.float32(0))
-        stop = d_states.shape[2]
-        while stop > 0:
-            begin = max(0, stop - CHUNK)
-            steps = stop - begin
-            lanes.gather(d_states, dataset, trials, begin, steps, place, G)
-            lanes.silence(G, steps * HIDDEN, trials.shape[1], place)
-            for k in range(steps - 1, -1, -1):
-                t = begin + k
-                later = LAST if k == steps - 1 else (k + 1) * AHEAD
-                step(
-                    WT, b, D, later, k * AHEAD, DI, H, t * STATE, (t + 1) * STATE,
-                    A, t * KEPT, (t + 1) * KEPT, carried,
-                    HIDDEN, ROWS, VECTORS, MODELS, TILE, G, k * STATE,
+    d_states, dc_last, which, place, length = given
+    (*_, batch), (X, H, A, DX) = which, states
+    D, G, DI = work.D, work.G, work.DI if cell.split else work.D
+    lanes.fill(e, D[LAST:], AHEAD, e.double(0.0))
+    lanes.fill(e, work.carried, STATE, e.double(0.0))
+    if _has_cell(cell):
+        lanes.gather(e, dc_last, batch, 1, HIDDEN, which, 0, 1, place, work.carried)
+        lanes.silence(e, work.carried, HIDDEN, batch, place)
+    with chunks_back(e, length, CHUNK) as (begin, steps):
+        lanes.gather(e, d_states, batch, length, HIDDEN, which, begin, steps, place, G)
+        lanes.silence(e, G, steps * HIDDEN, batch, place)
+        with e.loop(steps) as passed:
+            k = steps - 1 - passed
+            t = begin + k
+            later = e.either(passed.equals(0), LAST, (k + 1) * AHEAD)
+            step(
+                e, work.WT, weights.b, D, later, k * AHEAD, DI, H, t * STATE, (t + 1) * STATE,
+                A, t * KEPT, (t + 1) * KEPT, work.carried,
+                HIDDEN, ROWS, VECTORS, MODELS, TILE, G, k * STATE,
+            )  # fmt: skip
+            with e.when(wanted >= 1):
+                vector.readout(
+                    e, work.FT, work.nothing, DI, k * AHEAD, DX, t * IN,
+                    ROWS, INPUT, VECTORS, MODELS, TILE,
                 )  # fmt: skip
-                if wanted:
-                    vector.readout(
-                        FT, nothing, DI, k * AHEAD, DX, t * IN, ROWS, INPUT, VECTORS, MODELS, TILE
-                    )
-            reduce(sums, D, DI, H, X, begin, steps)
-            lanes.copy(D, D[LAST:])
-            stop = begin
+        reduction(e, cell, sizes, layout, sums, D, DI, H, X, begin, steps)
+        lanes.copy(e, D, AHEAD, D[LAST:])
 
-    return part_of_kernel(back)
+
+def _backward_room(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Room:
+    """What `backward` needs room for, besides the inputs and their gradients."""
+    count, rows = _starts(cell, hidden_units, inputs).C, cell.gates * hidden_units
+    row, models = layout.vectors * LANES, layout.models
+    chunk = layout.chunk * rows * row
+    return Room(
+        weights=count * models,
+        sums=count * LANES,
+        WT=rows * hidden_units * models,
+        FT=rows * inputs * models,
+        nothing=max(hidden_units, inputs) * models,
+        G=layout.chunk * hidden_units * row,
+        D=chunk + rows * row,
+        DI=chunk if cell.split else 0,
+        DH=hidden_units * row,
+        carried=hidden_units * row,
+    )
+
+
+def _initial_gradients(
+    e: Emitter,
+    cell: Cell,
+    hidden_units: int,
+    layout: Layout,
+    work: Emitter,
+    place: tuple[Any, ...],
+    which: tuple[Any, ...],
+    dh_init: Array,
+    dc_init: Array,
+) -> None:
+    """The gradients of the initial states of a tile, from D of the first step and carried."""
+    rows, (*_, replicas, batch) = cell.gates * hidden_units, which
+    row = layout.vectors * LANES
+    first = layout.chunk * rows * row
+    vector.readout(
+        e, work.WT, work.nothing, work.D, first, work.DH, 0,
+        rows, hidden_units, layout.vectors, layout.models, layout.tile(),
+    )  # fmt: skip
+    if _has_cell(cell):
+        lanes.release(e, work.carried, place, replicas, batch, hidden_units, dc_init)
+    elif cell.carried:
+        lanes.add(e, work.carried, hidden_units * row, work.DH)
+    lanes.release(e, work.DH, place, replicas, batch, hidden_units, dh_init)
 
 
 @cache
-def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Any:
+def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kernel:
     """The kernel of `backward`."""
-    HIDDEN, INPUT = hidden_units, inputs
-    VECTORS, MODELS, TRIALS, TILE = layout.vectors, layout.models, layout.trials, layout.tile()
-    COUNT, ROWS = int(_places(cell, HIDDEN, INPUT)[1][4]), cell.gates * HIDDEN
-    CARRIED, CELL, SPLIT = int(cell.carried), len(cell.initial_states) - 1, int(cell.split)
-    STATE, IN, AHEAD = (size * VECTORS * LANES for size in (HIDDEN, INPUT, ROWS))
-    KEPT, LAST, GIVEN = cell.kept * STATE, layout.chunk * AHEAD, layout.chunk * STATE
-    NOTHING = max(HIDDEN, INPUT) * MODELS
-    back = _back_through_time(cell, HIDDEN, INPUT, layout)
+    HIDDEN, INPUT, ROWS = hidden_units, inputs, cell.gates * hidden_units
+    VECTORS, MODELS, TRIALS = layout.vectors, layout.models, layout.trials
+    STARTS, PARAMETERS = _starts(cell, HIDDEN, INPUT), len(gate_parameters(cell))
+    COUNT, NOTHING = STARTS.C, max(HIDDEN, INPUT) * MODELS
+    STATE, IN = (size * VECTORS * LANES for size in (HIDDEN, INPUT))
+    KEPT = cell.kept * STATE
+    ROOM = _backward_room(cell, HIDDEN, INPUT, layout)
 
     def backward(
-        theta, x, dataset, trials, table, at, H_kept, A_kept, d_states, dc_last, wanted,
-        gradient, dh_init, dc_init, dx,
-    ):  # fmt: skip
-        replicas, batch, length, _ = x.shape
-        one, units, models = np.int64(1), np.int64(HIDDEN), np.int64(MODELS)
-        buffer, sum_buffer = lanes.floats(COUNT * MODELS), lanes.floats(COUNT * LANES)
-        weights = lanes.views(buffer, at, models)
-        sums = lanes.views(sum_buffer, at, np.int64(LANES))
-        WT, FT = lanes.floats(ROWS * HIDDEN * MODELS), lanes.floats(ROWS * INPUT * MODELS)
-        nothing = np.zeros(NOTHING, np.float32)
-        X, G, D = lanes.floats(length * IN), lanes.floats(GIVEN), lanes.floats(LAST + AHEAD)
-        DI, DX = lanes.floats(LAST) if SPLIT else D, lanes.floats(length * IN if wanted else 0)
-        DH, carried = lanes.floats(STATE), lanes.floats(STATE)
-        work, transposed = (G, D, DI, DX, carried), (WT, FT, weights.b, nothing)
-        tiles = -(-batch // (VECTORS * TRIALS))
-        for group in range(-(-replicas // MODELS)):
-            lanes.load(theta, table, group, models, buffer)
-            lanes.transpose(weights.W, np.int64(ROWS), units, models, WT)
-            lanes.transpose(weights.F, np.int64(ROWS), np.int64(INPUT), models, FT)
-            lanes.fill(sum_buffer, np.float32(0))
-            for tile in range(tiles):
-                place = (group, tile, np.int64(VECTORS), models)
+        e: Emitter,
+        theta: Floats,
+        x: Floats,
+        dataset: Integers,
+        trials: Integers,
+        replicas: Offset,
+        batch: Offset,
+        length: Offset,
+        table: Integers,
+        H_kept: Floats,
+        A_kept: Floats,
+        d_states: Floats,
+        dc_last: Floats,
+        wanted: Offset,
+        gradient: Floats,
+        dh_init: Floats,
+        dc_init: Floats,
+        dx: Floats,
+        room: Floats,
+    ) -> None:
+        work, zero = ROOM.views(room), e.double(0.0)
+        weights = lanes.views(work.weights, STARTS, MODELS)
+        sums = lanes.views(work.sums, STARTS, LANES)
+        X, DX = work.rest, work.rest[length * IN :]
+        which = (dataset, trials, replicas, batch)
+        lanes.fill(e, work.nothing, NOTHING, zero)
+        tiles = (batch + (VECTORS * TRIALS - 1)) // (VECTORS * TRIALS)
+        with e.loop((replicas + (MODELS - 1)) // MODELS) as group:
+            lanes.load(e, theta, COUNT, replicas, table, PARAMETERS, group, MODELS, work.weights)
+            lanes.transpose(e, weights.W, ROWS, HIDDEN, MODELS, work.WT)
+            lanes.transpose(e, weights.F, ROWS, INPUT, MODELS, work.FT)
+            lanes.fill(e, work.sums, COUNT * LANES, zero)
+            with e.loop(tiles) as tile:
+                place = (group, tile, VECTORS, MODELS)
                 first = (group * tiles + tile) * (length + 1)
-                kept = (X, H_kept[first * STATE :], A_kept[first * KEPT :])
-                lanes.gather(x, dataset, trials, one - 1, length, place, X)
-                lanes.fill(carried, np.float32(0))
-                if CELL:
-                    lanes.gather(dc_last, dataset, trials, one - 1, one, place, carried)
-                    lanes.silence(carried, units, batch, place)
-                back(
-                    d_states, dataset, trials, place, wanted, transposed, kept, sums, work,
+                H, A = H_kept[first * STATE :], A_kept[first * KEPT :]
+                lanes.gather(e, x, batch, length, INPUT, which, 0, length, place, X)
+                _back_through_time(
+                    e, cell, (HIDDEN, INPUT, 0), layout, (d_states, dc_last, which, place, length),
+                    wanted, weights, sums, work, (X, H, A, DX),
                 )  # fmt: skip
-                vector.readout(WT, nothing, D, LAST, DH, 0, ROWS, HIDDEN, VECTORS, MODELS, TILE)
-                if CELL:
-                    lanes.release(carried, place, dc_init)
-                elif CARRIED:
-                    lanes.add(carried, DH)
-                lanes.release(DH, place, dh_init)
-                if wanted:
-                    lanes.release(DX, place, dx)
-            lanes.unload(sum_buffer, table, group, models, gradient)
+                _initial_gradients(e, cell, HIDDEN, layout, work, place, which, dh_init, dc_init)
+                with e.when(wanted >= 1):
+                    lanes.release(e, DX, place, replicas, batch, length * INPUT, dx)
+            lanes.unload(e, work.sums, table, PARAMETERS, group, MODELS, COUNT, replicas, gradient)
 
-    return kept_kernel(backward)
+    return Kernel(backward)
 
 
 def _which(replicas: int, batch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -220,9 +312,11 @@ def forward(
     states = np.empty((replicas, batch, length, n), np.float32)
     has_cell = len(initial) > 1
     c_last = np.empty(initial[0].shape if has_cell else (0, 0, 0, 0), np.float32)
+    values = length * inputs * shape.vectors * LANES
     _forward(cell, n, inputs, shape)(
         theta, x, initial[0], initial[1] if has_cell else c_last, *_which(replicas, batch),
-        *_places(cell, n, inputs), keep, states, c_last, H, A,
+        replicas, batch, length, _table(cell, n, inputs), int(keep), states, c_last, H, A,
+        lanes.floats(_forward_room(cell, n, inputs, shape).size + values),
     )  # fmt: skip
     return states, c_last, H, A
 
@@ -242,14 +336,17 @@ def backward(
     H and A come from `forward`; each gradient has the shape of what it belongs to. dc_init is empty
     for a cell without a cell state, and dx unless it is ``wanted``.
     """
-    replicas, batch, _, inputs = x.shape
+    replicas, batch, length, inputs = x.shape
     cell, n = spec.cell, spec.hidden_units
+    shape = layout(cell, n, replicas, batch)
     dh_init = np.empty((replicas, batch, 1, n), np.float32)
     dc_init = np.empty((0, 0, 0, 0) if dc_last is None else dh_init.shape, np.float32)
     dx = np.empty(x.shape if wanted else (0, 0, 0, 0), np.float32)
     gradient = np.empty_like(theta)
-    _backward(cell, n, inputs, layout(cell, n, replicas, batch))(
-        theta, x, *_which(replicas, batch), *_places(cell, n, inputs), H, A, d_states,
-        dc_init if dc_last is None else dc_last, wanted, gradient, dh_init, dc_init, dx,
+    values = (2 if wanted else 1) * length * inputs * shape.vectors * LANES
+    _backward(cell, n, inputs, shape)(
+        theta, x, *_which(replicas, batch), replicas, batch, length, _table(cell, n, inputs),
+        H, A, d_states, dc_init if dc_last is None else dc_last, int(wanted), gradient, dh_init,
+        dc_init, dx, lanes.floats(_backward_room(cell, n, inputs, shape).size + values),
     )  # fmt: skip
     return gradient, dh_init, dc_init, dx

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from urnn.recurrence.vector import Emitter
+    from urnn.recurrence.emitter import Emitter
 
 
 class Cell(Settings):

@@ -12,7 +12,7 @@ from urnn.recurrence.cells.base import Cell
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from urnn.recurrence.vector import Emitter, Offset
+    from urnn.recurrence.emitter import Emitter, Offset
 
 
 class GRU(Cell):

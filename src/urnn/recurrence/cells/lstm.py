@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from urnn.recurrence.vector import Emitter, Offset
+    from urnn.recurrence.emitter import Emitter, Offset
 
 
 class LSTM(Cell):

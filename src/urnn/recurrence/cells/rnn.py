@@ -14,7 +14,7 @@ from urnn.recurrence.cells.base import Cell
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from urnn.recurrence.vector import Emitter, Offset
+    from urnn.recurrence.emitter import Emitter, Offset
 
 
 class RNN(Cell):
@@ -142,7 +142,7 @@ class RNN(Cell):
                     d_re, d_im = (e.load(e.D, part) for part in parts)
                     along = e.fma(re, d_re, e.builder.fmul(im, d_im))
                     along = e.builder.fdiv(along, e.modulus(re, im))
-                    e.builder.store(e.builder.fadd(e.get(total), along), total)
+                    e.put(e.builder.fadd(e.get(total), along), total)
             e.store(e.get(total), e.total, e.times(k, e.LANES))
 
     @property

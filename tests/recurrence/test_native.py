@@ -6,55 +6,120 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import urnn
-from urnn.recurrence import cache
-from urnn.recurrence.cache import kept_kernel
+from urnn.errors import ArgumentError
+from urnn.recurrence import native
+from urnn.recurrence.emitter import Emitter, Offset
+from urnn.recurrence.native import Integers, Kernel, shared
+
+ADDING = """
+import numpy as np
+from urnn.recurrence.native import Integers, Kernel
+
+def adding(SIZE):
+    def add(e, values: "Integers"):
+        values[0] = values[0] + SIZE
+    return Kernel(add)
+
+def call(kernel, value):
+    values = np.array([value])
+    kernel(values)
+    return int(values[0])
+"""
 
 
-def adding(SIZE: int) -> Callable:
+def adding(SIZE: int) -> Kernel:
     """A small kernel of the form of the real ones: the same function for every size."""
 
-    def add(value):
-        return value + SIZE
+    def add(e: Emitter, values: Integers) -> None:
+        values[0] = values[0] + SIZE
 
-    return kept_kernel(add)
+    return Kernel(add)
 
 
-def hits(kernel: Callable) -> int:
-    return sum(kernel.stats.cache_hits.values())  # type: ignore[attr-defined]
+def call(kernel: Kernel, value: int) -> int:
+    values = np.array([value])
+    kernel(values)
+    return int(values[0])
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(cache, "folder", lambda: tmp_path / "kernels")
+    monkeypatch.setattr(native, "folder", lambda: tmp_path / "kernels")
     return tmp_path / "kernels"
 
 
-def test_a_kernel_is_compiled_once_for_each_size_and_type(folder: Path) -> None:
-    for found in (0, 1):
+def test_a_kernel_is_compiled_once_for_each_size(folder: Path) -> None:
+    for found in (False, True):
         for size in (1, 2):
             kernel = adding(size)
-            assert kernel(10) == 10 + size
-            assert kernel(0.5) == 0.5 + size
-            assert hits(kernel) == 2 * found
-    assert len(list(folder.iterdir())) == 4  # one file for each, and no index that they share
+            assert call(kernel, 10) == 10 + size
+            assert kernel.found == found
+    assert len(list(folder.iterdir())) == 2  # one file for each, and no index that they share
 
 
-def test_a_file_cut_short_is_compiled_again(folder: Path) -> None:
-    adding(1)(10)
+@shared
+def sum_below(e: Emitter, count: Offset, total: Integers) -> None:
+    """total[0] = 0 + 1 + ... + (count - 1)"""
+    total[0] = 0
+    with e.loop(count) as k:
+        total[0] = total[0] + k
+
+
+def test_kernels_share_a_function_and_what_is_compiled_of_it(folder: Path) -> None:
+    def of_seven(e: Emitter, total: Integers) -> None:
+        sum_below(e, 7, total)
+
+    def of_given(e: Emitter, count: Offset, total: Integers) -> None:
+        sum_below(e, (count + 1,), total)
+
+    total = np.zeros(1, np.int64)
+    Kernel(of_seven)(total)
+    assert total[0] == 21
+    Kernel(of_given)(9, total)
+    assert total[0] == 45
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_integers_are_those_of_python(folder: Path) -> None:
+    def compute(e: Emitter, a: Offset, b: Offset, out: Integers) -> None:
+        found = (a + b, a - b, 7 - a, a * b, 3 * a, a // b, 100 // b, a % b, a & 6, 5 + a, a * 1)
+        for k, value in enumerate(found):
+            out[k] = value
+        out[11] = e.minimum(a, b)
+        out[12] = e.either(a >= b, a, b)
+        out[13] = 0
+        with e.when(a.equals(17)):
+            out[13:][0] = 1
+
+    out = np.zeros(14, np.int64)
+    Kernel(compute)(17, 5, out)
+    assert out.tolist() == [22, 12, -10, 85, 51, 3, 20, 2, 0, 22, 17, 5, 17, 1]
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(1), np.zeros(1, np.int32), np.zeros((2, 2), int).T])
+def test_an_array_that_would_be_misread_is_refused(folder: Path, wrong: np.ndarray) -> None:
+    with pytest.raises(ArgumentError, match="values must be a C-contiguous int64 array"):
+        adding(1)(wrong)
+
+
+def test_a_file_cut_short_or_damaged_is_compiled_again(folder: Path) -> None:
+    call(adding(1), 10)
     (file,) = folder.iterdir()
     whole = file.read_bytes()
-    for length in (0, 100, len(whole) // 2):
-        file.write_bytes(whole[:length])
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    for content in (b"", whole[:100], whole[: len(whole) // 2], bytes(damaged)):
+        file.write_bytes(content)
         kernel = adding(1)
-        assert kernel(10) == 11
-        assert hits(kernel) == 0
-        assert len(file.read_bytes()) > length
+        assert call(kernel, 10) == 11
+        assert not kernel.found
+        assert file.read_bytes() == whole
     assert [f.name for f in folder.iterdir()] == [file.name]
 
 
@@ -62,28 +127,22 @@ def test_without_a_folder_kernels_work_and_a_warning_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(cache, "folder", lambda: tmp_path / "file" / "kernels")
+    monkeypatch.setattr(native, "folder", lambda: tmp_path / "file" / "kernels")
     with pytest.warns(RuntimeWarning, match="set URNN_CACHE_DIR to a folder"):
-        assert adding(1)(10) == 11
-    assert not list(Path(__file__).parent.rglob("*.nbi"))
+        assert call(adding(1), 10) == 11
 
 
 def test_processes_that_compile_at_once_do_not_mix_their_kernels(tmp_path: Path) -> None:
-    """Numba's own cache gives one of them the other's kernel, without a word."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\nfrom pathlib import Path\nfrom urnn.recurrence.cache import kept_kernel\n"
-        "def adding(SIZE):\n"
-        "    def add(value):\n"
-        "        return value + SIZE\n"
-        "    return kept_kernel(add)\n"
+        ADDING + "import sys\nfrom pathlib import Path\n"
         "folder, me = Path(sys.argv[1]), sys.argv[2]\n"
         "(folder / me).touch()\n"
         "while len(list(folder.iterdir())) < 3:\n"
         "    pass\n"
         "for size in map(int, sys.argv[3:]):\n"
         "    kernel = adding(size)\n"
-        "    print(kernel(10), sum(kernel.stats.cache_hits.values()))\n"
+        "    print(call(kernel, 10), int(kernel.found))\n"
     )
     ready = tmp_path / "ready"
     ready.mkdir()
@@ -104,35 +163,6 @@ def test_processes_that_compile_at_once_do_not_mix_their_kernels(tmp_path: Path)
     assert len(list(next((tmp_path / "cache").iterdir()).iterdir())) == 3
 
 
-def test_kernels_of_two_processes_are_told_apart_where_a_third_one_calls_both(
-    tmp_path: Path,
-) -> None:
-    """Numba numbers functions in every process anew, and links the first one of a name."""
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import sys\nfrom urnn.recurrence.cache import kept_kernel\n"
-        "def adding(SIZE):\n"
-        "    def add(value):\n"
-        "        return value + SIZE\n"
-        "    return kept_kernel(add)\n"
-        "def calling(first, second):\n"
-        "    def call(value):\n"
-        "        return 100 * first(value) + second(value)\n"
-        "    return kept_kernel(call)\n"
-        "sizes = [int(word) for word in sys.argv[1:]]\n"
-        "kernels = [adding(size) for size in sizes]\n"
-        "print(kernels[0](10) if len(sizes) < 2 else calling(*kernels)(10))\n"
-    )
-    environment = os.environ | {"URNN_CACHE_DIR": str(tmp_path / "cache")}
-
-    def run(*sizes: str) -> int:
-        command = [sys.executable, str(script), *sizes]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True)
-        return int(result.stdout)
-
-    assert [run("1"), run("2"), run("1", "2")] == [11, 12, 1112]
-
-
 STEP = """
 import numpy as np
 from urnn.recurrence import Spec, backend, cpu, lanes, parameter_count
@@ -141,7 +171,7 @@ for cell in ("rnn", "lstm"):
     x = np.ones((1, 1, 3, 1), "f"); i = np.zeros(1, int); b = backend("cpu")
     b.step(s)(theta, x, x, i, i[None])
     kernel = cpu._step(s, lanes.layout(s.cell, 2, 1))
-    print(b.step(s)(theta, x, x, i, i[None])[0][0], sum(kernel.stats.cache_hits.values()))
+    print(b.step(s)(theta, x, x, i, i[None])[0][0], int(kernel.found))
 """
 
 
