@@ -4,8 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CORES  ?= $(shell getconf _NPROCESSORS_ONLN)
 CONFIG ?= config/config.yaml
+# Its builds for a CPU and for each CUDA are different files of one version, and machines bring their
+# own, so it has a version but no hash. Everything else is checked by hash.
+TORCH  := torch==2.13.0
 
-.PHONY: run paper test check format benchmark doctor gpu-check lock clean
+.PHONY: help run paper test check format benchmark doctor gpu-check lock clean
+
+help:                              ## what there is to make
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed             ## figures and report of the default configuration
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
@@ -22,17 +28,19 @@ check: $(VENV)/installed           ## lint, format, types
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 
-format: $(VENV)/installed
+format: $(VENV)/installed          ## mend lint and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
 # the virtual environment, made anew whenever what it is made from changes
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "urnn needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[workflow,slurm,dev]'
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check
 	touch $@
 
 benchmark: $(VENV)/installed       ## our training step beside those of other tools; OPTIONS=--quick
@@ -44,9 +52,15 @@ doctor: $(VENV)/installed          ## which devices there are, whether they comp
 gpu-check: $(VENV)/installed       ## all that is to be run where there is a GPU; OPTIONS=--quick
 	$(BIN)/python -m benchmarks.gpu_check $(OPTIONS)
 
-lock: $(VENV)/installed            ## constraints.txt from what is installed
-	(head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//') > constraints.tmp
-	mv constraints.tmp constraints.txt
+# with the hashes of all files of each version on PyPI, so that it holds for every platform
+lock: $(VENV)/installed            ## requirements.txt from what is installed in .venv
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet uv
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^(torch|triton|nvidia-.*)==' \
+	  | $(VENV)/lock/bin/uv pip compile --quiet --no-deps --universal --generate-hashes --no-header \
+	    --no-annotate --default-index https://pypi.org/simple --output-file requirements.tmp -
+	(sed '/^[^#]/,$$d' requirements.txt; sed '/^#/d' requirements.tmp) > requirements.new
+	mv requirements.new requirements.txt; rm requirements.tmp
 
 clean:                             ## results and reports; the environment stays
 	rm -rf results reports/index.html reports/figures .snakemake

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -39,21 +40,58 @@ def test_environment_yml_is_in_step_with_pyproject() -> None:
     assert by_pip == ["--editable .[workflow,slurm]"]
 
 
-def test_constraints_pin_every_requirement() -> None:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pinned = names([line for line in lines if not line.startswith("#")])
+def test_the_rules_environment_of_conda_is_that_of_environment_yml() -> None:
+    whole = yaml.safe_load((ROOT / "environment.yml").read_text())
+    rules = yaml.safe_load((ROOT / "workflow/envs/urnn.yaml").read_text())
+    assert rules["channels"] == whole["channels"]
+    packages = [entry for entry in whole["dependencies"] if isinstance(entry, str)]
+    # pip and the backend build the package in it, see urnn.post-deploy.sh
+    (backend,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert rules["dependencies"] == [*packages, backend]
+
+
+def locked() -> dict[str, tuple[str, list[str]]]:
+    """Version and hashes by name of what `make` installs, but for torch."""
+    text = (ROOT / "requirements.txt").read_text()
+    found = re.findall(r"^([\w.-]+)==(\S+)[^\n]*((?:\n    --hash=.*)*)", text, re.MULTILINE)
+    assert len(found) == len(re.findall(r"^[^#\s]", text, re.MULTILINE))
+    return {
+        name.lower().replace("_", "-"): (version, re.findall("sha256:([0-9a-f]{64})", hashes))
+        for name, version, hashes in found
+    }
+
+
+def test_the_lock_pins_every_requirement_by_hash() -> None:
+    pinned = locked()
     required = names(PROJECT["dependencies"]).keys() | {
         name for extra in INSTALLED for name in names(OPTIONAL[extra]) if name != "urnn[workflow]"
     }
-    normal = {name.replace("_", "-") for name in pinned}
-    assert {name.replace("_", "-") for name in required} <= normal
-    assert all(version.startswith("==") for version in pinned.values())
-    assert pinned["torch"] == "==2.13.0"
+    assert {name.replace("_", "-") for name in required} - {"torch"} <= pinned.keys()
+    assert "torch" not in pinned and not any(name.startswith("nvidia") for name in pinned)
+    assert all(hashes for _, hashes in pinned.values())
 
 
-def test_make_installs_the_workflow_and_what_develops_it() -> None:
+def test_make_installs_the_lock_and_one_torch() -> None:
     text = (ROOT / "Makefile").read_text()
-    assert f"--editable '.[{','.join(INSTALLED)}]'" in text
+    assert re.search(r"^TORCH +:= torch==2\.13\.0$", text, re.MULTILINE)
+    assert "--require-hashes --no-deps --requirement requirements.txt" in text
+
+
+def test_one_version_with_its_date() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    version, date = re.findall(r"^## (\S+), (\S+)$", changes, re.MULTILINE)[0]
+    assert PROJECT["version"] == version == citation["version"]
+    assert date == str(citation["date-released"])
+    (paper,) = citation["references"]
+    assert paper["doi"] and paper["url"] == PROJECT["urls"]["Paper"]
+
+
+def test_make_help_names_every_target() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    described = re.findall(r"^make (\S+) +\S", shown.stdout, re.MULTILINE)
+    assert described == phony.split()
 
 
 def test_readme_has_the_two_commands_at_its_top() -> None:

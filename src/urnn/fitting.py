@@ -169,18 +169,9 @@ def _write(config: Mapping[str, Any], folder: Path) -> None:
 
 
 def workflow() -> Path:
-    """The Snakefile of this project.
-
-    Raises:
-        ConfigError: the package was installed without it.
-    """
-    path = Path(__file__).parents[2] / "Snakefile"
-    if not path.is_file():
-        raise ConfigError(
-            "the workflow's Snakefile is not beside the package; install urnn from its folder, "
-            "with `pip install --editable .`"
-        )
-    return path
+    """The Snakefile: inside the package where that is installed, beside src in a checkout."""
+    inside = Path(__file__).parent / "workflow" / "Snakefile"
+    return inside if inside.is_file() else Path(__file__).parents[2] / "Snakefile"
 
 
 def _run_workflow(folder: Path, cores: int, profile: str | None) -> None:

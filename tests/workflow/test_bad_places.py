@@ -157,8 +157,8 @@ def test_an_input_deleted_halfway_is_named_and_the_rest_is_finished(
     shutil.rmtree(project.folder / "results/test-15dB/models")
     project.edit(
         "workflow/rules/score.smk",
-        '"{PYTHON} -m urnn score',
-        '"rm -f results/test-15dB/models/urnn/hidden-04/*.nc; {PYTHON} -m urnn score',
+        '"python3 -m urnn score',
+        '"rm -f results/test-15dB/models/urnn/hidden-04/*.nc; python3 -m urnn score',
     )
     target = "results/test-15dB/scores.nc"
     (project.folder / target).unlink()

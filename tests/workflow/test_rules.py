@@ -24,7 +24,7 @@ def test_there_are_rules() -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_runs_a_command_of_ours_and_knows_its_code(rule: str) -> None:
     text = RULES[rule]
-    called = re.findall(r"-m urnn (\w+)", text)
+    called = re.findall(r"python3 -m urnn (\w+)", text)
     assert len(called) == 1
     assert (ROOT / f"src/urnn/commands/{called[0]}.py").is_file()
     assert "        code=" in text[text.index("params:") :]

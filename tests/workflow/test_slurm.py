@@ -110,10 +110,10 @@ def limit_the_first_attempt(project: Project) -> None:
     """A training of many epochs stops in its first attempt once it has left a checkpoint, and waits
     for the end of its time, Slurm's shortest: a minute."""
     project.edit("config/test.yaml", "epochs: 4", "epochs: 3000")
-    project.edit("workflow/rules/train.smk", "return attempt * (5", "return attempt or (5")
-    last_lines = '--device {DEVICE} "\n        "--output {output:q} > {log:q} 2>&1"'
+    project.edit("workflow/rules/resources.smk", "return attempt * (5", "return attempt or (5")
+    last_lines = '--device {resources.device} "\n        "--output {output:q} > {log:q} 2>&1"'
     project.edit("workflow/rules/train.smk", last_lines, (
-        '--device {DEVICE} "'
+        '--device {resources.device} "'
         '"--output {output:q} --checkpoint-seconds 0.5 > {log:q} 2>&1 & "'
         '"if test {resources.runtime} = 1; then "'
         '"while ! ls $(dirname {output})/.*.checkpoint.nc; do sleep 0.1; done; "'

@@ -262,7 +262,7 @@ def test_touched_but_unchanged_modules_rerun_nothing(project: Project) -> None:
 
 def test_comments_and_resources_rerun_nothing(project: Project) -> None:
     project.edit(CONFIG, "seed: 2019", "seed: 2019  # a comment")
-    project.edit("workflow/rules/train.smk", "attempt * (5", "attempt * (6")
+    project.edit("workflow/rules/resources.smk", "attempt * (5", "attempt * (6")
     expect(project, [])
 
 

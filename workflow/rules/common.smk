@@ -1,11 +1,11 @@
 # The checked configuration and what all rules share. Nothing heavy is imported here.
 import json
-import math
 import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 try:
     from urnn import blocks, closure, devices, figures, tasks, theorems
@@ -33,13 +33,28 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-PYTHON = sys.executable
+# The rules call python3: this one, or with --sdm conda that of the environment, which comes first
+# and into which envs/urnn.post-deploy.sh installs this project.
+search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+os.environ.update(PATH=search)
+if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+    project = Path(closure.__file__).parents[2]
+    if not (project / "pyproject.toml").is_file():
+        raise WorkflowError(
+            "--sdm conda installs urnn from the folder of the project, but this one was installed "
+            "as a package: run it without --sdm, or install it with `pip install --editable`"
+        )
+    os.environ.update(URNN_PROJECT=str(project))
+
 # of the package; relative if it is inside the working directory, so that a copy of that is not stale
 PACKAGE = Path(closure.__file__).parent
 if PACKAGE.is_relative_to(Path.cwd()):
     PACKAGE = PACKAGE.relative_to(Path.cwd())
+# a module's prefix, which Snakemake puts before all paths
+PREFIX = Path(workflow.modifier.path_modifier.prefix or "")
 # by name: what is compiled, for which sizes of minibatches and numbers of scored trials
 KERNELS = run.kernels()
+THEOREMS = list(theorems.POINT) if run.theory else []
 
 
 def code(stage, *plugs):
@@ -74,7 +89,7 @@ def model_files(experiment):
             folder = f"results/{experiment}/models/{model}/hidden-{size:02d}"
             try:
                 found = blocks.of_training(
-                    run, experiment, model, size, DEVICE, Path(folder)
+                    run, experiment, model, size, DEVICE, PREFIX / folder
                 )
             except ConfigError as error:
                 raise WorkflowError(str(error))
@@ -102,18 +117,33 @@ def kernel_files(experiment):
     )
 
 
-def grouped(name, short=lambda wildcards: True):
-    """The group of short jobs, where a profile gives its size (group-components); else none.
+def kernel(wildcards):
+    """What a kernel computes."""
+    return KERNELS[wildcards.kernel][0]
 
-    So no cluster job lasts seconds, and a local run and its dry run show single jobs. A function,
-    because the profile's sizes are known only after the rules are read.
-    """
 
-    def group(wildcards):
-        sized = name in workflow.group_settings.group_components
-        return name if sized and short(wildcards) else None
+def theorem(wildcards):
+    """The settings of a theorem's numbers."""
+    return getattr(run.theory, wildcards.theorem)
 
-    return group
+
+def published_files(figures):
+    """The files of the published curves that figures draw, each once."""
+    names = {figure.curves for figure in figures if figure.curves}
+    return [f"{PACKAGE}/published/{name}.csv" for name in sorted(names)]
+
+
+def models_code(wildcards):
+    """The code of all models of an experiment."""
+    models = [run.models[name] for name in run.experiments[wildcards.experiment].models]
+    return [module for model in models for module in code_of(model)]
+
+
+def page_code():
+    """The code of the page: its command, and the figures and theorems on it."""
+    shown = [figures.POINT.module(figure.kind) for figure in run.figures.values()]
+    proved = [f"{theorems.POINT.module(name)}.settings" for name in THEOREMS]
+    return code("report", *shown, *proved)
 
 
 # On a cluster the cap of profiles/default on GPUs, which one machine needs, holds in each job.

@@ -1,16 +1,10 @@
-def published_curves(wildcards):
-    """The files of the published curves that a figure draws."""
-    name = run.figures[wildcards.figure].curves
-    return [f"{PACKAGE}/published/{name}.csv"] if name else []
-
-
 rule figure:
     input:
         scores=lambda wildcards: [
             f"results/{name}/scores.nc"
             for name in run.figures[wildcards.figure].sources
         ],
-        published=published_curves,
+        published=lambda wildcards: published_files([run.figures[wildcards.figure]]),
     output:
         report(
             "reports/figures/{figure}.svg",
@@ -23,6 +17,8 @@ rule figure:
     benchmark:
         "results/benchmarks/figure/{figure}.tsv"
     localrule: True
+    conda:
+        "../envs/urnn.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -35,10 +31,10 @@ rule figure:
             figures.POINT.part(run.figures[wildcards.figure])
         ),
         labels=lambda wildcards: as_json(run.labels(wildcards.figure)),
-        style=as_json(run.style),
+        style=lambda wildcards: as_json(run.style),
         caption=lambda wildcards: run.figures[wildcards.figure].text,
     message:
         "{wildcards.figure}"
     shell:
-        "{PYTHON} -m urnn figure {input.scores:q} --settings {params.settings:q} "
+        "python3 -m urnn figure {input.scores:q} --settings {params.settings:q} "
         "--labels {params.labels:q} --style {params.style:q} --output {output:q} > {log:q} 2>&1"

@@ -1,9 +1,3 @@
-def models_code(wildcards):
-    """The code of all models of an experiment."""
-    models = [run.models[name] for name in run.experiments[wildcards.experiment].models]
-    return [module for model in models for module in code_of(model)]
-
-
 rule score:
     input:
         data=lambda wildcards: data_files(
@@ -21,6 +15,8 @@ rule score:
         "results/benchmarks/score/{experiment}/scores.tsv"
     group:
         grouped("score")
+    conda:
+        "../envs/urnn.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
@@ -30,5 +26,5 @@ rule score:
     message:
         "{wildcards.experiment}: scores"
     shell:
-        "{PYTHON} -m urnn score --data {input.data:q} --models {input.models:q} "
+        "python3 -m urnn score --data {input.data:q} --models {input.models:q} "
         "--output {output:q} > {log:q} 2>&1"

@@ -1,11 +1,3 @@
-THEOREMS = list(theorems.POINT) if run.theory else []
-
-
-def theorem(wildcards):
-    """The settings of a theorem's numbers."""
-    return getattr(run.theory, wildcards.theorem)
-
-
 rule theory:
     output:
         "results/theory/{theorem}.nc",
@@ -15,6 +7,8 @@ rule theory:
         "results/benchmarks/theory/{theorem}.tsv"
     group:
         grouped("start")
+    conda:
+        "../envs/urnn.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
@@ -29,7 +23,7 @@ rule theory:
     message:
         "{wildcards.theorem}: numbers"
     shell:
-        "{PYTHON} -m urnn theory {wildcards.theorem} --settings {params.settings:q} "
+        "python3 -m urnn theory {wildcards.theorem} --settings {params.settings:q} "
         "--seed {params.seed} --output {output:q} > {log:q} 2>&1"
 
 
@@ -48,6 +42,8 @@ rule theory_figure:
     benchmark:
         "results/benchmarks/figure/{theorem}.tsv"
     localrule: True
+    conda:
+        "../envs/urnn.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -56,10 +52,10 @@ rule theory_figure:
         code=lambda wildcards: code(
             "theory_figure", f"{theorems.POINT.module(wildcards.theorem)}.plot"
         ),
-        style=as_json(run.style),
+        style=lambda wildcards: as_json(run.style),
         caption=lambda wildcards: theorem(wildcards).caption,
     message:
         "{wildcards.theorem}"
     shell:
-        "{PYTHON} -m urnn theory_figure {wildcards.theorem} {input.numbers:q} "
+        "python3 -m urnn theory_figure {wildcards.theorem} {input.numbers:q} "
         "--style {params.style:q} --output {output:q} > {log:q} 2>&1"
