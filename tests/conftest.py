@@ -27,6 +27,15 @@ def make_data() -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture
+def by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layers of urnn.nn take the kernels for small problems too."""
+    from urnn.nn import layers
+
+    monkeypatch.setattr(layers, "PLAIN", layers.Range(1024, 1, 0.0))
+    monkeypatch.setattr(layers, "ONEDNN", {})
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs of the workflow first: they take longest, and processes then end together."""
     items.sort(key=lambda item: "workflow" not in item.path.parts)

@@ -12,6 +12,9 @@ from torch import Tensor
 import urnn.nn
 from urnn.nn import layers
 from urnn.recurrence import kernels as compiled
+from urnn.recurrence.vector import LANES
+
+pytestmark = pytest.mark.usefixtures("by_kernels")
 
 KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "tanh": (urnn.nn.RNN, torch.nn.RNN, {}),
@@ -247,9 +250,25 @@ def test_who_computes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(ours(x), theirs(x))
     for dtype in (torch.float64, torch.bfloat16):
         torch.testing.assert_close(ours.to(dtype)(x.to(dtype)), theirs.to(dtype)(x.to(dtype)))
-    monkeypatch.setattr(layers, "LARGEST", 2)
-    torch.testing.assert_close(ours.float()(x), theirs.float()(x))
     assert set(calls) == {"torch"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_torch_computes_where_it_is_faster(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of a range of hidden units, time steps and filled lanes; packed trials too."""
+    calls = takes(monkeypatch)
+    ours, theirs = modules(kind, 2, 3)
+    x = torch.randn(5, LANES, 2)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([5] * LANES))
+    for number, value in {"hidden_units": (3, 2), "steps": (5, 6), "filled": (0.9, 1.1)}.items():
+        for limit, who in zip(value, ("kernels", "torch"), strict=True):
+            wanted = layers.Range(3, 5, 0.9)._replace(**{number: limit})
+            monkeypatch.setattr(layers, "PLAIN", wanted)
+            for given in (x, packed):
+                calls.clear()
+                found, right = ours(given)[0], theirs(given)[0]
+                assert calls == [who]
+                torch.testing.assert_close(found[0], right[0])
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

@@ -33,7 +33,10 @@ LAYERS: dict[Any, Any] = {
 }
 INFOS = [info for info in common_modules.module_db if info.module_cls in LAYERS]
 DTYPES = [torch.float32, torch.float64]
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
+pytestmark = [
+    pytest.mark.usefixtures("by_kernels"),
+    pytest.mark.filterwarnings("ignore:LSTM with projections"),
+]
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 

@@ -21,6 +21,8 @@ from urnn.settings.training import Recipe
 from urnn.training import train
 from urnn.transition.base import Transition
 
+pytestmark = pytest.mark.usefixtures("by_kernels")
+
 NONLINEARITIES = ["tanh", "relu", "modrelu"]
 
 

@@ -15,6 +15,8 @@ from urnn.recurrence import kernels as compiled
 from urnn.recurrence import operators
 from urnn.recurrence.cells.base import Cell
 
+pytestmark = pytest.mark.usefixtures("by_kernels")
+
 LAYERS = ["RNN", "LSTM", "GRU"]
 
 

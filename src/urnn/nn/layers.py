@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import itertools
 import typing
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -29,8 +29,22 @@ from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
 from urnn.recurrence.operators import in_func, key_of, stack_states, takes_kernels
 
-#: more hidden units take torch's forward, whose matrix products are those of a BLAS
-LARGEST = 512
+
+class Range(NamedTuple):
+    """Sizes at which the kernels take less time than torch's forward, see `benchmarks.layers`."""
+
+    #: at most
+    hidden_units: int
+    #: at least: a call of the kernels costs as much as so many steps of torch's loop
+    steps: int
+    #: at least this share of the vectors' lanes has a trial of the batch
+    filled: float
+
+
+#: outside of it torch computes
+PLAIN = Range(1024, 24, 0.0)
+#: the same where torch has its LSTM from oneDNN, which leaves the kernels less to gain
+ONEDNN = {"LSTM": Range(128, 100, 0.9)} if torch.backends.mkldnn.is_available() else {}
 #: the activation of complex units, in pairs, which torch has not
 PAIRED = "modrelu"
 
@@ -198,9 +212,30 @@ def _by_kernels(module: Any, input: Any, hx: Any) -> tuple[Tensor, tuple[Tensor,
     if states is None or not _fits(module, x, states, weights):
         return None
     # within torch.func the operator computes what torch's forward cannot, by a loop if need be
-    if not in_func() and not (module.hidden_size <= LARGEST and takes_kernels(key, x)):
+    if not in_func() and not (
+        _pays(module, x.shape[0], x.shape[1], x.device) and takes_kernels(key, x)
+    ):
         return None
     return _arranged(module, input, x, states, weights)
+
+
+def _range(module: Any, device: torch.device) -> Range:
+    return ONEDNN.get(module.mode, PLAIN) if device.type == "cpu" else PLAIN
+
+
+def _pays(module: Any, batch: int, steps: int, device: torch.device) -> bool:
+    """Whether the kernels are faster than torch's forward, as far as the sizes tell."""
+    wanted = _range(module, device)
+    if module.hidden_size > wanted.hidden_units:
+        return False
+    # a compiled graph is of every length, and a GPU has no lanes to fill
+    if torch.compiler.is_compiling() or device.type != "cpu":
+        return True
+    if steps < wanted.steps or not wanted.filled:
+        return steps >= wanted.steps
+    from urnn.recurrence.vector import LANES  # Numba, which nobody else needs so early
+
+    return batch >= wanted.filled * -(-batch // LANES) * LANES
 
 
 def run(module: Any, input: Any, hx: Any) -> tuple[Any, Tensor]:
@@ -242,7 +277,9 @@ def _of_packed(module: Any, input: PackedSequence, hx: Any, always: bool = False
     key, data = _KEYS[module.mode], input.data
     if data.ndim != 2 or in_func() or torch.compiler.is_compiling():
         return None
-    if not always and not (module.hidden_size <= LARGEST and takes_kernels(key, data[None, None])):
+    batch, steps = int(input.batch_sizes[0]), len(input.batch_sizes)
+    pays = always or _pays(module, batch, steps, data.device)
+    if not always and not (pays and takes_kernels(key, data[None, None])):
         return None
     x, lengths = unpack(input)
     states, weights = _initial(module, False, x, hx), _weights(module)
@@ -312,17 +349,28 @@ def _layers(
     lasts = []
     for first in range(0, len(weights), ways):
         rows = [_row(module, each, keep_cell) for each in weights[first : first + ways]]
-        xs = torch.stack([x, reverse(x)]) if ways == 2 else x[None]
+        xs, theta = _stacked([x, reverse(x)] if ways == 2 else [x]), _stacked(rows)
         if lengths is not None and keep_cell:
             xs = lengths.marked(xs)
         h_init, *c_init = (state[first : first + ways] for state in states)
-        h, c = stack_states(key, torch.stack(rows), xs, h_init, c_init[0] if c_init else None)
+        h, c = stack_states(key, theta, xs, h_init, c_init[0] if c_init else None)
         last = h[:, :, -1] if lengths is None else lengths.last(h)
         lasts.append([last, c][: len(states)])
-        x = torch.cat([h[0], reverse(h[1])], -1) if ways == 2 else h[0]
+        # the gradient of h[0] would be written into zeros of the size of h
+        x = torch.cat([h[0], reverse(h[1])], -1) if ways == 2 else h.squeeze(0)
         if module.dropout and module.training and first + ways < len(weights):
             x = _dropped(x, module.dropout, lengths)
-    return x, tuple(torch.cat(parts).contiguous() for parts in zip(*lasts, strict=True))
+    return x, tuple(_joined(parts).contiguous() for parts in zip(*lasts, strict=True))
+
+
+def _stacked(tensors: list[Tensor]) -> Tensor:
+    """torch.stack, of one tensor without a copy."""
+    return torch.stack(tensors) if len(tensors) > 1 else tensors[0].unsqueeze(0)
+
+
+def _joined(tensors: tuple[Tensor, ...]) -> Tensor:
+    """torch.cat, of one tensor without a copy."""
+    return torch.cat(tensors) if len(tensors) > 1 else tensors[0]
 
 
 def _dropped(x: Tensor, probability: float, lengths: Lengths | None) -> Tensor:
@@ -363,7 +411,8 @@ def prepare(module: torch.nn.Module, batch: int, replicas: int = 1) -> None:
             weights = [getattr(layer, name).detach() for name in names]
             size = replicas * (2 if layer.bidirectional else 1)
             x = weights[0].new_zeros(size, batch, 2, weights[0].shape[1])
-            if layer.hidden_size > LARGEST or layer.proj_size or not takes_kernels(key, x):
+            larger = layer.hidden_size > _range(layer, x.device).hidden_units
+            if larger or layer.proj_size or not takes_kernels(key, x):
                 continue
             theta = _row(layer, weights).expand(size, -1).clone().requires_grad_()
             h = x.new_zeros(size, batch, layer.hidden_size)

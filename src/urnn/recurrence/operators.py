@@ -157,8 +157,7 @@ def _check(cell: str, spec: Spec, theta: Tensor, x: Tensor, h_init: Tensor, c_in
 # the operators
 
 
-@torch.library.custom_op("urnn::states", mutates_args=())
-def states_op(
+def _forward(
     theta: Tensor, x: Tensor, h_init: Tensor, c_init: Tensor, cell: str, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """All states (R, B, time, n), the last cell state (R, B, n), and two tensors that are kept."""
@@ -176,6 +175,9 @@ def states_op(
     return states, none if last is None else last, kept[0], kept[1]
 
 
+states_op = torch.library.custom_op("urnn::states", _forward, mutates_args=())
+
+
 @states_op.register_fake
 def _(
     theta: Tensor, x: Tensor, h_init: Tensor, c_init: Tensor, cell: str, keep: bool
@@ -191,8 +193,7 @@ def _(
     return states, c_init.new_empty(c_init.shape), kept_1, kept_2
 
 
-@torch.library.custom_op("urnn::states_backward", mutates_args=())
-def states_backward_op(
+def _backward(
     theta: Tensor,
     x: Tensor,
     h_init: Tensor,
@@ -227,6 +228,9 @@ def states_backward_op(
             spec, theta, x, kept, d_states, dc_last if has_cell else None, wanted
         )
     return d_theta, dx if wanted else none, dh, x.new_empty(0) if dc is None else dc
+
+
+states_backward_op = torch.library.custom_op("urnn::states_backward", _backward, mutates_args=())
 
 
 @states_backward_op.register_fake
@@ -356,22 +360,38 @@ if hasattr(states_op, "register_vmap"):
     states_backward_op.register_vmap(_backward_vmap)
 
 
-# torch.func.grad takes no operator with a formula of its own, but it takes a function with one
+# torch.func.grad takes no operator with a formula of its own, but it takes a function with one;
+# outside of torch.compile a function also takes half of an operator's time
+
+
+def _is_watched(tensors: tuple[Any, ...]) -> bool:
+    """Whether a mode, a tracer or a class of tensors must see the operator itself."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or any(type(tensor) not in (Tensor, torch.nn.Parameter) for tensor in tensors)
+    )
 
 
 class _States(torch.autograd.Function):
-    """`urnn::states` within transforms of torch.func."""
+    """`urnn::states` as a function."""
 
-    forward = staticmethod(lambda *inputs: states_op(*inputs))
+    @staticmethod
+    def forward(*inputs: Any) -> Any:
+        return states_op(*inputs) if _is_watched(inputs[:4]) else _forward(*inputs)
+
     setup_context = staticmethod(_keep_for_backward)
     backward = staticmethod(_states_gradient)
     vmap = staticmethod(_states_vmap)
 
 
 class _StatesBackward(torch.autograd.Function):
-    """`urnn::states_backward` within transforms of torch.func."""
+    """`urnn::states_backward` as a function."""
 
-    forward = staticmethod(lambda *inputs: states_backward_op(*inputs))
+    @staticmethod
+    def forward(*inputs: Any) -> Any:
+        return states_backward_op(*inputs) if _is_watched(inputs[:8]) else _backward(*inputs)
+
     setup_context = staticmethod(_keep_for_second)
     backward = staticmethod(_second_gradient)
     vmap = staticmethod(_backward_vmap)
@@ -383,11 +403,22 @@ def in_func() -> bool:
 
 
 def _states(*inputs: Any) -> Any:
-    return _States.apply(*inputs) if in_func() else states_op(*inputs)
+    if in_func():
+        return _States.apply(*inputs)
+    if _is_watched(inputs[:4]):
+        return states_op(*inputs)
+    needed = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs[:4])
+    return _States.apply(*inputs) if needed else _forward(*inputs)
 
 
 def _states_backward(*inputs: Any) -> Any:
-    return _StatesBackward.apply(*inputs) if in_func() else states_backward_op(*inputs)
+    if in_func():
+        return _StatesBackward.apply(*inputs)
+    if _is_watched(inputs[:8]):
+        return states_backward_op(*inputs)
+    # with create_graph
+    needed = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs[:8])
+    return _StatesBackward.apply(*inputs) if needed else _backward(*inputs)
 
 
 def stack_states(
