@@ -47,13 +47,22 @@ def _member(p: Tensor, transition: str, hidden_units: int) -> Tensor:
     return W
 
 
-@torch.library.custom_op("urnn::member", mutates_args=())
+# schemas in words: torch before 2.5 reads no annotations that are text
+
+
+@torch.library.custom_op(
+    "urnn::member", mutates_args=(), schema="(Tensor p, str transition, int hidden_units) -> Tensor"
+)
 def member_op(p: Tensor, transition: str, hidden_units: int) -> Tensor:
     """`_member` as an operator, for torch.compile."""
     return _member(p, transition, hidden_units).clone()
 
 
-@torch.library.custom_op("urnn::member_backward", mutates_args=())
+@torch.library.custom_op(
+    "urnn::member_backward",
+    mutates_args=(),
+    schema="(Tensor p, Tensor gradient, str transition, int hidden_units) -> Tensor",
+)
 def member_backward_op(p: Tensor, gradient: Tensor, transition: str, hidden_units: int) -> Tensor:
     """The gradient of p from that of W."""
     pull: Any = torch.func.vjp(lambda p: _member(p, transition, hidden_units), p)[1]

@@ -175,7 +175,14 @@ def _forward(
     return states, none if last is None else last, kept[0], kept[1]
 
 
-states_op = torch.library.custom_op("urnn::states", _forward, mutates_args=())
+# schemas in words: torch before 2.5 reads no annotations that are text
+states_op = torch.library.custom_op(
+    "urnn::states",
+    _forward,
+    mutates_args=(),
+    schema="(Tensor theta, Tensor x, Tensor h_init, Tensor c_init, str cell, bool keep)"
+    " -> (Tensor, Tensor, Tensor, Tensor)",
+)
 
 
 @states_op.register_fake
@@ -230,7 +237,13 @@ def _backward(
     return d_theta, dx if wanted else none, dh, x.new_empty(0) if dc is None else dc
 
 
-states_backward_op = torch.library.custom_op("urnn::states_backward", _backward, mutates_args=())
+states_backward_op = torch.library.custom_op(
+    "urnn::states_backward",
+    _backward,
+    mutates_args=(),
+    schema="(Tensor theta, Tensor x, Tensor h_init, Tensor c_init, Tensor kept_1, Tensor kept_2,"
+    " Tensor d_states, Tensor dc_last, str cell, bool wanted) -> (Tensor, Tensor, Tensor, Tensor)",
+)
 
 
 @states_backward_op.register_fake
