@@ -233,7 +233,7 @@ def _pays(module: Any, batch: int, steps: int, device: torch.device) -> bool:
         return True
     if steps < wanted.steps or not wanted.filled:
         return steps >= wanted.steps
-    from urnn.recurrence.vector import LANES  # Numba, which nobody else needs so early
+    from urnn.recurrence.vector import LANES  # llvmlite, which nobody else needs so early
 
     return batch >= wanted.filled * -(-batch // LANES) * LANES
 
