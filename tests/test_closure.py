@@ -60,8 +60,8 @@ FREE = TRANSITIONS.names[0]
 
 
 def forget() -> None:
-    for cached in (closure._tree, closure._fingerprint, closure._imports):
-        cached.cache_clear()
+    closure._read.cache_clear()
+    closure._essence.cache_clear()
 
 
 def digests() -> dict[str, str]:

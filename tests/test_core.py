@@ -76,7 +76,7 @@ def modules() -> dict[str, set[str]]:
 def imported(module: str) -> set[str]:
     """Modules of other packages that a module imports anywhere but for a type checker."""
     found = set()
-    for node in ast.walk(closure._tree(module)):
+    for node in closure._read(module).imports:
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent
 
@@ -26,7 +27,7 @@ def digest(*modules: str) -> str:
     """
     whole = hashlib.sha256()
     for name in sorted(closure(*modules)):
-        whole.update(f"{name} {_fingerprint(name)}\n".encode())
+        whole.update(f"{name} {_essence(name)[0]}\n".encode())
     return whole.hexdigest()[:16]
 
 
@@ -44,7 +45,7 @@ def closure(*modules: str) -> set[str]:
             part = name.rsplit(".", depth)[0]
             if part not in found and _file(part) is not None:
                 found.add(part)
-                todo.extend(_imports(part) - found)
+                todo.extend(_essence(part)[1] - found)
     return found
 
 
@@ -67,44 +68,71 @@ def _inside(module: str) -> list[str]:
 
 
 @cache
-def _tree(module: str) -> ast.Module:
-    """The statements of a module that can change what it computes."""
-    path = _file(module)
+def _essence(module: str) -> tuple[str, set[str]]:
+    """A digest of what can change what a module computes, and the modules that it imports."""
+    path, essence = _file(module), _read(module)
     assert path is not None, module
-    tree = _Essence().visit(ast.parse(path.read_text(encoding="utf-8")))
-    assert isinstance(tree, ast.Module)
-    return tree
-
-
-@cache
-def _fingerprint(module: str) -> str:
-    whole = hashlib.sha256(ast.dump(_tree(module)).encode())
-    path = _file(module)
-    if path is not None and path.name == "__init__.py":
+    whole = hashlib.sha256(" ".join(essence.words).encode())
+    package = module
+    if path.name != "__init__.py":
+        package = module.rpartition(".")[0]
+    else:
         # a package's sources in CUDA C++, as they are
         for source in sorted(path.parent.glob("*.cu*")):
             whole.update(source.read_bytes())
-    return whole.hexdigest()
+    names = {name for node in essence.imports for name in _named(node, package)}
+    return whole.hexdigest(), {name for name in names if _file(name) is not None}
 
 
-class _Essence(ast.NodeTransformer):
-    """Takes out docstrings, what is for type checkers alone, and the lists of extension points."""
+@cache
+def _read(module: str) -> _Essence:
+    path = _file(module)
+    assert path is not None, module
+    essence = _Essence()
+    essence.write(ast.parse(path.read_text(encoding="utf-8")))
+    return essence
 
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and _is_text(node.body):
-            node.body = node.body[1:]
-        return super().generic_visit(node)
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        if ast.unparse(node.test) == "TYPE_CHECKING":
-            return [self.visit(statement) for statement in node.orelse]
-        return self.generic_visit(node)
+class _Essence:
+    """The nodes of a syntax tree in words, each visited once, for that is most of the time.
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
-        return None if _is_point(node.value) else self.generic_visit(node)
+    Without docstrings, what is for type checkers alone, and the lists of extension points.
+    """
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        return None if _is_point(node.value) else self.generic_visit(node)
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.imports: list[ast.Import | ast.ImportFrom] = []
+
+    def write(self, node: Any) -> None:
+        """A node, or a value or a list of a node's."""
+        kind: Any = type(node)
+        if kind is list:
+            self.words.append("[")
+            for part in node:
+                self.write(part)
+            self.words.append("]")
+        elif not issubclass(kind, ast.AST):
+            self.words.append(repr(node))
+        elif kind is ast.If and ast.unparse(node.test) == "TYPE_CHECKING":
+            for part in node.orelse:
+                self.write(part)
+        elif not (kind in _ASSIGNMENTS and _is_point(node.value)):
+            if kind in _IMPORTS:
+                self.imports.append(node)
+            self.words.append(kind.__name__)
+            before = len(self.imports)
+            for field in kind._fields:
+                value: Any = getattr(node, field, None)
+                in_body = field == "body" and kind in _WITH_DOCSTRING and _is_text(value)
+                self.write(value[1:] if in_body else value)
+            if kind is ast.FunctionDef and node.name == "__getattr__":
+                # it hands a package's names out to people, lazily; no code of ours asks for one
+                del self.imports[before:]
+
+
+_ASSIGNMENTS = {ast.Assign, ast.AnnAssign}
+_IMPORTS = {ast.Import, ast.ImportFrom}
+_WITH_DOCSTRING = {ast.Module, ast.ClassDef, ast.FunctionDef}
 
 
 def _is_text(body: list[ast.stmt]) -> bool:
@@ -119,27 +147,6 @@ def _is_text(body: list[ast.stmt]) -> bool:
 
 def _is_point(value: ast.AST | None) -> bool:
     return isinstance(value, ast.Call) and ast.unparse(value.func).split("[")[0] == "Point"
-
-
-@cache
-def _imports(module: str) -> set[str]:
-    """Modules of this package that a module imports anywhere."""
-    path = _file(module)
-    assert path is not None
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    names = {name for node in _statements(_tree(module)) for name in _named(node, package)}
-    return {name for name in names if _file(name) is not None}
-
-
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes below this one, without those of a module's `__getattr__`.
-
-    That hands a package's names out to people, lazily; no code of ours asks for one.
-    """
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(child, ast.FunctionDef) and child.name == "__getattr__"):
-            yield child
-            yield from _statements(child)
 
 
 def _named(node: ast.AST, package: str) -> Iterator[str]:
