@@ -28,15 +28,22 @@ def test_the_recurrence_has_the_gradients_of_each() -> None:
 def test_squared_is_the_mean_of_the_squares(device: str, random: np.random.Generator) -> None:
     backend = recurrence.backend(device)
     y_hat, y = random.standard_normal((2, 3, 5, 7, 2))
-    loss, share = LOSSES["squared"].evaluate(backend, backend.asarray(y_hat), backend.asarray(y))
+    own = np.arange(3)
+    loss, share = LOSSES["squared"].evaluate(
+        backend, backend.asarray(y_hat), backend.asarray(y), own
+    )
     assert loss.dtype == np.float64 and np.isnan(share).all()
     np.testing.assert_allclose(loss, ((y_hat - y) ** 2).mean((1, 2, 3)), rtol=1e-6)
     missing = np.where(random.random(y.shape) < 0.3, np.nan, y)
     masked, _ = LOSSES["squared"].evaluate(
-        backend, backend.asarray(y_hat), backend.asarray(missing)
+        backend, backend.asarray(y_hat), backend.asarray(missing), own
     )
     error = np.where(np.isnan(missing), 0, y_hat - y)
     np.testing.assert_allclose(masked, (error**2).mean((1, 2, 3)), rtol=1e-6)
+    shared, _ = LOSSES["squared"].evaluate(
+        backend, backend.asarray(y_hat), backend.asarray(y), np.array([2, 0, 2])
+    )
+    np.testing.assert_allclose(shared, ((y_hat - y[[2, 0, 2]]) ** 2).mean((1, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(
         LOSSES["squared"].score(np.zeros(1) + 0.5, share, missing),
         1 - 0.5 * missing.size / np.nansum(missing**2),
@@ -49,7 +56,7 @@ def test_cross_entropy_and_accuracy_are_torchs(device: str, random: np.random.Ge
     backend = recurrence.backend(device)
     scores, labels = random.standard_normal((3, 5, 4)), random.integers(0, 4, (3, 5))
     found = LOSSES["cross_entropy"].evaluate(
-        backend, backend.asarray(scores), backend.asarray(labels)
+        backend, backend.asarray(scores), backend.asarray(labels), np.arange(3)
     )
     theirs = torch.nn.functional.cross_entropy(
         torch.tensor(scores).mT, torch.tensor(labels), reduction="none"

@@ -36,8 +36,13 @@ class Loss(Protocol):
         """The number of outputs that a model of these data has."""
         ...
 
-    def evaluate(self, backend: Backend, outputs: Any, y: Any) -> tuple[NDArray, NDArray]:
-        """Loss and accuracy (R,) float64 of outputs, with targets y of each replica's trials."""
+    def evaluate(
+        self, backend: Backend, outputs: Any, y: Any, dataset: Any
+    ) -> tuple[NDArray, NDArray]:
+        """Loss and accuracy (R,) float64 of outputs (R, B, ...).
+
+        Targets y (S, B, ...) are those of S data sets; dataset (R,) says which are a replica's.
+        """
         ...
 
     def score(self, loss: NDArray, accuracy: NDArray, y: NDArray) -> NDArray:
@@ -68,12 +73,23 @@ class Squared:
         """The last dimension of y."""
         return int(data[self.target].shape[-1])
 
-    def evaluate(self, backend: Backend, outputs: Any, y: Any) -> tuple[NDArray, NDArray]:
+    def evaluate(
+        self, backend: Backend, outputs: Any, y: Any, dataset: Any
+    ) -> tuple[NDArray, NDArray]:
         """The mean squared error (R,); the accuracy is NaN."""
         import numpy as np
 
-        error = backend.xp.where(backend.xp.isnan(y), 0, outputs - y)
-        loss = backend.to_numpy((error * error).mean((1, 2, 3))).astype(np.float64)
+        # numpy one replica at a time, so that what is between stays in the cache
+        size = 1 if backend.xp is np else len(outputs)
+        losses = []
+        for first in range(0, len(outputs), size):
+            part = slice(first, first + size)
+            targets = y[dataset[part]]
+            error = outputs[part] - targets
+            error[backend.xp.isnan(targets)] = 0
+            error *= error
+            losses.append(backend.to_numpy(error.mean((1, 2, 3))))
+        loss = np.concatenate(losses).astype(np.float64)
         return loss, np.full(len(loss), np.nan)
 
     def score(self, loss: NDArray, accuracy: NDArray, y: NDArray) -> NDArray:
@@ -103,9 +119,11 @@ class CrossEntropy:
             raise DataError("the attribute classes, the number of classes of label, is missing")
         return int(data.attrs["classes"])
 
-    def evaluate(self, backend: Backend, outputs: Any, y: Any) -> tuple[NDArray, NDArray]:
+    def evaluate(
+        self, backend: Backend, outputs: Any, y: Any, dataset: Any
+    ) -> tuple[NDArray, NDArray]:
         """The cross-entropy (R,), and the share of labels that have the highest output."""
-        scores, labels = backend.to_numpy(outputs), backend.to_numpy(y)
+        scores, labels = backend.to_numpy(outputs), backend.to_numpy(y[dataset])
         return cross_entropy(scores, labels), accuracy(scores, labels)
 
     def score(self, loss: NDArray, accuracy: NDArray, y: NDArray) -> NDArray:

@@ -316,7 +316,7 @@ class Trainer:
         alive, epoch, theta = self.alive, self.epoch, self.theta
         x, y = self.x[:, self.used :], self.y[:, self.used :]
         outputs = self.backend.outputs(self.spec, theta, x, self.rows)
-        values, accuracy = LOSSES[self.spec.loss].evaluate(self.backend, outputs, y[self.rows])
+        values, accuracy = LOSSES[self.spec.loss].evaluate(self.backend, outputs, y, self.rows)
         self.history["validation_loss"][alive, epoch] = values[alive]
         self.history["validation_accuracy"][alive, epoch] = accuracy[alive]
         better = alive & (values < self.lowest)

@@ -112,8 +112,8 @@ def _block(data: xr.Dataset, path: Path, loss: Loss, uses: Iterable[str]) -> dic
     if "realization" not in data.attrs:
         raise DataError(f"{path} lacks the attribute realization, the number of its realization")
     names = {"x": "x", "y": loss.target}
-    if "y_clean" in data and loss.optima:
-        names["y_clean"] = "y_clean"
+    if "y_clean" in data and loss.optima and tuple(uses) == ("test",):
+        names["y_clean"] = "y_clean"  # for the optimum of the scores
     split = data["split"].values
     if "x_test" in data and tuple(uses) == ("test",):
         names = {name: f"{variable}_test" for name, variable in names.items()}

@@ -185,3 +185,12 @@ def test_an_array_that_is_not_the_backends_is_refused(problems: SimpleNamespace)
     theta, x, y, dataset, trials = problems.problem(spec, 3, 5, 6)
     with pytest.raises(ValueError, match="C-contiguous float32"):
         CPU.step(spec)(theta.astype(float), x, y, dataset, trials)
+
+
+def test_outputs_of_some_trials_of_an_array_need_no_copy(problems: SimpleNamespace) -> None:
+    spec = Spec("rnn", 4, 2, 2)
+    theta, x, _, dataset, _ = problems.problem(spec, 3, 9, 6)
+    for part in (x[:, 4:], x[:, 2:3], x[1:], x[::2], x[:, ::3], x[:, :, 1:]):
+        rows = np.minimum(dataset, len(part) - 1)
+        expected = CPU.outputs(spec, theta, np.ascontiguousarray(part), rows)
+        np.testing.assert_array_equal(CPU.outputs(spec, theta, part, rows), expected)

@@ -376,6 +376,7 @@ def _outputs(spec: Spec, layout: Layout) -> Kernel:
         trials: Integers,
         replicas: Offset,
         batch: Offset,
+        number: Offset,
         length: Offset,
         table: Integers,
         result: Floats,
@@ -390,7 +391,7 @@ def _outputs(spec: Spec, layout: Layout) -> Kernel:
             with e.loop((batch + (VECTORS * TRIALS - 1)) // (VECTORS * TRIALS)) as tile:
                 place = (group, tile, VECTORS, MODELS)
                 which = (dataset, trials, replicas, batch)
-                of_x = (x, batch, length, INPUT)
+                of_x = (x, number, length, INPUT)
                 _start(e, spec, layout, of_x, which, place, weights, work.initial, (X, H, A))
                 sizes = (HIDDEN, INPUT, 0 if LABELS else OUTPUT)
                 forward_sweep(e, cell, sizes, layout, weights, X, H, A, Y, length, TWO, TWO)
@@ -497,18 +498,22 @@ class CpuBackend:
     def outputs(
         self, spec: Spec, theta: NDArray, x: NDArray, dataset: NDArray
     ) -> NDArray[np.float32]:
-        theta, x = self.asarray(theta), self.asarray(x)
+        theta = self.asarray(theta)
+        if x.dtype != np.float32 or not (len(x) and x[0].flags.c_contiguous):
+            x = self.asarray(x)
         check_step(spec, theta, x, None, dataset, None)
-        replicas, batch = len(theta), x.shape[1]
+        (replicas, _), (_, batch, length, size) = theta.shape, x.shape
+        # x may be some of the trials of an array; from one data set to the next it is so many
+        number = x.strides[0] // (length * size * x.itemsize)
         trials = np.ascontiguousarray(np.broadcast_to(np.arange(batch), (replicas, batch)))
         at_last = spec.loss == "cross_entropy"
-        steps = 1 if at_last else x.shape[2]
+        steps = 1 if at_last else length
         result = np.empty((replicas, batch, steps, spec.output_size), np.float32)
         layout = lanes.layout(spec.cell, spec.hidden_units, batch)
         row = layout.vectors * LANES
-        values = (x.shape[2] * spec.input_size + steps * spec.output_size) * row
+        values = (length * size + steps * spec.output_size) * row
         _outputs(spec, layout)(
-            theta, x, np.ascontiguousarray(dataset), trials, replicas, batch, x.shape[2],
+            theta, x[0], np.ascontiguousarray(dataset), trials, replicas, batch, number, length,
             _table(spec), result, lanes.floats(_outputs_room(spec, layout).size + values),
         )  # fmt: skip
         return result[:, :, 0] if at_last else result
