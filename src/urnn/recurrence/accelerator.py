@@ -96,6 +96,8 @@ def make(device: str) -> Backend:
 class StatesOnGpu:
     """`urnn.recurrence.kernels.Kernels` of a GPU; one tensor is kept, the other is empty."""
 
+    time_first = False
+
     def __init__(self, backend: GpuBackend) -> None:
         self.backend, self.dtype = backend, backend.driver.dtype
 

@@ -243,7 +243,7 @@ def _start(
 ) -> None:
     """The inputs of a tile to X, and the first states to H and A."""
     units, row, (X, H, A) = spec.hidden_units, layout.vectors * LANES, states
-    lanes.gather(e, x, which, 0, x[2], place, X)
+    lanes.gather(e, x[0], lanes.by_trial(*x[1:]), which, 0, x[2], place, X)
     lanes.spread(e, weights.h_init, units, place, H)
     if _has_cell(spec):
         lanes.spread(e, weights.c_init, units, place, initial)
@@ -308,7 +308,8 @@ def _add_tile(
     else:
         values = e.double(batch * length * OUTPUT)
         weigh(e, batch, place, e.builder.fdiv(e.double(2.0), values), work.weight)
-        lanes.gather(e, y, number, length, OUTPUT, which, 0, length, place, Y)
+        of_y = lanes.by_trial(number, length, OUTPUT)
+        lanes.gather(e, y, of_y, which, 0, length, place, Y)
     _backward(e, spec, layout, weights, sums, work, (X, H, A, Y), exact_loss, length)
 
 
@@ -400,7 +401,8 @@ def _outputs(spec: Spec, layout: Layout) -> Kernel:
                         e, weights.C, weights.d, H, (length & 1) * STATE, Y, 0,
                         HIDDEN, OUTPUT, VECTORS, MODELS, TILE,
                     )  # fmt: skip
-                lanes.release(e, Y, place, replicas, batch, steps * OUTPUT, result)
+                of_result = lanes.by_trial(batch, steps, OUTPUT)
+                lanes.release(e, Y, place, replicas, batch, of_result, steps, result)
 
     return Kernel(outputs)
 

@@ -26,6 +26,8 @@ class Kernels(Protocol):
 
     #: of all tensors; others take the loop
     dtype: torch.dtype
+    #: whether the states lie in memory with time before trials
+    time_first: bool
 
     def forward(
         self,
@@ -67,6 +69,7 @@ class OnCpu:
     """The kernels of `urnn.recurrence.states`."""
 
     dtype = torch.float32
+    time_first = True
 
     def forward(
         self,
@@ -82,8 +85,9 @@ class OnCpu:
 
         given = [h_init] if c_init is None else [h_init, c_init]
         initial = tuple(_array(state[:, :, None]) for state in given)
-        results = states.forward(spec, _array(theta), _array(x), initial, keep)
+        results = states.forward(spec, _array(theta), _as_it_lies(x), initial, keep)
         h, c_last, H, A = map(torch.from_numpy, results)
+        h = h.transpose(1, 2)
         if not keep:
             # they were room for one tile
             H, A = H.new_empty(0), A.new_empty(0)
@@ -105,7 +109,7 @@ class OnCpu:
         of_cell = None if dc_last is None else _array(dc_last[:, :, None])
         H, A = map(_array, kept)
         gradients = states.backward(
-            spec, _array(theta), _array(x), H, A, _array(d_states), of_cell, wanted
+            spec, _array(theta), _as_it_lies(x), H, A, _as_it_lies(d_states), of_cell, wanted
         )
         d_theta, dh, dc, dx = map(torch.from_numpy, gradients)
         return d_theta, dx, dh[:, :, 0], None if dc_last is None else dc[:, :, 0]
@@ -150,6 +154,11 @@ def find_kernels(cell: Cell, device: torch.device) -> Kernels | None:
 def plain(tensor: Tensor) -> Tensor:
     """The tensor without its history, in C order, its own memory where it is so already."""
     return tensor.detach().resolve_neg().contiguous()
+
+
+def _as_it_lies(tensor: Tensor) -> Any:
+    """Numpy's array of a tensor without its history, in the tensor's order."""
+    return tensor.detach().resolve_neg().numpy()
 
 
 def _array(tensor: Tensor) -> Any:

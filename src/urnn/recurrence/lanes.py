@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from urnn.recurrence import vector
 from urnn.recurrence.cells.base import Cell
-from urnn.recurrence.emitter import INT64, LANES, LINE, REGISTERS, Array, Emitter, Offset
+from urnn.recurrence.emitter import INT64, LANES, LINE, REGISTERS, Array, Emitter, Int, Offset
 from urnn.recurrence.native import Floats, Integers, Real, shared
 
 #: hidden units from which a model fills vectors alone
@@ -234,12 +234,23 @@ def _each_lane(e: Emitter, tile: Offset, row: Offset, models: Offset) -> Iterato
         yield lane, (tile * row + lane) // models, lane % models
 
 
+def by_trial(number: Offset, length: Offset, size: Offset) -> tuple[Offset, ...]:
+    """Strides of (sets, number, length, size) in C order: a set, a trial, a step; and the size."""
+    return number * length * size, length * size, size, size
+
+
+def by_step(number: Offset, length: Offset, size: Offset) -> tuple[Offset, ...]:
+    """The same of (sets, length, number, size), where time comes before trials."""
+    return number * length * size, size, number * size, size
+
+
 @shared
 def gather(
     e: Emitter,
     source: Floats,
-    number: Offset,
-    length: Offset,
+    of_set: Offset,
+    of_trial: Offset,
+    of_step: Int,
     size: Offset,
     dataset: Integers,
     trials: Integers,
@@ -255,21 +266,31 @@ def gather(
 ) -> None:
     """Time steps of a tile to its lanes: target (steps * size, row).
 
-    source (S, number, length, size); dataset (R,) and trials (R, B) say which trials. Lanes without
-    a trial or a model repeat the first one, whose values cannot overflow alone.
+    of_set, of_trial and of_step are the strides of the source; dataset (R,) and trials (R, B) say
+    which trials. Lanes without a trial or a model repeat the first one, whose values cannot
+    overflow alone.
     """
-    row, values = vectors * LANES, steps * size
+    row = vectors * LANES
     begin = e.stack(row, INT64)
     with _each_lane(e, tile, row, models) as (lane, item, model):
         replica = group * models + model
         replica = e.either(replica < replicas, replica, group * models)
         item = e.either(item < batch, item, 0)
-        trial = dataset[replica] * number + trials[replica * batch + item]
-        begin[lane] = (trial * length + first) * size
-    vector.fill_lanes(e, source, begin, target, values, vectors)
+        trial = trials[replica * batch + item]
+        begin[lane] = dataset[replica] * of_set + trial * of_trial + first * of_step
+    runs, values = _runs(e, of_step, size, steps)
     whole = values // LANES * LANES
-    with e.loop(row) as lane, e.loop(values - whole) as k:
-        target[(whole + k) * row + lane] = source[begin[lane] + whole + k]
+    with e.loop(runs) as run:
+        of, to = source[run * of_step :], target[run * values * row :]
+        vector.fill_lanes(e, of, begin, to, values, vectors)
+        with e.loop(row) as lane, e.loop(values - whole) as k:
+            to[(whole + k) * row + lane] = of[begin[lane] + whole + k]
+
+
+def _runs(e: Emitter, of_step: Int, size: Offset, steps: Offset) -> tuple[Offset, Offset]:
+    """How many runs of values without a gap a trial has, and the values of a run."""
+    packed = of_step.equals(size)
+    return e.either(packed, 1, steps), e.either(packed, steps * size, size)
 
 
 @shared
@@ -282,24 +303,29 @@ def release(
     models: Offset,
     replicas: Offset,
     batch: Offset,
-    values: Offset,
+    of_set: Offset,
+    of_trial: Offset,
+    of_step: Int,
+    size: Offset,
+    steps: Offset,
     target: Floats,
 ) -> None:
-    """Values of a tile from its lanes to target (replicas, batch, values): undoes `gather`."""
+    """Time steps of a tile from its lanes to a target with such strides: undoes `gather`."""
     row = vectors * LANES
     trials = row // models
     items = e.minimum(trials, batch - tile * trials)
+    runs, values = _runs(e, of_step, size, steps)
     whole = values // LANES
-    with e.loop(e.minimum(models, replicas - group * models)) as model:
-        begin = ((group * models + model) * batch + tile * trials) * values
+    with e.loop(e.minimum(models, replicas - group * models)) as model, e.loop(runs) as run:
+        begin = (group * models + model) * of_set + tile * trials * of_trial + run * of_step
+        out, lanes = target[begin:], source[run * values * row + model :]
         with e.loop(whole, LANES) as first, e.loop(items) as item:
-            to = target[begin + item * values + first :]
-            of = source[first * row + item * models + model :]
+            to, of = out[item * of_trial + first :], lanes[first * row + item * models :]
             for k in range(LANES):
                 to[k] = of[row * k]
         with e.loop(items) as item, e.loop(values - whole * LANES) as k:
             place = whole * LANES + k
-            target[begin + item * values + place] = source[place * row + item * models + model]
+            out[item * of_trial + place] = lanes[place * row + item * models]
 
 
 @shared

@@ -41,9 +41,11 @@ from urnn.recurrence.emitter import (
 )
 
 #: types of arguments, by the name of their annotation: arrays by what they hold
-_ARRAYS = {"Floats": FLOAT, "Doubles": DOUBLE, "Integers": INT64}
+_ARRAYS = {"Floats": FLOAT, "Strided": FLOAT, "Doubles": DOUBLE, "Integers": INT64}
 _DTYPES = {FLOAT: np.dtype(np.float32), DOUBLE: np.dtype(np.float64), INT64: np.dtype(np.int64)}
 Floats: TypeAlias = Array
+#: float32 in any order, which other arguments tell
+Strided: TypeAlias = Array
 Doubles: TypeAlias = Array
 Integers: TypeAlias = Array
 #: one float64
@@ -100,7 +102,7 @@ class Kernel:
     """A compiled function: takes numpy arrays and integers, and returns nothing.
 
     Raises:
-        ArgumentError: an array of another type, or not in C order.
+        ArgumentError: an array of another type, or not in C order unless it is strided.
     """
 
     def __init__(self, emit: Callable[..., None]) -> None:
@@ -128,18 +130,18 @@ class Kernel:
     def addresses(self, *arguments: Any) -> list[int]:
         """The arguments as `call` takes them."""
         return [
-            address(value, _ARRAYS[kind], name) if kind in _ARRAYS else value
+            address(value, _ARRAYS[kind], name, kind == "Strided") if kind in _ARRAYS else value
             for (name, kind), value in zip(self._kinds.items(), arguments, strict=True)
         ]
 
 
-def address(array: NDArray, kind: Any, name: str = "an array") -> int:
+def address(array: NDArray, kind: Any, name: str = "an array", strided: bool = False) -> int:
     """Where an array begins.
 
     Raises:
-        ArgumentError: it is of another type, or not in C order.
+        ArgumentError: it is of another type, or not in C order unless it may be ``strided``.
     """
-    if array.dtype != _DTYPES[kind] or not array.flags.c_contiguous:
+    if array.dtype != _DTYPES[kind] or not (strided or array.flags.c_contiguous):
         raise ArgumentError(
             f"{name} must be a C-contiguous {_DTYPES[kind]} array, but it is {array.dtype}"
         )

@@ -191,11 +191,14 @@ def _(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     replicas, batch, length, _ = x.shape
     shapes: tuple[tuple[Any, ...], tuple[Any, ...]] = ((0,), (0,))
-    kernels = find_kernels(cell_of(cell), x.device) if keep else None
-    if kernels is not None and x.dtype == kernels.dtype:
-        spec = _spec(cell, x, h_init)
-        shapes = kernels.kept_shapes(spec, int(replicas), int(batch), length)
     states = x.new_empty(replicas, batch, length, h_init.shape[-1])
+    kernels = find_kernels(cell_of(cell), x.device)
+    if kernels is not None and x.dtype == kernels.dtype:
+        if kernels.time_first:
+            states = x.new_empty(replicas, length, batch, h_init.shape[-1]).transpose(1, 2)
+        if keep:
+            spec = _spec(cell, x, h_init)
+            shapes = kernels.kept_shapes(spec, int(replicas), int(batch), length)
     kept_1, kept_2 = (x.new_empty(shape) for shape in shapes)
     return states, c_init.new_empty(c_init.shape), kept_1, kept_2
 

@@ -4,8 +4,11 @@ The sweep forward and the reduction are those of `cpu`, but there is no readout 
 comes back through time is whatever a caller's own loss gives. Used by `urnn.recurrence.operators`;
 arrays are float32 in C order, R replicas and B trials of each:
 
-    x (R, B, time, input), states (R, B, time, n), initial and last states (R, B, 1, n),
+    x (R, B, time, input), states (R, time, B, n), initial and last states (R, B, 1, n),
     theta (R, K): W, F, b and the other parameters of the gates, one after the other.
+
+The states have time first, as torch's layers give them out. x and the gradients of the states may
+be in any order that `_in_rows` does not have to copy.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from urnn.recurrence import Spec, lanes, vector
 from urnn.recurrence.cells.base import Cell
 from urnn.recurrence.emitter import LANES, Array, Emitter, Int, Offset
 from urnn.recurrence.lanes import Layout, Parameters, Room
-from urnn.recurrence.native import Floats, Integers, Kernel
+from urnn.recurrence.native import Floats, Integers, Kernel, Strided
 from urnn.recurrence.sweeps import (
     ALL,
     TWO,
@@ -81,7 +84,10 @@ def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kern
     def forward(
         e: Emitter,
         theta: Floats,
-        x: Floats,
+        x: Strided,
+        x_set: Offset,
+        x_trial: Offset,
+        x_step: Offset,
         h_init: Floats,
         c_init: Floats,
         dataset: Integers,
@@ -100,6 +106,7 @@ def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kern
         work = ROOM.views(room)
         weights, X = lanes.views(work.weights, STARTS, MODELS), work.rest
         tiles = (batch + (VECTORS * TRIALS - 1)) // (VECTORS * TRIALS)
+        initial, of_states = (lanes.by_step(batch, t, HIDDEN) for t in (1, length))
         slots = e.either(keep.equals(0), TWO, ALL)
         with e.loop((replicas + (MODELS - 1)) // MODELS) as group:
             lanes.load(e, theta, STARTS.C, replicas, table, PARAMETERS, group, MODELS, work.weights)
@@ -107,18 +114,19 @@ def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kern
                 place, which = (group, tile, VECTORS, MODELS), (dataset, trials, replicas, batch)
                 first = (group * tiles + tile) * (length + 1) * keep
                 H, A = H_kept[first * STATE :], A_kept[first * KEPT :]
-                lanes.gather(e, x, batch, length, INPUT, which, 0, length, place, X)
-                lanes.gather(e, h_init, batch, 1, HIDDEN, which, 0, 1, place, H)
+                of_x = (x_set, x_trial, x_step, INPUT)
+                lanes.gather(e, x, of_x, which, 0, length, place, X)
+                lanes.gather(e, h_init, initial, which, 0, 1, place, H)
                 if CELL:
-                    lanes.gather(e, c_init, batch, 1, HIDDEN, which, 0, 1, place, work.c)
+                    lanes.gather(e, c_init, initial, which, 0, 1, place, work.c)
                     lanes.put_cell(e, work.c, HIDDEN, ROW, VALUES, A)
                 sizes = (HIDDEN, INPUT, 0)
                 forward_sweep(e, cell, sizes, layout, weights, X, H, A, X, length, ALL, slots)
-                lanes.release(e, H[STATE:], place, replicas, batch, length * HIDDEN, states)
+                lanes.release(e, H[STATE:], place, replicas, batch, of_states, length, states)
                 if CELL:
                     last = A[(length & slots) * KEPT :]
                     lanes.take_cell(e, last, HIDDEN, ROW, VALUES, work.c)
-                    lanes.release(e, work.c, place, replicas, batch, HIDDEN, c_last)
+                    lanes.release(e, work.c, place, replicas, batch, initial, 1, c_last)
 
     return Kernel(forward)
 
@@ -137,8 +145,8 @@ def _back_through_time(
 ) -> None:
     """The time steps of a tile, last to first: adds to sums, leaves D, carried and DX.
 
-    given: the gradients of the states and of the last cell state, which trials, the place and the
-    number of time steps.
+    given: the gradients of the states, their strides, those of the last cell state, which trials,
+    the place and the number of time steps.
     """
     HIDDEN, INPUT, _ = sizes
     CHUNK, TILE = layout.chunk, layout.tile()
@@ -146,16 +154,17 @@ def _back_through_time(
     STATE, IN, AHEAD = (size * VECTORS * LANES for size in (HIDDEN, INPUT, ROWS))
     KEPT, LAST = cell.kept * STATE, CHUNK * AHEAD
     step = backward_step(cell, given=True)
-    d_states, dc_last, which, place, length = given
+    d_states, of_states, dc_last, which, place, length = given
     (*_, batch), (X, H, A, DX) = which, states
     D, G, DI = work.D, work.G, work.DI if cell.split else work.D
     lanes.fill(e, D[LAST:], AHEAD, e.double(0.0))
     lanes.fill(e, work.carried, STATE, e.double(0.0))
     if _has_cell(cell):
-        lanes.gather(e, dc_last, batch, 1, HIDDEN, which, 0, 1, place, work.carried)
+        last = lanes.by_step(batch, 1, HIDDEN)
+        lanes.gather(e, dc_last, last, which, 0, 1, place, work.carried)
         lanes.silence(e, work.carried, HIDDEN, batch, place)
     with chunks_back(e, length, CHUNK) as (begin, steps):
-        lanes.gather(e, d_states, batch, length, HIDDEN, which, begin, steps, place, G)
+        lanes.gather(e, d_states, of_states, which, begin, steps, place, G)
         lanes.silence(e, G, steps * HIDDEN, batch, place)
         with e.loop(steps) as passed:
             k = steps - 1 - passed
@@ -213,11 +222,12 @@ def _initial_gradients(
         e, work.WT, work.nothing, work.D, first, work.DH, 0,
         rows, hidden_units, layout.vectors, layout.models, layout.tile(),
     )  # fmt: skip
+    initial = lanes.by_step(batch, 1, hidden_units)
     if _has_cell(cell):
-        lanes.release(e, work.carried, place, replicas, batch, hidden_units, dc_init)
+        lanes.release(e, work.carried, place, replicas, batch, initial, 1, dc_init)
     elif cell.carried:
         lanes.add(e, work.carried, hidden_units * row, work.DH)
-    lanes.release(e, work.DH, place, replicas, batch, hidden_units, dh_init)
+    lanes.release(e, work.DH, place, replicas, batch, initial, 1, dh_init)
 
 
 @cache
@@ -234,7 +244,10 @@ def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Ker
     def backward(
         e: Emitter,
         theta: Floats,
-        x: Floats,
+        x: Strided,
+        x_set: Offset,
+        x_trial: Offset,
+        x_step: Offset,
         dataset: Integers,
         trials: Integers,
         replicas: Offset,
@@ -243,7 +256,10 @@ def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Ker
         table: Integers,
         H_kept: Floats,
         A_kept: Floats,
-        d_states: Floats,
+        d_states: Strided,
+        d_set: Offset,
+        d_trial: Offset,
+        d_step: Offset,
         dc_last: Floats,
         wanted: Offset,
         gradient: Floats,
@@ -268,14 +284,18 @@ def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Ker
                 place = (group, tile, VECTORS, MODELS)
                 first = (group * tiles + tile) * (length + 1)
                 H, A = H_kept[first * STATE :], A_kept[first * KEPT :]
-                lanes.gather(e, x, batch, length, INPUT, which, 0, length, place, X)
+                of_x = (x_set, x_trial, x_step, INPUT)
+                lanes.gather(e, x, of_x, which, 0, length, place, X)
+                of_states = (d_set, d_trial, d_step, HIDDEN)
+                given = (d_states, of_states, dc_last, which, place, length)
                 _back_through_time(
-                    e, cell, (HIDDEN, INPUT, 0), layout, (d_states, dc_last, which, place, length),
-                    wanted, weights, sums, work, (X, H, A, DX),
+                    e, cell, (HIDDEN, INPUT, 0), layout, given, wanted, weights, sums, work,
+                    (X, H, A, DX),
                 )  # fmt: skip
                 _initial_gradients(e, cell, HIDDEN, layout, work, place, which, dh_init, dc_init)
                 with e.when(wanted >= 1):
-                    lanes.release(e, DX, place, replicas, batch, length * INPUT, dx)
+                    of_dx = lanes.by_trial(batch, length, INPUT)
+                    lanes.release(e, DX, place, replicas, batch, of_dx, length, dx)
             lanes.unload(e, work.sums, table, PARAMETERS, group, MODELS, COUNT, replicas, gradient)
 
     return Kernel(backward)
@@ -284,6 +304,18 @@ def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Ker
 def _which(replicas: int, batch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every replica's own trials, all of them, as `urnn.recurrence.lanes.gather` takes them."""
     return np.arange(replicas), np.ascontiguousarray(np.tile(np.arange(batch), (replicas, 1)))
+
+
+def _in_rows(values: NDArray[np.float32]) -> tuple[Any, ...]:
+    """Values (R, B, time, size), and their strides of a replica, a trial and a step, in floats.
+
+    Copied where a run of values without a gap would leave vectors half filled.
+    """
+    size = values.shape[-1]
+    last, before = values.strides[-1], values.strides[-2]
+    rows = last == values.itemsize and (before == size * last or size % LANES == 0)
+    found = values if rows else np.ascontiguousarray(values)
+    return found, *(stride // found.itemsize for stride in found.strides[:3])
 
 
 def kept_rows(spec: Spec, replicas: int, batch: int) -> tuple[int, int]:
@@ -297,10 +329,10 @@ def forward(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """(states, c_last (R, B, 1, n), H, A): what the states are, and what `backward` needs of them.
 
-    Arrays as in the module's docstring; ``initial`` are the states that the cell has, h first. H
-    and A are in the layout of the vectors: all states, and all values that the cell keeps. Unless
-    ``keep``, they are room for one tile, of no use to `backward`. c_last is empty for a cell
-    without a cell state.
+    Arrays as in the module's docstring, x (R, B, time, input) in any order; ``initial`` are the
+    states that the cell has, h first. H and A are in the layout of the vectors: all states, and all
+    values that the cell keeps. Unless ``keep``, they are room for one tile, of no use to
+    `backward`. c_last is empty for a cell without a cell state.
     """
     replicas, batch, length, inputs = x.shape
     cell, n = spec.cell, spec.hidden_units
@@ -309,13 +341,14 @@ def forward(
     tiles = tiles if keep else 1
     H = np.empty(tiles * (length + 1) * state, np.float32)
     A = np.empty((tiles * (length + 1) if keep else 2) * cell.kept * state, np.float32)
-    states = np.empty((replicas, batch, length, n), np.float32)
+    states = np.empty((replicas, length, batch, n), np.float32)
     has_cell = len(initial) > 1
     c_last = np.empty(initial[0].shape if has_cell else (0, 0, 0, 0), np.float32)
     values = length * inputs * shape.vectors * LANES
     _forward(cell, n, inputs, shape)(
-        theta, x, initial[0], initial[1] if has_cell else c_last, *_which(replicas, batch),
-        replicas, batch, length, _table(cell, n, inputs), int(keep), states, c_last, H, A,
+        theta, *_in_rows(x), initial[0], initial[1] if has_cell else c_last,
+        *_which(replicas, batch), replicas, batch, length, _table(cell, n, inputs),
+        int(keep), states, c_last, H, A,
         lanes.floats(_forward_room(cell, n, inputs, shape).size + values),
     )  # fmt: skip
     return states, c_last, H, A
@@ -333,6 +366,8 @@ def backward(
 ) -> tuple[NDArray[np.float32], ...]:
     """(dtheta, dh_init, dc_init, dx) from the gradients of all states and of the last cell state.
 
+    x and d_states are (R, B, time, size) in any order, and dx in C order.
+
     H and A come from `forward`; each gradient has the shape of what it belongs to. dc_init is empty
     for a cell without a cell state, and dx unless it is ``wanted``.
     """
@@ -345,8 +380,9 @@ def backward(
     gradient = np.empty_like(theta)
     values = (2 if wanted else 1) * length * inputs * shape.vectors * LANES
     _backward(cell, n, inputs, shape)(
-        theta, x, *_which(replicas, batch), replicas, batch, length, _table(cell, n, inputs),
-        H, A, d_states, dc_init if dc_last is None else dc_last, int(wanted), gradient, dh_init,
-        dc_init, dx, lanes.floats(_backward_room(cell, n, inputs, shape).size + values),
+        theta, *_in_rows(x), *_which(replicas, batch), replicas, batch, length,
+        _table(cell, n, inputs), H, A, *_in_rows(d_states), dc_init if dc_last is None else dc_last,
+        int(wanted), gradient, dh_init, dc_init, dx,
+        lanes.floats(_backward_room(cell, n, inputs, shape).size + values),
     )  # fmt: skip
     return gradient, dh_init, dc_init, dx
