@@ -8,7 +8,7 @@ CONFIG ?= config/config.yaml
 # own, so it has a version but no hash. Everything else is checked by hash.
 TORCH  := torch==2.13.0
 
-.PHONY: help run paper test check format benchmark doctor gpu-check lock clean
+.PHONY: help run paper test check docs format benchmark doctor gpu-check lock clean
 
 help:                              ## what there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -22,11 +22,14 @@ paper: $(VENV)/installed           ## the paper's full protocol
 test: $(VENV)/installed            ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
-check: $(VENV)/installed           ## lint, format, types
+check: $(VENV)/installed docs      ## lint, format, types, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
+
+docs: $(VENV)/installed            ## the site, site/html; the notebook is run and links are checked
+	$(BIN)/sphinx-build -q -E -W --keep-going -c docs . site/html
 
 format: $(VENV)/installed          ## mend lint and format
 	$(BIN)/ruff check --fix .

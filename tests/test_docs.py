@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-PAGES = sorted((Path(__file__).parents[1] / "docs").rglob("*.md"))
+from urnn.__main__ import _stages
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -21,9 +25,22 @@ def test_the_python_of_a_page_runs(page: Path) -> None:
         exec(compile(block, str(page), "exec"), scope)
 
 
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").split()) < 900
+
+
+def test_the_page_of_the_commands_names_all_of_them() -> None:
+    rows = re.findall(
+        r"^\| `urnn (\w+)` \| (.+) \|$",
+        (ROOT / "docs/reference/commands.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+    assert dict(rows) == _stages()
+
+
 def commands(page: str) -> list[list[str]]:
     """The commands of the console blocks of a page under docs, without their comments."""
-    text = (Path(__file__).parents[1] / "docs" / page).read_text("utf-8")
+    text = (ROOT / "docs" / page).read_text("utf-8")
     blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
     return [shlex.split(line, comments=True) for line in lines]
@@ -33,19 +50,83 @@ def commands(page: str) -> list[list[str]]:
 QUICK = shlex.split("--hidden-units 2 --epochs 3 --restarts 1 --realizations 1 --device cpu")
 
 
+def run_in(folder: Path, command: list[str]) -> str:
+    """A command of a page; what it prints."""
+    python = [sys.executable, "-m"]
+    program = {"urnn": [*python, "urnn"], "snakemake": [*python, "snakemake"]}
+    result = subprocess.run(
+        [*program.get(command[0], [sys.executable]), *command[1:]],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
+    return result.stdout + (result.stderr if command[0] == "snakemake" else "")
+
+
+def test_the_path_of_a_newcomer(tmp_path: Path) -> None:
+    """The README's commands, in their order; `make run` itself is all of tests/workflow."""
+    listed = commands("../README.md")
+    made = [command[1:] for command in listed if command[0] == "make"]
+    assert made == [["run"], ["test"], ["run", "CONFIG=config/test.yaml"], ["paper"]]
+    for arguments in made:
+        # what is installed stands for the set-up, which downloads
+        options = ("--dry-run", "--assume-old=.venv/installed")
+        words = subprocess.run(
+            ["make", *options, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        assert "pytest" in words if arguments == ["test"] else "snakemake --cores" in words
+    rows = np.cumsum(np.random.default_rng(3).standard_normal((500, 3)), axis=0) % 5
+    header = {"header": "u,v,y", "comments": ""}
+    np.savetxt(tmp_path / "record.csv", rows, delimiter=",", **header)
+    fit, predict = (command for command in listed if command[0] == "urnn")
+    assert "RMSE of" in run_in(tmp_path, [*fit, *QUICK])
+    names = {"record-fit/models/urnn-04.nc": "record-fit/models/rnn-02.nc"}
+    run_in(tmp_path, [names.get(word, word) for word in predict])
+    assert (tmp_path / "record-fit/reports/index.html").is_file()
+    assert (tmp_path / "predicted.csv").is_file()
+
+
+def test_the_first_run_of_the_tutorial(tmp_path: Path) -> None:
+    page = "tutorials/first_run.md"
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    found = re.search(r'^```yaml title="mine.yaml"\n(.*?)^```', text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    (tmp_path / "mine.yaml").write_text(found[1], "utf-8")
+    for command in commands(page):
+        if command[0] == "urnn":
+            run_in(tmp_path, command)
+    assert (tmp_path / "scores.svg").is_file() and (tmp_path / "theorem3.svg").is_file()
+    snakefile = ["--snakefile", str(ROOT / "workflow/Snakefile"), "--dry-run"]
+    (ours,) = (command for command in commands(page) if "mine.yaml" in command)
+    assert "first: urnn with 04 hidden units" in run_in(tmp_path, [*ours, *snakefile])
+
+
+def test_the_commands_of_the_page_on_snakemake(tmp_path: Path) -> None:
+    """Each as a dry run in a folder like the project's."""
+    for name in ("Snakefile", "workflow", "config", "profiles", "slurm"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for name in ("mine.yaml", "paper.yaml"):  # all the paper's jobs would take their time
+        (tmp_path / name).symlink_to(ROOT / "config/test.yaml")
+    checked = 0
+    for command in commands("snakemake.md"):
+        if {"--report", "--lint", "squeue"} & set(command):
+            continue  # they have tests of their own, and the last needs Slurm
+        here = [word.replace("/path/to/urnn", str(ROOT)) for word in command]
+        here = [word.replace("config/paper.yaml", "paper.yaml") for word in here]
+        cores = [] if {"--cores", "--profile"} & set(here) else ["--cores", "1"]
+        assert "This was a dry-run" in run_in(tmp_path, [*here, *cores, "--dry-run"])
+        checked += 1
+    assert checked == 9
+
+
 def test_the_examples_of_your_data_run(tmp_path: Path) -> None:
     """From the records to a page, with the commands of the page."""
-    root = Path(__file__).parents[1]
-    (tmp_path / "docs").symlink_to(root / "docs")
-    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
 
     def run(command: list[str]) -> str:
-        program = {"urnn": [sys.executable, "-m", "urnn"], "python": [sys.executable]}[command[0]]
-        result = subprocess.run(
-            [*program, *command[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-        assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
-        return result.stdout
+        return run_in(tmp_path, command)
 
     listed = commands("your_data.md")
     assert "tanks.csv" in run(["python", "docs/examples/records.py"])
@@ -67,7 +148,7 @@ def test_the_examples_of_your_data_run(tmp_path: Path) -> None:
 
 
 def test_the_configuration_of_the_examples_is_that_of_the_page() -> None:
-    config = yaml.safe_load((Path(__file__).parents[1] / "config/records.yaml").read_text("utf-8"))
+    config = yaml.safe_load((ROOT / "config/records.yaml").read_text("utf-8"))
     for command in commands("your_data.md"):
         if command[:2] == ["urnn", "fit"] and "--folder" in command:
             experiment = config["experiments"][command[command.index("--folder") + 1]]

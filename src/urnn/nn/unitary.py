@@ -25,8 +25,8 @@ class UnitaryRNN(RNN):
     equation 8).
 
     Args:
-        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device,
-            dtype: as of torch.nn.RNN.
+        input_size, hidden_size, num_layers, bias, batch_first: as of torch.nn.RNN.
+        dropout, bidirectional, device, dtype: likewise.
         nonlinearity: tanh, relu or modrelu.
         transition: the set, by its name.
         start: W before training: "orthogonal", which is drawn, or "identity".
