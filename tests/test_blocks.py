@@ -44,6 +44,23 @@ def test_more_realizations_only_add() -> None:
     assert blocks.blocks(20, 16, [(0, 29)]) == [(0, 15), (16, 19)]
 
 
+def test_data_that_are_there_are_not_made_with_those_that_are_not(tmp_path: Path) -> None:
+    def there(*numbers: int) -> list[blocks.Block]:
+        for number in numbers:
+            (tmp_path / f"realization-{number:03d}.nc").touch()
+        return blocks.of_data(20, tmp_path)
+
+    size = blocks.OF_DATA
+    assert there() == [(0, size - 1), (size, 2 * size - 1), (2 * size, 19)]
+    assert blocks.of_data(3, tmp_path / "none") == [(0, 2)]
+    # one in the middle is lost, of two blocks that were made
+    assert there(*range(3), *range(4, 2 * size)) == [
+        (0, 2), (3, 3), (4, 3 + size), (4 + size, 2 * size - 1), (2 * size, 19)
+    ]  # fmt: skip
+    # more of them only add
+    assert blocks.of_data(40, tmp_path)[:4] == blocks.of_data(2 * size, tmp_path)
+
+
 def test_any_files_are_covered_once_and_the_same_while_they_appear() -> None:
     draw = random.Random(0)
     for _ in range(500):

@@ -1,9 +1,9 @@
-"""Which realizations one job trains in lock step: the blocks of an experiment.
+"""Which realizations one job trains in lock step, or makes data of: the blocks of an experiment.
 
-A block is a file, so blocks must be the same in every process of a run and should stay what they
-are in the next one. Automatic blocks therefore keep the files that are there, and follow from the
-configuration and the kind of the device, never from what a machine has free. What is trained does
-not depend on them by a single bit.
+A block of trainings is a file, so blocks must be the same in every process of a run and should stay
+what they are in the next one. Automatic blocks therefore keep the files that are there, and follow
+from the configuration and the kind of the device, never from what a machine has free. What is
+trained does not depend on them by a single bit, and neither do data.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from urnn.recurrence.gpu.layouts import layout, state_row
 
 #: realizations of a block on a CPU: enough for its vectors, few enough to share the cores
 ON_CPU = 16
+#: realizations of a block of data
+OF_DATA = 8
 #: copies of theta on a GPU, with the optimizer's state, gradients and the best epoch
 _COPIES = 8
 #: arrays of the size of the validation trials' outputs
@@ -47,6 +49,23 @@ def blocks(realizations: int, size: int, there: Iterable[Block] = ()) -> list[Bl
         found.append((first, last))
         first = last + 1
     return found
+
+
+def of_data(realizations: int, folder: Path) -> list[Block]:
+    """The blocks of an experiment's data, of which each realization has a file in ``folder``.
+
+    Neighbours that are there stay together, and apart from those that are not: more realizations
+    and files that were lost are made without those that are there.
+    """
+    there: list[Block] = []
+    for number in range(realizations):
+        if not (folder / f"realization-{number:03d}.nc").exists():
+            continue
+        if there and there[-1][1] == number - 1 and number - there[-1][0] < OF_DATA:
+            there[-1] = there[-1][0], number
+        else:
+            there.append((number, number))
+    return blocks(realizations, OF_DATA, there)
 
 
 def of_training(

@@ -60,7 +60,7 @@ def made(name: str) -> Task:
 
 
 def generate(task: Task, seed: int, realization: int) -> xr.Dataset:
-    data = POINT.part_module(task.task, "generate").generate(task, seed, realization)
+    (data,) = POINT.part_module(task.task, "generate").generate(task, seed, [realization])
     assert isinstance(data, xr.Dataset)
     return data
 
@@ -144,6 +144,10 @@ def test_realizations_and_seeds_differ_and_repeat(name: str) -> None:
     xr.testing.assert_identical(generate(task, 2019, 0), first)
     for seed, realization in [(2019, 1), (2020, 0)]:
         assert not generate(task, seed, realization).equals(first)
+    # whichever others are made with it
+    several = POINT.part_module(name, "generate").generate(task, 2019, [3, 0, 1])
+    for made_with_others, realization in zip(several, [3, 0, 1], strict=True):
+        xr.testing.assert_identical(made_with_others, generate(task, 2019, realization))
 
 
 @pytest.mark.parametrize("name", QUICK)

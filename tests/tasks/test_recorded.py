@@ -15,9 +15,14 @@ from urnn import scoring, signals, storage, trained
 from urnn.__main__ import main
 from urnn.errors import ConfigError, DataError
 from urnn.tasks import POINT
-from urnn.tasks.recorded.generate import generate
+from urnn.tasks.recorded import generate as recorded
 from urnn.tasks.recorded.settings import Recorded
 from urnn.tasks.split import SPLIT
+
+
+def generate(task: Recorded, seed: int, realization: int) -> xr.Dataset:
+    (data,) = recorded.generate(task, seed, [realization])
+    return data
 
 
 def table(rows: int = 400, seed: int = 0) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import xarray as xr
 from urnn import RNN
 from urnn.__main__ import main
 from urnn.errors import CalibrationError
-from urnn.tasks.synthetic.generate import generate
+from urnn.tasks.synthetic import generate as synthetic
 from urnn.tasks.synthetic.settings import Synthetic, System
 
 PAPER = System()
@@ -20,6 +20,11 @@ SMALL = System(time_steps=50, trials=20, epsilon=0.2, calibration_trials=10, on_
 
 def at(snr_db: float, system: System = PAPER) -> Synthetic:
     return Synthetic(system=system, snr_db=snr_db)
+
+
+def generate(task: Synthetic, seed: int, realization: int) -> xr.Dataset:
+    (data,) = synthetic.generate(task, seed, [realization])
+    return data
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +104,20 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == again
     assert first != other
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_one_command_makes_several_realizations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["data", "--task", at(20.0, SMALL).model_dump_json(), "--realization"]
+    together = [str(tmp_path / f"{number}.nc") for number in (2, 0)]
+    assert main([*arguments, "2", "0", "--output", *together]) == 0
+    for number, path in zip(("2", "0"), together, strict=True):
+        alone = tmp_path / f"alone-{number}.nc"
+        assert main([*arguments, number, "--output", str(alone)]) == 0
+        assert alone.read_bytes() == Path(path).read_bytes()
+    assert main([*arguments, "1", "2", "--output", together[0]]) == 1
+    assert "name one file for each realization, 2 and not 1" in capsys.readouterr().err
 
 
 def test_a_unit_that_hardly_sees_the_input_is_calibrated_too() -> None:

@@ -212,7 +212,7 @@ def test_what_runs_again_when_the_record_changes(fitted: tuple[Path, str, float]
         path.write_text(before + f"{0.02 * ROWS},300,0,0.001\n")
         assert stale(folder) == [
             "Report page",
-            "fit: data of realization 000",
+            "fit: data of realizations 000 to 000",
             *(f"fit: rnn with {size} hidden units, realizations 000 to 000" for size in SIZES),
             "fit: scores",
             *(f"fit: urnn with {size} hidden units, realizations 000 to 000" for size in SIZES),

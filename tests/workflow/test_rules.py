@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+#: a rule by its name; of rules that are made in a loop, what their names begin with
 RULES = {
-    match[1]: match[0]
+    match[2] or match[3]: match[0]
     for path in sorted((ROOT / "workflow/rules").glob("*.smk"))
-    for match in re.finditer(r"^rule (\w+):\n(?:(?:    .*)?\n)+", path.read_text(), re.MULTILINE)
+    for match in re.finditer(
+        r"^( *)rule(?: (\w+):|:\n +name:\n +f\"([a-z]+)_.*)\n(?:(?:\1    .*)?\n)+",
+        path.read_text(),
+        re.MULTILINE,
+    )
 }
 
 
@@ -27,7 +32,7 @@ def test_a_rule_runs_a_command_of_ours_and_knows_its_code(rule: str) -> None:
     called = re.findall(r"python3 -m urnn (\w+)", text)
     assert len(called) == 1
     assert (ROOT / f"src/urnn/commands/{called[0]}.py").is_file()
-    assert "        code=" in text[text.index("params:") :]
+    assert " code=" in text[text.index("params:") :]
     entered = re.search(r'code\(\s*"(\w+)"', text) or re.search(r"code=(\w+)\(\)", text)
     assert entered is not None and entered[1] in (called[0], "page_code")
     for part in ("log:", "benchmark:", "message:", "resources:", "threads: 1"):

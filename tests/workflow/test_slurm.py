@@ -32,12 +32,14 @@ SLOW = "results/test-20dB/models/urnn/hidden-02/realizations-000-001.nc"
 def resources(project: Project, *arguments: str) -> dict[str, list[dict[str, str]]]:
     """What each job of a dry run asks for, by rule. Messages hide that, so they are taken out."""
     for path in (project.folder / "workflow/rules").glob("*.smk"):
-        text = re.sub(r"^    message:\n(        .*\n)+", "", path.read_text(), flags=re.MULTILINE)
+        text = re.sub(
+            r"^( *)    message:\n(\1        .*\n)+", "", path.read_text(), flags=re.MULTILINE
+        )
         path.write_text(text)
     output = project.run("--profile", "slurm", "--dry-run", "--forceall", *arguments)
     found: dict[str, list[dict[str, str]]] = {}
     for block in re.findall(r"^ *rule [^\n]*:\n(?: +\w+:[^\n]*\n)+", output, re.MULTILINE):
-        rule = re.search(r"rule (\w+):", block)
+        rule = re.search(r"rule (data|\w+)", block)  # data_EXPERIMENT_FIRST
         asked = re.search(r"resources: (.*)", block)
         assert rule and asked, block
         pairs = dict(pair.split("=", 1) for pair in asked[1].split(", "))

@@ -80,6 +80,23 @@ def data_files(experiment, first, last):
     ]
 
 
+def realizations_of(files):
+    """The realizations whose data are in these files."""
+    return [int(Path(file).stem.removeprefix("realization-")) for file in files]
+
+
+def data_blocks():
+    """(experiment, first, last) of each job that makes data."""
+    return [
+        (name, *block)
+        for name, experiment in run.experiments.items()
+        if not experiment.data_of
+        for block in blocks.of_data(
+            experiment.realizations, PREFIX / f"results/{name}/data"
+        )
+    ]
+
+
 def model_files(experiment):
     """Everything that is trained in an experiment."""
     settings = run.experiments[experiment]
@@ -157,7 +174,6 @@ wildcard_constraints:
     figure="|".join(run.figures) or "none",
     theorem="|".join(theorems.POINT),
     kernel="|".join(KERNELS),
-    realization=r"\d+",
     hidden=r"\d+",
     first=r"\d+",
     last=r"\d+",

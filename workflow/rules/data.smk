@@ -2,37 +2,40 @@
 for experiment in run.experiments.values():
     os.environ.update(experiment.environment)
 
+# A job makes the files of a block of realizations, so that a process starts once for all of them.
+for experiment, first, last in data_blocks():
 
-rule data:
-    input:
-        lambda wildcards: ancient(SOURCES[wildcards.experiment]),
-    output:
-        "results/{experiment}/data/realization-{realization}.nc",
-    log:
-        "results/logs/data/{experiment}/realization-{realization}.log",
-    benchmark:
-        "results/benchmarks/data/{experiment}/realization-{realization}.tsv"
-    group:
-        grouped("start")
-    conda:
-        "../envs/urnn.yaml"
-    threads: 1
-    resources:
-        mem_mb=data_megabytes,
-        runtime=lambda wildcards, attempt: 2 * attempt,
-    params:
-        code=lambda wildcards: code(
-            "data",
-            tasks.POINT.module(run.experiments[wildcards.experiment].source.task),
-        ),
-        task=lambda wildcards: as_json(
-            run.experiments[wildcards.experiment].source.identity()
-        ),
-        # of the user's files; when they were written is no matter
-        content=lambda wildcards: run.experiments[wildcards.experiment].source.content(),
-        seed=run.seed,
-    message:
-        "{wildcards.experiment}: data of realization {wildcards.realization}"
-    shell:
-        "python3 -m urnn data --task {params.task:q} --seed {params.seed} "
-        "--realization {wildcards.realization} --output {output:q} > {log:q} 2>&1"
+    rule:
+        name:
+            f"data_{experiment}_{first:03d}"
+        input:
+            ancient(SOURCES[experiment]),
+        output:
+            data_files(experiment, first, last),
+        log:
+            f"results/logs/data/{experiment}/realizations-{first:03d}-{last:03d}.log",
+        benchmark:
+            f"results/benchmarks/data/{experiment}/realizations-{first:03d}-{last:03d}.tsv"
+        group:
+            grouped("start")
+        conda:
+            "../envs/urnn.yaml"
+        threads: 1
+        resources:
+            mem_mb=data_megabytes(experiment),
+            runtime=data_minutes(first, last),
+        params:
+            code=code(
+                "data", tasks.POINT.module(run.experiments[experiment].source.task)
+            ),
+            task=as_json(run.experiments[experiment].source.identity()),
+            # of the user's files; when they were written is no matter
+            content=run.experiments[experiment].source.content(),
+            seed=run.seed,
+            # made from the output, so that another division into blocks changes no parameter
+            realizations=lambda wildcards, output: realizations_of(output),
+        message:
+            f"{experiment}: data of realizations {first:03d} to {last:03d}"
+        shell:
+            "python3 -m urnn data --task {params.task:q} --seed {params.seed} "
+            "--realization {params.realizations} --output {output:q} > {log:q} 2>&1"

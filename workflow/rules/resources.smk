@@ -16,10 +16,15 @@ def grouped(name, short=lambda wildcards: True):
     return group
 
 
-def data_megabytes(wildcards, attempt):
+def data_megabytes(experiment):
     """Memory of a job that makes data: of a user's files about four times their size, and a base."""
-    size = sum(Path(path).stat().st_size for path in SOURCES[wildcards.experiment])
-    return attempt * (1000 + 4 * size // 10**6)
+    size = sum(Path(path).stat().st_size for path in SOURCES[experiment])
+    return lambda wildcards, attempt: attempt * (1000 + 4 * size // 10**6)
+
+
+def data_minutes(first, last):
+    """The time limit of a job that makes a block of data."""
+    return lambda wildcards, attempt: attempt * (2 + last - first)
 
 
 def training_megabytes(wildcards, attempt):

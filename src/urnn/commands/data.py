@@ -1,4 +1,4 @@
-"""`python -m urnn data`: make one realization of a task's data."""
+"""`python -m urnn data`: make realizations of a task's data."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from urnn import tasks
+from urnn.errors import ConfigError
 from urnn.settings.base import parse
 
 
@@ -17,21 +18,35 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         f'\'{{"task": "NAME", ...}}\'; tasks: {", ".join(tasks.POINT)}',
     )
     parser.add_argument("--seed", type=int, default=2019, help="the run's seed (default: 2019)")
-    parser.add_argument("--realization", type=int, required=True, help="number of the realization")
-    parser.add_argument("--output", type=Path, required=True, help="NetCDF file to write")
+    parser.add_argument(
+        "--realization", type=int, required=True, nargs="+", help="numbers of the realizations"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        nargs="+",
+        help="NetCDF files to write, one for each realization",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     task = parse(tasks.POINT.union(), options.task, "--task")
+    numbers, paths = options.realization, options.output
+    if len(numbers) != len(paths):
+        raise ConfigError(
+            f"--output: name one file for each realization, {len(numbers)} and not {len(paths)}"
+        )
     from urnn import storage
 
     generate = tasks.POINT.part_module(task.task, "generate").generate
-    dataset = generate(task, options.seed, options.realization)
-    dataset.attrs |= {
-        "task": task.task,
-        "task_title": task.title,
-        "loss": task.loss,
-        "realization": options.realization,
-        **storage.provenance(task.identity(), options.seed),
-    }
-    storage.write(dataset, options.output, task.compressed)
+    datasets = generate(task, options.seed, numbers)
+    for number, path, dataset in zip(numbers, paths, datasets, strict=True):
+        dataset.attrs |= {
+            "task": task.task,
+            "task_title": task.title,
+            "loss": task.loss,
+            "realization": number,
+            **storage.provenance(task.identity(), options.seed),
+        }
+        storage.write(dataset, path, task.compressed)

@@ -13,10 +13,11 @@ from urnn.settings.base import Settings
 class Task(Settings):
     """A source of data; a realization is one independent draw of them.
 
-    The module ``generate`` beside its settings has ``generate(task, seed, realization)``, which
-    returns the dataset of a realization: x (trial, time, input), the target of the loss, split
-    (trial), and y_clean where a perfect model's outputs are known. Trials of the test that have
-    another length are apart: x_test and y_test (test_trial, test_time, ...).
+    The module ``generate`` beside its settings has ``generate(task, seed, realizations)``, which
+    yields the dataset of each realization, the same whichever others are made with it:
+    x (trial, time, input), the target of the loss, split (trial), and y_clean where a perfect
+    model's outputs are known. Trials of the test that have another length are apart: x_test and
+    y_test (test_trial, test_time, ...).
     """
 
     #: the key that chooses a task; a subclass narrows it to its own name

@@ -7,6 +7,8 @@ its test set.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -28,14 +30,20 @@ def load() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return digits.images.astype(np.uint8), digits.target.astype(np.int64)
 
 
-def generate(task: PermutedDigits, seed: int, realization: int) -> xr.Dataset:
-    """One realization: its own permutation and its own split of the images.
+def generate(task: PermutedDigits, seed: int, realizations: Sequence[int]) -> Iterator[xr.Dataset]:
+    """Each realization: its own permutation and its own split of the images.
 
     Both are functions of the seed and the realization alone. The order of the images is kept, so
     trial i is image i of scikit-learn in every realization.
     """
     images, labels = load()
+    for realization in realizations:
+        yield _permuted(task, seed, realization, images, labels)
 
+
+def _permuted(
+    task: PermutedDigits, seed: int, realization: int, images: NDArray, labels: NDArray
+) -> xr.Dataset:
     def random(purpose: str) -> np.random.Generator:
         return generator(seed, "permuted_digits", realization, purpose)
 

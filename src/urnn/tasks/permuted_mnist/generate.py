@@ -5,13 +5,15 @@ Source: the paper, figure 4. The images come from `urnn.tasks.permuted_mnist.mni
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from urnn.seeds import generator
 from urnn.tasks import images as image_data
-from urnn.tasks.permuted_mnist.mnist import load
+from urnn.tasks.permuted_mnist.mnist import MNIST, load
 from urnn.tasks.permuted_mnist.settings import PermutedMNIST
 from urnn.tasks.split import SPLIT
 
@@ -27,8 +29,8 @@ def permutation(pixels: int = 784) -> NDArray[np.int64]:
     return np.random.RandomState(PERMUTATION_SEED).permutation(pixels)
 
 
-def generate(task: PermutedMNIST, seed: int, realization: int) -> xr.Dataset:
-    """One realization: a draw of the validation images from MNIST's training images.
+def generate(task: PermutedMNIST, seed: int, realizations: Sequence[int]) -> Iterator[xr.Dataset]:
+    """Each realization: a draw of the validation images from MNIST's training images.
 
     Trials 0 to 59999 are the training images in their order, the others the test images, which
     are the test split of every realization.
@@ -37,6 +39,11 @@ def generate(task: PermutedMNIST, seed: int, realization: int) -> xr.Dataset:
         DataError: MNIST is neither in the folder nor can it be downloaded, or a file is damaged.
     """
     mnist = load()
+    for realization in realizations:
+        yield _divided(mnist, task, seed, realization)
+
+
+def _divided(mnist: MNIST, task: PermutedMNIST, seed: int, realization: int) -> xr.Dataset:
     train, test = len(mnist.train_images), len(mnist.test_images)
     split = np.repeat(np.array([SPLIT["train"], SPLIT["test"]], np.int8), [train, test])
     random = generator(seed, "permuted_mnist", realization, "split")

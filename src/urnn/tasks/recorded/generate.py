@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -22,7 +22,7 @@ from urnn.tasks.split import SPLIT, variable
 _TEST_SAMPLES = 10
 
 
-def generate(task: Recorded, seed: int, realization: int) -> xr.Dataset:
+def generate(task: Recorded, seed: int, realizations: Sequence[int]) -> Iterator[xr.Dataset]:
     """The windows and the records of the test; only the windows for validation are drawn.
 
     Inputs and outputs are scaled to mean 0 and standard deviation 1 over the training part; the
@@ -31,7 +31,9 @@ def generate(task: Recorded, seed: int, realization: int) -> xr.Dataset:
     Raises:
         DataError: a record cannot be used; the message names the file, the place and the remedy.
     """
-    return assembled(task, *pieces(task), seed, realization)
+    training, test = pieces(task)
+    for realization in realizations:
+        yield assembled(task, training, test, seed, realization)
 
 
 def assembled(
@@ -41,7 +43,7 @@ def assembled(
     seed: int,
     realization: int,
 ) -> xr.Dataset:
-    """The dataset of `generate` from pieces that have been read; raises as it does."""
+    """A dataset of `generate` from pieces that have been read; raises as it does."""
     test = _long_enough(task, test)
     signals = described(task, training, test)
     starts = window_starts(task, training)

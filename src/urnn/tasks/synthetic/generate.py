@@ -9,6 +9,9 @@ The authors' released script differs in two things, which are settings: it does 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -53,38 +56,87 @@ def on_fraction(states: NDArray) -> NDArray:
     return (states > ON_THRESHOLD).mean(axis=(0, 1))
 
 
-def calibrate(system: RNN, x: NDArray, settings: System, rounds: int) -> RNN:
-    """Rounds of b <- b - 0.1 (on - wanted) on the trials x (trial, time, input)."""
-    b = np.array(system.b)
+def calibrate(systems: Sequence[RNN], x: NDArray, settings: System, rounds: int) -> list[RNN]:
+    """Rounds of b <- b - 0.1 (on - wanted), of each system on its trials x[i] (trial, time, input).
+
+    All in one stack, which changes none of them: they depend on the states by counts alone.
+    """
+    W, b, h_init = (np.array([getattr(s, name) for s in systems]) for name in ("W", "b", "h_init"))
+    # units before trials, the order that is fastest for few units: (time, system, n, trial)
+    drive = np.stack(
+        [s.F @ np.moveaxis(trials, 0, -1) for s, trials in zip(systems, x, strict=True)], 1
+    )
     for _ in range(rounds):
-        moved = system.replace(b=b)
-        b -= CALIBRATION_GAIN * (on_fraction(moved.states(x)) - settings.on_fraction)
-    return system.replace(b=b)
+        b -= CALIBRATION_GAIN * (_on_fractions(W, b, h_init, drive) - settings.on_fraction)
+    return [system.replace(b=bias) for system, bias in zip(systems, b, strict=True)]
 
 
-def refine(system: RNN, x: NDArray, settings: System, rounds: int) -> RNN:
+def _on_fractions(W: NDArray, b: NDArray, h_init: NDArray, drive: NDArray) -> NDArray:
+    """`on_fraction` (system, n) under F x = drive (time, system, n, trial)."""
+    steps, systems, n, trials = drive.shape
+    with_bias = np.concatenate([W, b[:, :, None]], 2)
+    h = np.ones((systems, n + 1, trials))
+    h[:, :n] = h_init[:, :, None]
+    z, on = np.empty((systems, n, trials)), np.empty((systems, n, steps, trials), bool)
+    for step in range(steps):
+        np.matmul(with_bias, h, out=z)
+        z += drive[step]
+        np.greater(z, ON_THRESHOLD, out=on[:, :, step])
+        np.maximum(z, 0, out=h[:, :n])
+    counts = [np.count_nonzero(unit) for unit in on.reshape(systems * n, -1)]
+    return np.reshape(counts, (systems, n)) / (steps * trials)
+
+
+def refine(
+    system: RNN, x: NDArray, settings: System, rounds: int
+) -> tuple[RNN, NDArray[np.float64], NDArray[np.float64]]:
     """Further rounds of the calibration, until every unit is within the tolerance or none is left.
 
     A unit that hardly sees the input reacts so strongly to its bias that the fixed gain makes it
     jump from always on to always off; here a unit's gain is halved whenever it overshoots.
+
+    Returns:
+        The system, its states on the trials, and its share of the time on.
     """
     b = np.array(system.b)
     gain = np.full_like(b, CALIBRATION_GAIN)
     before = np.zeros_like(b)
-    for _ in range(rounds):
+    for remaining in range(rounds, -1, -1):
         moved = system.replace(b=b)
-        excess = on_fraction(moved.states(x)) - settings.on_fraction
-        if np.all(np.abs(excess) <= settings.on_tolerance):
-            return moved
+        states = moved.states(x)
+        on = on_fraction(states)
+        excess = on - settings.on_fraction
+        if not remaining or np.all(np.abs(excess) <= settings.on_tolerance):
+            break
         gain = np.where(excess * before < 0, gain / 2, gain)
         b, before = b - gain * excess, excess
-    return system.replace(b=b)
+    return moved, states, on
 
 
-def true_system(
-    settings: System, seed: int, realization: int
-) -> tuple[RNN, NDArray[np.float32], NDArray[np.float64]]:
-    """The calibrated system of a realization, its inputs x (trial, time, input) and its states.
+@dataclass(frozen=True)
+class TrueSystem:
+    """A calibrated system, its inputs x (trial, time, input), states and share of the time on."""
+
+    network: RNN
+    x: NDArray[np.float32]
+    states: NDArray[np.float64]
+    on_fraction: NDArray[np.float64]
+
+
+def calibrated_systems(settings: System, seed: int, realizations: Sequence[int]) -> list[RNN]:
+    """The systems of some realizations, with biases calibrated on trials of their own.
+
+    Raises:
+        CalibrationError: see `draw_system`.
+    """
+    trials = settings.calibration_trials, settings.time_steps, settings.input_size
+    x = [_random(seed, r, "calibration").standard_normal(trials) for r in realizations]
+    systems = [draw_system(settings, _random(seed, r, "system")) for r in realizations]
+    return calibrate(systems, np.array(x), settings, settings.calibration_rounds)
+
+
+def true_system(system: RNN, settings: System, seed: int, realization: int) -> TrueSystem:
+    """A calibrated system on the realization's trials.
 
     The same at every signal-to-noise ratio, and independent of how many other realizations are
     made. The biases are calibrated as in the paper, on trials of their own; where a unit's share on
@@ -93,18 +145,11 @@ def true_system(
     Raises:
         CalibrationError: the units cannot be brought to the wanted share of time on.
     """
-    steps, m = settings.time_steps, settings.input_size
-    trials = settings.calibration_trials, steps, m
-    x_calibration = _random(seed, realization, "calibration").standard_normal(trials)
-    system = draw_system(settings, _random(seed, realization, "system"))
-    system = calibrate(system, x_calibration, settings, settings.calibration_rounds)
-
     # float32 first: the true system sees exactly the inputs that the file holds
     random = _random(seed, realization, "inputs")
-    x = random.standard_normal((settings.trials, steps, m), dtype=np.float32)
-    system = refine(system, x, settings, settings.calibration_rounds)
-    states = system.states(x)
-    on = on_fraction(states)
+    shape = settings.trials, settings.time_steps, settings.input_size
+    x = random.standard_normal(shape, dtype=np.float32)
+    system, states, on = refine(system, x, settings, settings.calibration_rounds)
     if not np.all(np.abs(on - settings.on_fraction) <= settings.on_tolerance):
         raise CalibrationError(
             f"realization {realization}: the units are on {np.round(on, 3)} of the time, wanted "
@@ -114,11 +159,11 @@ def true_system(
     if settings.output_bias:
         d = _random(seed, realization, "output_bias").standard_normal(settings.output_size)
         system = system.replace(d=d)
-    return system, x, states
+    return TrueSystem(system, x, states, on)
 
 
-def generate(task: Synthetic, seed: int, realization: int) -> xr.Dataset:
-    """One realization: a true system, its trials, and its outputs with noise.
+def generate(task: Synthetic, seed: int, realizations: Sequence[int]) -> Iterator[xr.Dataset]:
+    """Each realization: a true system, its trials, and its outputs with noise.
 
     y_clean = C h + d. Noise is Gaussian with the variance mean(y_clean^2) 10^(-snr_db/10), the mean
     over trials, steps and outputs.
@@ -126,10 +171,18 @@ def generate(task: Synthetic, seed: int, realization: int) -> xr.Dataset:
     Raises:
         CalibrationError: see `true_system`.
     """
-    system, x, states = true_system(task.system, seed, realization)
-    y_clean = states @ system.C.T + system.d
+    systems = calibrated_systems(task.system, seed, realizations)
+    for system, realization in zip(systems, realizations, strict=True):
+        true = true_system(system, task.system, seed, realization)
+        yield _dataset(task, true, _random(seed, realization, "noise"))
+
+
+def _dataset(task: Synthetic, true: TrueSystem, random: np.random.Generator) -> xr.Dataset:
+    """The dataset of a realization; ``random`` draws the noise."""
+    system, x = true.network, true.x
+    y_clean = true.states @ system.C.T + system.d
     noise_variance = float(np.mean(y_clean**2) * 10 ** (-task.snr_db / 10))
-    noise = _random(seed, realization, "noise").standard_normal(y_clean.shape)
+    noise = random.standard_normal(y_clean.shape)
     y = y_clean + np.sqrt(noise_variance) * noise
     trials = len(x)
     split = np.full(trials, SPLIT["train"], np.int8)
@@ -162,7 +215,7 @@ def generate(task: Synthetic, seed: int, realization: int) -> xr.Dataset:
             "title": "Trials of a slowly varying system with noise at the output",
             "snr_db": float(task.snr_db),
             "noise_variance": noise_variance,
-            "on_fraction": on_fraction(states),
+            "on_fraction": true.on_fraction,
         },
     )
 
