@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
@@ -65,10 +64,9 @@ def run_in(folder: Path, command: list[str]) -> str:
     return result.stdout + (result.stderr if command[0] == "snakemake" else "")
 
 
-def test_the_path_of_a_newcomer(tmp_path: Path) -> None:
-    """The README's commands, in their order; `make run` itself is all of tests/workflow."""
-    listed = commands("../README.md")
-    made = [command[1:] for command in listed if command[0] == "make"]
+def test_the_commands_of_make_in_the_readme() -> None:
+    """What they run; tests/workflow does it, and its test of the wheel the commands of urnn."""
+    made = [command[1:] for command in commands("../README.md") if command[0] == "make"]
     assert made == [["run"], ["test"], ["run", "CONFIG=config/test.yaml"], ["paper"]]
     for arguments in made:
         # what is installed stands for the set-up, which downloads
@@ -76,16 +74,10 @@ def test_the_path_of_a_newcomer(tmp_path: Path) -> None:
         words = subprocess.run(
             ["make", *options, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout
-        assert "pytest" in words if arguments == ["test"] else "snakemake --cores" in words
-    rows = np.cumsum(np.random.default_rng(3).standard_normal((500, 3)), axis=0) % 5
-    header = {"header": "u,v,y", "comments": ""}
-    np.savetxt(tmp_path / "record.csv", rows, delimiter=",", **header)
-    fit, predict = (command for command in listed if command[0] == "urnn")
-    assert "RMSE of" in run_in(tmp_path, [*fit, *QUICK])
-    names = {"record-fit/models/urnn-04.nc": "record-fit/models/rnn-02.nc"}
-    run_in(tmp_path, [names.get(word, word) for word in predict])
-    assert (tmp_path / "record-fit/reports/index.html").is_file()
-    assert (tmp_path / "predicted.csv").is_file()
+        config = {"paper": "config/paper.yaml"}.get(arguments[0], "config/config.yaml")
+        config = arguments[-1].partition("=")[2] or config
+        expected = "-m pytest" if arguments == ["test"] else f"--configfile {config}"
+        assert expected in words
 
 
 def test_the_first_run_of_the_tutorial(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_short_jobs_go_together_and_long_ones_alone(project: Project) -> None:
 def test_a_profile_of_ones_own_replaces_or_completes_this_one(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The two ways that the README gives, because this folder's profile hides the user's."""
+    """The two ways that docs/snakemake.md gives, because this folder's profile hides the user's."""
     own = tmp_path / "home" / "snakemake" / "slurm"
     own.mkdir(parents=True)
     (own / "config.yaml").write_text(
