@@ -278,6 +278,19 @@ def test_a_size_that_was_not_trained_stays_empty():
     assert np.isnan(summary["r2_mean"].values[0, 0])
 
 
+def test_realizations_that_were_not_trained_are_left_out_of_one_size():
+    scores = make_scores()
+    scores["diverged"] = scores["diverged"].astype(float)
+    for name in ("r2", "r2_centred", "diverged"):
+        scores[name][0, 0, 1:] = np.nan
+    summary = scoring.summarise(scores)
+    assert summary["averaged"].values[0, 0] == 1 and summary["diverged"].values[0, 0] == 0
+    assert summary["r2_mean"].values[0, 0] == scores["r2"].values[0, 0, 0]
+    counts = scoring.trainings(scores)
+    assert counts.values[0, 0] == 1
+    assert (counts.values.ravel()[1:] == scores.sizes["realization"]).all()
+
+
 def test_further_dims_are_kept():
     scores = make_scores()
     both = xr.concat([scores, scores], xr.IndexVariable("rate", ["a", "b"]), data_vars="minimal")

@@ -303,14 +303,33 @@ def _diverged(scores: xr.Dataset) -> xr.DataArray:
     return scores["diverged"].fillna(0).astype(bool)
 
 
+def trainings(scores: xr.Dataset) -> xr.DataArray:
+    """(model, hidden_units): on how many realizations a model of this size was trained.
+
+    A training that diverged counts. Where not all sizes have equally many realizations, those that
+    were not trained are NaN in ``diverged``; a file without it is asked for any score.
+    """
+    return _trained(scores).sum("realization", dtype=np.int64)
+
+
+def _trained(scores: xr.Dataset) -> xr.DataArray:
+    """Which were trained: all with a score, and those that diverged."""
+    trained = _diverged(scores)
+    for name in SCORES:
+        if name in scores:
+            trained = trained | scores[name].notnull()
+    return trained
+
+
 def summarise(
     scores: xr.Dataset, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> xr.Dataset:
     """Mean and interval of every score over the realizations, by the rule for divergence.
 
     The rule: a realization marked in ``diverged`` is left out of the mean and the interval of its
-    (model, hidden_units), and counted. No other may be missing, so nothing is lost silently; only
-    a (model, hidden_units) that was not trained at all, NaN throughout, stays NaN with 0 averaged.
+    (model, hidden_units), and counted. What was not trained, NaN in ``diverged`` too, is left out
+    of both. No other may be missing, so nothing is lost silently; only a (model, hidden_units) that
+    was not trained at all, NaN throughout, stays NaN with 0 averaged.
 
     Args:
         scores: with dim ``realization``, ``diverged(model, hidden_units, realization)`` and at
@@ -336,14 +355,12 @@ def summarise(
         raise ArgumentError("scores must have the variable diverged")
     if "realization" not in scores["diverged"].dims:
         raise ArgumentError("scores must have the dim realization")
-    diverged = _diverged(scores)
-    trained = diverged
-    for name in present:
-        trained = trained | scores[name].notnull()
+    diverged, trained = _diverged(scores), _trained(scores)
+    untrained = scores["diverged"].isnull() & ~trained
     result: dict[str, xr.DataArray] = {}
     for name in present:
-        _check_complete(scores[name], diverged, trained.any("realization"))
-        result |= _mean_and_interval(scores[name], diverged, level, resamples, seed)
+        _check_complete(scores[name], diverged | untrained, trained.any("realization"))
+        result |= _mean_and_interval(scores[name], diverged | untrained, level, resamples, seed)
     result |= _optima(scores)
     result["averaged"] = (trained & ~diverged).sum("realization", dtype=np.int64)
     result["averaged"].attrs = {"long_name": "number of realizations averaged", "units": "1"}

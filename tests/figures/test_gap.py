@@ -15,7 +15,8 @@ SIZES = [2, 4, 6, 8, 10, 12, 14]
 
 
 def test_every_recipe_stands_beside_the_published_curve(make_scores) -> None:
-    ours, other = make_scores(), make_scores(models=("rnn", "urnn"))
+    ours = make_scores(realizations=6)
+    other = make_scores(models=("rnn", "urnn"), realizations=6)
     scores = {"recipe a": ours, "recipe b": other}
     figure = gap.plot(scores, SETTINGS, published.load("figure2"))
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
@@ -23,7 +24,7 @@ def test_every_recipe_stands_beside_the_published_curve(make_scores) -> None:
         "(b) URNN",
         "(c) LSTM",
     ]
-    assert figure.get_suptitle() == "Gap to the optimum: SNR 20 dB, 4 realizations"
+    assert figure.get_suptitle() == "Gap to the optimum: SNR 20 dB, 6 realizations"
     assert all(axes.get_yscale() == "log" for axes in figure.axes)
     assert [len(axes.containers) for axes in figure.axes] == [2, 2, 1]
     drawn = figure.axes[1].containers[0].lines[0]

@@ -64,6 +64,6 @@ def test_darker_is_larger_and_every_panel_has_its_epochs(make_accuracies) -> Non
     lightness = [sum(line.get_color()[:3]) for line in shown[0].lines]
     assert lightness == sorted(lightness, reverse=True)
     labels = [panel.xaxis.label for panel in shown]
-    assert [label.get_text() for label in labels] == ["", "Epoch", "Epoch", "Epoch", "Epoch"]
-    assert all(label.get_visible() for label in labels[1:])
+    assert [label.get_text() for label in labels] == 5 * ["Epoch"]
+    assert all(label.get_visible() for label in labels)
     assert figure.legends[0].get_title().get_text() == "Hidden units"

@@ -123,7 +123,7 @@ def test_the_command_draws_it_twice_with_the_same_bytes(kind, settings, scores, 
         (["--style", '{"width": 0}'], "--style.width: must be greater than 0"),
         (["--settings", '{"kind": "accuracy"}'], "lacks accuracy"),
         (["--settings", '{"models": ["gru"]}'], "has no model 'gru'; it has rnn, urnn, lstm"),
-        (["--output", "figure.gif"], "must end in .svg or .png"),
+        (["--output", "figure.gif"], "must end in .svg, .png or .csv"),
     ],
 )
 def test_wrong_arguments_of_the_command(arguments, words, make_scores, tmp_path, capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -29,6 +30,10 @@ def test_every_output_is_there_and_nothing_half_written(finished: Project) -> No
     for name in (*figures, "theorem1", "theorem2", "theorem3"):
         assert (folder / f"reports/figures/{name}.svg").read_text().startswith("<?xml")
         assert (folder / f"reports/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (folder / f"reports/figures/narrow/{name}.svg").read_text().startswith("<?xml")
+        numbers = pd.read_csv(folder / f"reports/figures/{name}.csv")
+        assert len(numbers) > 3
+        assert numbers[["line", "series", "source", "y"]].notna().all(axis=None)
     assert leftovers(folder) == []
 
 

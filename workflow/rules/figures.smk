@@ -12,6 +12,8 @@ rule figure:
             category="Figures",
         ),
         "reports/figures/{figure}.png",
+        "reports/figures/{figure}.csv",
+        narrow="reports/figures/narrow/{figure}.svg",
     log:
         "results/logs/figure/{figure}.log",
     benchmark:
@@ -37,4 +39,5 @@ rule figure:
         "{wildcards.figure}"
     shell:
         "python3 -m urnn figure {input.scores:q} --settings {params.settings:q} "
-        "--labels {params.labels:q} --style {params.style:q} --output {output:q} > {log:q} 2>&1"
+        "--labels {params.labels:q} --style {params.style:q} "
+        "--output {output[0]:q} {output[1]:q} {output[2]:q} --narrow {output.narrow:q} > {log:q} 2>&1"

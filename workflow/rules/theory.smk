@@ -37,6 +37,8 @@ rule theory_figure:
             category="Figures",
         ),
         "reports/figures/{theorem}.png",
+        "reports/figures/{theorem}.csv",
+        narrow="reports/figures/narrow/{theorem}.svg",
     log:
         "results/logs/figure/{theorem}.log",
     benchmark:
@@ -58,4 +60,5 @@ rule theory_figure:
         "{wildcards.theorem}"
     shell:
         "python3 -m urnn theory_figure {wildcards.theorem} {input.numbers:q} "
-        "--style {params.style:q} --output {output:q} > {log:q} 2>&1"
+        "--style {params.style:q} "
+        "--output {output[0]:q} {output[1]:q} {output[2]:q} --narrow {output.narrow:q} > {log:q} 2>&1"

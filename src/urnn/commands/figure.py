@@ -41,7 +41,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         required=True,
-        help="files to write: .svg or .png the figure, .md what it says in sentences and tables",
+        help="files to write: .svg or .png the figure, .csv the numbers that it shows, .md what it "
+        "says in sentences and tables",
+    )
+    narrow_argument(parser)
+
+
+def narrow_argument(parser: argparse.ArgumentParser) -> None:
+    """The option of a second drawing."""
+    parser.add_argument(
+        "--narrow", type=Path, help="file to write: .svg or .png, for a screen of half the width"
     )
 
 
@@ -56,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigError("--labels.experiments: give one name for each file, all distinct")
     from urnn import published, storage
     from urnn.figures.findings import markdown
-    from urnn.figures.style import save
+    from urnn.figures.style import save_all
 
     scores = {
         name: settings.chosen(labelled(storage.read(path, settings.needs()), labels.models))
@@ -66,9 +75,7 @@ def run(options: argparse.Namespace) -> None:
     words = [path for path in options.output if path.suffix == ".md"]
     for path in words:
         storage.write_text(markdown(settings.findings(scores, curves)), path)
-    if len(words) == len(options.output):
-        return
-    figure = POINT.part_module(settings.kind, "plot").plot(scores, settings, curves, style)
-    for path in options.output:
-        if path not in words:
-            save(figure, path, style)
+    plot = POINT.part_module(settings.kind, "plot").plot
+    drawn = [path for path in options.output if path not in words]
+    if drawn or options.narrow:
+        save_all(lambda look: plot(scores, settings, curves, look), drawn, options.narrow, style)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from urnn.commands.figure import narrow_argument
 from urnn.settings.base import parse
 from urnn.settings.style import Style
 from urnn.theorems import POINT
@@ -15,8 +16,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("numbers", type=Path, help="NetCDF file of `python -m urnn theory`")
     parser.add_argument("--style", default="{}", help="style settings, JSON or @FILE (YAML)")
     parser.add_argument(
-        "--output", type=Path, nargs="+", required=True, help="files to write, .svg or .png"
+        "--output",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="files to write: .svg or .png the figure, .csv the numbers that it shows",
     )
+    narrow_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -25,6 +31,5 @@ def run(options: argparse.Namespace) -> None:
     from urnn.figures import style
 
     theorem = POINT.part_module(options.theorem, "plot")
-    figure = theorem.plot(storage.read(options.numbers, theorem.VARIABLES, ("title",)), look)
-    for path in options.output:
-        style.save(figure, path, look)
+    numbers = storage.read(options.numbers, theorem.VARIABLES, ("title",))
+    style.save_all(lambda of: theorem.plot(numbers, of), options.output, options.narrow, look)

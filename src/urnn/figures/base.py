@@ -89,6 +89,20 @@ class FigureSettings(Settings):
         return {"sentences": [], "tables": []}
 
 
+#: What captions say of the marks around means.
+MARKS = (
+    "Bars of fewer than five realizations are not drawn; instead each realization is a small "
+    "marker. Where bars meet, the first model has the widest. A triangle on the edge of a panel: a "
+    "bar, or a realization, lies beyond it. ×2 beside a point: two trainings diverged and are left "
+    "out."
+)
+#: What captions say of curves of the paper.
+PUBLISHED = (
+    "Dotted, with hollow markers, where shown: the published curves, read off the figure by pixel "
+    "position."
+)
+
+
 class Averaged(Settings):
     """How a point is made from the realizations, of a kind of figure that averages over them."""
 

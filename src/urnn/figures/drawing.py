@@ -1,36 +1,28 @@
-"""What several kinds of figure share: means with intervals, published curves, notes, legends."""
+"""What several kinds of figure share: layout, titles, ticks, legends, published curves."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
-import seaborn as sns
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from urnn.errors import ArgumentError
-from urnn.figures.style import BARS, EDGE, FONT_SIZE, GREY, scale
-from urnn.scoring import mean_interval, quartiles
+from urnn.figures.style import DASHED, EDGE, FONT_SIZE, GREY, scale
+from urnn.scoring import trainings
+from urnn.settings.style import Style
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-    from urnn.settings.style import Style
-
-#: colour and marker by group
-Looks = Mapping[str, tuple[str, str]]
-#: arguments of `means` by `urnn.figures.base.Averaged.statistic`, and what the bars are called
-AVERAGES: dict[str, dict[str, Any]] = {
-    "mean": {"estimator": "mean", "interval": mean_interval},
-    "median": {"estimator": "median", "interval": quartiles},
-}
-BAR_NAMES = {"mean": "95 % interval", "median": "middle half"}
+#: More models than this are drawn in rows of their own, for no reader can tell so many lines apart.
+MOST_LINES = 6
 #: More x ticks than this and matplotlib chooses them; else they are the sizes.
 _MOST_TICKS = 16
 
@@ -63,101 +55,51 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def table(values: xr.DataArray) -> pd.DataFrame:
-    """Values (model, hidden_units, realization) as rows: group (the model), x (its size), value.
-
-    Raises:
-        ArgumentError: there are other dims.
-    """
-    dims = ("model", "hidden_units", "realization")
-    if {*values.dims} != {*dims}:
-        raise ArgumentError(f"scores must have the dims {', '.join(dims)}, but have {values.dims}")
-    names, sizes, _ = np.meshgrid(*(values[dim].values for dim in dims), indexing="ij")
-    rows = pd.DataFrame(
-        {
-            "group": names.ravel().astype(str),
-            "x": sizes.ravel().astype(float),
-            "value": values.transpose(*dims).values.ravel().astype(float),
-        }
-    )
-    return rows.dropna()
-
-
-def means(
-    panel: Axes,
-    rows: pd.DataFrame,
-    looks: Looks,
-    *,
-    step: float = 0.0,
-    lowest: float = -np.inf,
-    estimator: Any = "mean",
-    interval: Callable[[Any], tuple[float, float]] | None = mean_interval,
-    **line: Any,
-) -> pd.DataFrame:
-    """Draw the mean of each group at each x, joined by a line, and its interval as a bar.
+def grid(
+    style: Style, count: int, least: float, height: float, most: int = 4, **subplots: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels, in as many columns as its width allows.
 
     Args:
-        panel: where to draw.
-        rows: columns group, x and value; a row for each realization.
-        looks: (colour, marker) by group.
-        step: each group is drawn so far beside the one before, in the order of looks.
-        lowest: a mean below this is not drawn and leaves a gap in the line.
-        estimator: the mean, by its name or as a function of the values.
-        interval: (lower, upper) of the values; None: no bars. The default is the 95 %
-            interval, none for a single value.
-        line: properties of the lines.
-
-    Returns:
-        The means that are not drawn: group, x where they would stand, value.
+        style: width and height of a figure.
+        count: of the panels.
+        least: inches that a panel takes at least; where two do not fit, they stand one above the
+            other.
+        height: of a row, as a share of the style's height; a figure has a quarter of it besides.
+        most: columns at most.
+        subplots: as for matplotlib's function.
     """
-    order = list(looks)
-    middle = (len(order) - 1) / 2
-    aside = rows["group"].map({group: step * (i - middle) for i, group in enumerate(order)})
-    rows = rows.assign(x=rows["x"] + aside.astype(float))
-    mean: pd.Series[float] = rows.groupby(["group", "x"])["value"].transform(estimator)
-    hidden = rows.assign(value=mean)[mean < lowest].drop_duplicates(["group", "x"])
-    rows = rows[mean >= lowest]
-    if rows.empty:
-        return hidden
-    sns.lineplot(
-        rows,
-        x="x",
-        y="value",
-        hue="group",
-        style="group",
-        hue_order=order,
-        style_order=order,
-        palette={group: colour for group, (colour, _) in looks.items()},
-        markers={group: marker for group, (_, marker) in looks.items()},
-        dashes=False,
-        estimator=estimator,
-        errorbar=interval,
-        err_style="bars",
-        err_kws={**BARS, "zorder": 2.9},
-        legend=False,
-        ax=panel,
-        **{"zorder": 3, **EDGE, **line},
-    )
-    _leave_gaps(panel, hidden, looks)
-    return hidden
+    columns = max(1, min(count, most, int(style.width / least + 1e-9)))
+    rows = -(-count // columns)
+    size = (style.width, (0.25 + height * rows) * style.height)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False, **subplots).ravel())
+    for panel in panels[count:]:
+        panel.set_visible(False)
+    return figure, panels[:count]
 
 
-def _leave_gaps(panel: Axes, hidden: pd.DataFrame, looks: Looks) -> None:
-    """Break the lines of groups where a mean is not drawn: seaborn joins its neighbours."""
-    for line in panel.lines:
-        for group, rows in hidden.groupby("group"):
-            if (line.get_color(), line.get_marker()) == looks[str(group)]:
-                seen = pd.Series(np.asarray(line.get_ydata()), np.asarray(line.get_xdata()))
-                seen = seen.reindex(sorted({*seen.index, *rows["x"]}))
-                line.set_data(seen.index.to_numpy(), seen.to_numpy())
+def starts_row(panel: Axes) -> bool:
+    """Whether it is the first panel of a row, which has the label of y."""
+    place = panel.get_subplotspec()
+    return place is None or place.is_first_col()
 
 
-def step_aside(x: Iterable[float], groups: int) -> float:
-    """How far each group stands beside the one before, so that no bar hides another."""
-    places = np.unique(np.fromiter(x, float))
-    # three groups side by side take little of the way to the next point; many, less than half
-    share = min(0.06, 0.4 / max(groups - 1, 1))
-    return share * float(np.diff(places).min()) if len(places) > 1 else 0.0
+def single(style: Style) -> tuple[float, float]:
+    """The size of a figure of one panel, inches."""
+    return (style.width if is_narrow(style) else 0.75 * style.width), style.height
+
+
+def is_narrow(style: Style) -> bool:
+    """Whether the figure is for a narrow screen."""
+    return style.width < 0.75 * Style().width * scale(style)
+
+
+def heading(figure: Figure, text: str, style: Style) -> None:
+    """The title of the figure, in as many lines as its width asks for."""
+    # a character takes about half of the size of the font
+    characters = int(style.width * 72 / (0.58 * 1.15 * FONT_SIZE * scale(style)))
+    figure.suptitle("\n".join(textwrap.wrap(text, characters)))
 
 
 def size_ticks(panel: Axes, sizes: Iterable[float]) -> None:
@@ -191,24 +133,30 @@ def curves_of(published: pd.DataFrame | None, models: Iterable[str]) -> dict[str
 
 
 def published_line(
-    style: Style,
-    x: Any = (),
-    y: Any = (),
-    colour: str = GREY,
-    marker: str = "",
-    alpha: float = 0.55,
+    style: Style, x: Any = (), y: Any = (), colour: str = GREY, marker: str = "o"
 ) -> Line2D:
-    """A published curve, thin and light; without points, what stands for it in a legend."""
+    """A published curve, thin and dotted, with hollow markers: no line of ours, in grey too.
+
+    Without points, what stands for it in a legend.
+    """
     return Line2D(
         x,
         y,
         color=colour,
         marker=marker,
-        linewidth=scale(style),
-        alpha=alpha,
+        markersize=3.4 * scale(style),
+        markerfacecolor="white",
+        markeredgewidth=0.9 * scale(style),
+        linewidth=1.1 * scale(style),
+        linestyle=(0, (1, 1.3)),
         zorder=1.8,
         label="Published",
     )
+
+
+def optimum_line(panel: Axes, value: float) -> None:
+    """The score of a perfect model, across the panel."""
+    panel.axhline(value, zorder=1.5, **DASHED)
 
 
 def data_name(scores: xr.Dataset) -> str:
@@ -218,9 +166,12 @@ def data_name(scores: xr.Dataset) -> str:
 
 def circumstances(scores: xr.Dataset) -> list[str]:
     """For a title: the signal-to-noise ratio, if any, and the number of realizations."""
-    count = scores.sizes["realization"]
+    counts = trainings(scores).values
+    counts = counts[counts > 0]
+    fewest, most = (int(counts.min()), int(counts.max())) if counts.size else (0, 0)
+    told = f"{most}" if fewest == most else f"{fewest} to {most}"
     noise = [f"SNR {float(scores.attrs['snr_db']):g} dB"] if "snr_db" in scores.attrs else []
-    return [*noise, f"{count} realization{'s' if count != 1 else ''}"]
+    return [*noise, f"{told} realization{'s' if most != 1 else ''}"]
 
 
 def title(scores: xr.Dataset) -> str:
@@ -247,19 +198,7 @@ def note(panel: Axes, text: str, style: Style) -> None:
         )
 
 
-def divergence(summary: xr.Dataset, names: Mapping[str, str]) -> str:
-    """How many trainings of which models are left out of the means; empty where none."""
-    left_out = []
-    for model, label in names.items():
-        of_model = summary.sel(model=model)
-        diverged = int(of_model["diverged"].sum())
-        if diverged:
-            total = diverged + int(of_model["averaged"].sum())
-            left_out.append(f"{label} ({diverged} of {total})")
-    return f"Diverged trainings, left out: {', '.join(left_out)}" if left_out else ""
-
-
-def handles(names: Mapping[str, str], looks: Looks) -> list[Line2D]:
+def handles(names: Mapping[str, str], looks: Mapping[str, tuple[str, str]]) -> list[Line2D]:
     """What stands for groups in a legend: their labels and looks, by group."""
     return [
         Line2D([], [], color=looks[group][0], marker=looks[group][1], label=label, **EDGE)
@@ -277,10 +216,13 @@ def legend(
     """A legend below the panels: the groups in the upper row, in the lower one the kinds of line.
 
     Groups that do not fit into a row of so many columns fill the columns one by one, and the kinds
-    follow them.
+    follow them. A narrow figure has two columns at most.
     """
     entries = [*groups, *kinds]
-    if len(groups) <= columns:
+    narrow = figure.get_figwidth() < 0.75 * Style().width
+    if narrow:
+        columns = min(columns, 2)
+    elif len(groups) <= columns:
         # matplotlib fills a legend column by column
         pairs = itertools.zip_longest(groups, kinds)
         entries = [handle for pair in pairs for handle in pair if handle is not None]

@@ -7,13 +7,14 @@ figure can be read in grey.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.colors import to_hex, to_rgb
 
 from urnn import storage
 from urnn.errors import ArgumentError
@@ -65,6 +66,11 @@ def looks(names: Iterable[str]) -> dict[str, tuple[str, str]]:
         further = sum(known not in MODELS for known in found)
         found[name] = MODELS.get(name) or spare[further % len(spare)]
     return found
+
+
+def tint(colour: str) -> str:
+    """A lighter colour for bars, opaque, so that those of several models do not mix."""
+    return to_hex([1 - 0.58 * (1 - part) for part in to_rgb(colour)])
 
 
 def scale(style: Style) -> float:
@@ -134,19 +140,25 @@ _NOT_STYLE = frozenset({"backend", "backend_fallback", "interactive", "toolbar"}
 def save(figure: Figure, path: str | Path, style: Style = DEFAULT) -> Path:
     """Write a figure whole or not at all; the format is the suffix of the path, .svg or .png.
 
-    The same figure gives the same bytes: no date, no version, no random ids.
+    A path that ends in .csv gets the numbers that the figure shows (`urnn.figures.series`). The
+    same figure gives the same bytes: no date, no version, no random ids.
 
     Raises:
-        ArgumentError: the suffix is neither .svg nor .png.
+        ArgumentError: the suffix is another one.
         DataError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
+    if path.suffix == ".csv":
+        from urnn.figures import series
+
+        storage.write_text(series.csv(figure), path)
+        return path
     metadata: dict[str, dict[str, Any]] = {
         ".svg": {"Date": None, "Creator": None},
         ".png": {"Software": None},
     }
     if path.suffix not in metadata:
-        raise ArgumentError(f"path must end in .svg or .png, but it is {str(path)!r}")
+        raise ArgumentError(f"path must end in .svg, .png or .csv, but it is {str(path)!r}")
 
     def draw(temporary: Path) -> None:
         with applied(style):
@@ -154,3 +166,25 @@ def save(figure: Figure, path: str | Path, style: Style = DEFAULT) -> Path:
 
     storage.replace(path, draw)
     return path
+
+
+#: Width of a figure for a narrow screen, as a share of the usual.
+_NARROW = 0.5
+
+
+def save_all(
+    plot: Callable[[Style], Figure],
+    paths: Iterable[Path],
+    narrow: Path | None = None,
+    style: Style = DEFAULT,
+) -> None:
+    """Draw a figure and write it to each path, and to ``narrow`` as it is for a narrow screen.
+
+    There its panels stand one above another, so that its words have a size to be read.
+    """
+    figure = plot(style)
+    for path in paths:
+        save(figure, path, style)
+    if narrow is not None:
+        look = style.model_copy(update={"width": _NARROW * style.width})
+        save(plot(look), narrow, look)

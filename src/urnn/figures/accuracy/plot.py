@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from urnn import scoring
-from urnn.figures import drawing
+from urnn.figures import drawing, points
 from urnn.figures.style import DEFAULT, applied, looks
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def plot(
 ) -> Figure:
     """Mean test accuracy of every model, with its interval, and the published curves.
 
-    The bars are 95 % intervals of the mean over realizations, where there are several.
+    The bars are 95 % intervals of the mean over realizations, where there are at least five; of
+    fewer, each is drawn. More than six models have a row each, in one panel for each size.
 
     Args:
         scores: of one experiment: accuracy, diverged (model, hidden_units, realization), with the
@@ -47,21 +48,35 @@ def plot(
     """
     dataset = drawing.one(scores)
     names = drawing.labels(dataset)
-    look, summary = looks(names), scoring.summarise(dataset)
-    rows = drawing.table(scoring.reported(dataset, "accuracy"))
-    curves = drawing.curves_of(published, names)
-    sizes = dataset["hidden_units"].values.tolist()
+    look = looks(names)
+    rows = points.table(scoring.reported(dataset, "accuracy"))
+    lost = points.lost_trainings(dataset)
     with applied(style):
-        figure = Figure(figsize=(0.75 * style.width, style.height), layout="constrained")
-        panel = figure.subplots()
-        for model, curve in curves.items():
-            line = drawing.published_line(style, curve.index, curve, look[model][0])
-            panel.add_line(line)
-        drawing.means(panel, rows, look, step=drawing.step_aside(sizes, len(look)))
-        panel.set(xlabel="Hidden units", ylabel="Test accuracy")
-        drawing.size_ticks(panel, sizes)
-        drawing.note(panel, drawing.divergence(summary, names), style)
-        figure.suptitle(drawing.title(dataset))
-        kinds = [drawing.published_line(style)] if curves else []
-        drawing.legend(figure, drawing.handles(names, look), kinds, columns=3)
+        if len(names) > drawing.MOST_LINES:
+            figure, _ = points.rows_of_all(rows, look, names, "Test accuracy", style, lost)
+        else:
+            figure = _against_units(dataset, published, (names, look, rows, lost), style)
+        drawing.heading(figure, drawing.title(dataset), style)
+    return figure
+
+
+def _against_units(
+    dataset: xr.Dataset,
+    published: pd.DataFrame | None,
+    models: tuple[dict[str, str], points.Looks, pd.DataFrame, points.Lost],
+    style: Style,
+) -> Figure:
+    """A line for each model; of the models, names, looks, rows and what diverged."""
+    names, look, rows, lost = models
+    curves = drawing.curves_of(published, names)
+    figure = Figure(figsize=drawing.single(style), layout="constrained")
+    panel = figure.subplots()
+    for model, curve in curves.items():
+        points.add_published(panel, style, curve, look[model], names[model])
+    points.means(panel, rows, look, names, lost=lost)
+    panel.set(xlabel="Hidden units", ylabel="Test accuracy")
+    drawing.size_ticks(panel, dataset["hidden_units"].values.tolist())
+    points.mark_cut_bars(panel)
+    kinds = [drawing.published_line(style)] if curves else []
+    drawing.legend(figure, drawing.handles(names, look), kinds, columns=3)
     return figure

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from urnn.figures.base import FigureSettings
+from urnn.figures.base import MARKS, PUBLISHED, FigureSettings
 from urnn.published import OfAccuracy
 
 
@@ -22,10 +22,9 @@ class AccuracySettings(FigureSettings):
         "Test accuracy of recurrent networks that classify a sequence after its last step; an "
         "image is read one pixel per step, in a fixed random order. The title gives the data, "
         "the number of realizations and the largest number of epochs. Markers are means over the "
-        "realizations whose training did not diverge; bars, where there are at least three "
-        "realizations, are 95 % intervals of these means (Student's t below ten, else bootstrap). "
-        "Thin light lines, where shown: the published curves for permuted MNIST, read off the "
-        "figure by pixel position."
+        "realizations whose training did not diverge; bars are 95 % intervals of these means "
+        f"(Student's t below ten realizations, else bootstrap). {MARKS} {PUBLISHED} "
+        "They are of permuted MNIST. More than six models have a row each, and each size a panel."
     )
 
     @property

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from urnn import statistics
 from urnn.errors import ArgumentError, DataError
-from urnn.figures import drawing
-from urnn.figures.style import BLUE, DEFAULT, GREEN, ORANGE, VERMILLION, applied
+from urnn.figures import drawing, points
+from urnn.figures.style import BLUE, DEFAULT, GREEN, GREY, ORANGE, VERMILLION, applied
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     from urnn.figures.gap.settings import GapSettings
     from urnn.settings.style import Style
 
 #: colour and marker of the experiments, in their order
 _LOOKS = ((ORANGE, "D"), (BLUE, "o"), (GREEN, "^"), (VERMILLION, "s"))
-#: of a published curve, whose colour is no experiment's
-_THEIRS: dict[str, Any] = {"marker": "x", "alpha": 1}
 #: a gap below this cannot be told from none
 _FLOOR = 1e-5
 
@@ -62,36 +61,58 @@ def plot(
     look = dict(zip(scores, _LOOKS, strict=False))
     names = {m: n for dataset in scores.values() for m, n in drawing.labels(dataset).items()}
     rows = pd.concat(
-        drawing.table(statistics.gaps(dataset))
+        points.table(statistics.gaps(dataset))
         .rename(columns={"group": "model"})
         .assign(group=label)
         for label, dataset in scores.items()
     )
-    step = drawing.step_aside(rows["x"], len(look))
+    titles = {label: drawing.plain(label) for label in scores}
     curves = drawing.curves_of(published, names)
     with applied(style):
-        figure = Figure(figsize=(style.width, style.height), layout="constrained")
-        panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+        figure, panels = drawing.grid(style, len(names), 1.75, 0.75, sharey=True)
         for i, (panel, (model, name)) in enumerate(zip(panels, names.items(), strict=True)):
             if model in curves and published is not None:
                 gap = published.attrs["optimal"] - curves[model]
-                panel.add_line(drawing.published_line(style, gap.index, gap, **_THEIRS))
-            of_model, how = rows[rows["model"] == model], drawing.AVERAGES[settings.statistic]
-            hidden = drawing.means(panel, of_model, look, step=step, lowest=_FLOOR, **how)
+                points.add_published(panel, style, gap, (GREY, "x"), name)
+            of_model, how = rows[rows["model"] == model], points.AVERAGES[settings.statistic]
+            lost = _lost(scores, model)
+            hidden = points.means(panel, of_model, look, titles, lowest=_FLOOR, lost=lost, **how)
             _triangles(panel, hidden, look)
             panel.set_title(f"({chr(ord('a') + i)}) {name}", loc="left")
             panel.set(xlabel="Hidden units", ylabel="")
             drawing.size_ticks(panel, rows["x"])
-        _log_scale(panels[0], rows, settings.statistic)
-        first = next(iter(scores.values()))
-        figure.suptitle(f"Gap to the optimum: {', '.join(drawing.circumstances(first))}")
-        groups = drawing.handles({label: drawing.plain(label) for label in scores}, look)
-        theirs = [drawing.published_line(style, **_THEIRS)] if curves else []
-        drawing.legend(figure, [*theirs, *groups], columns=1 + len(_LOOKS))
+        _log_scale(panels, rows, settings.statistic)
+        points.mark_cut_bars(*panels)
+        _words(figure, scores, drawing.handles(titles, look), bool(curves), style)
     return figure
 
 
-def _triangles(panel: Axes, hidden: pd.DataFrame, look: drawing.Looks) -> None:
+def _words(
+    figure: Figure,
+    scores: Mapping[str, xr.Dataset],
+    groups: list[Line2D],
+    published: bool,
+    style: Style,
+) -> None:
+    """The title and the legend."""
+    first = next(iter(scores.values()))
+    told = f"Gap to the optimum: {', '.join(drawing.circumstances(first))}"
+    drawing.heading(figure, told, style)
+    theirs = [drawing.published_line(style, marker="x")] if published else []
+    drawing.legend(figure, [*theirs, *groups], columns=1 + len(_LOOKS))
+
+
+def _lost(scores: Mapping[str, xr.Dataset], model: str) -> points.Lost:
+    """By experiment and size: how many trainings of a model diverged."""
+    return {
+        (label, size): count
+        for label, dataset in scores.items()
+        for (of, size), count in points.lost_trainings(dataset).items()
+        if of == model
+    }
+
+
+def _triangles(panel: Axes, hidden: pd.DataFrame, look: points.Looks) -> None:
     """Means that have reached the optimum, at the lower edge."""
     for label, x in hidden[["group", "x"]].itertuples(index=False):
         panel.plot(
@@ -104,15 +125,15 @@ def _triangles(panel: Axes, hidden: pd.DataFrame, look: drawing.Looks) -> None:
         )
 
 
-def _log_scale(panel: Axes, rows: pd.DataFrame, statistic: str) -> None:
-    """A logarithmic axis down to half the smallest point that can be told from none.
-
-    Set after everything is drawn, for seaborn averages what it draws on the scale of the axis.
-    """
-    points = rows.groupby(["model", "group", "x"])["value"].agg(statistic)
-    smallest = points[points >= _FLOOR].min() if (points >= _FLOOR).any() else 1e-3
+def _log_scale(panels: Sequence[Axes], rows: pd.DataFrame, statistic: str) -> None:
+    """A logarithmic axis down to half the smallest point that can be told from none."""
+    means = rows.groupby(["model", "group", "x"])["value"].agg(statistic)
+    smallest = means[means >= _FLOOR].min() if (means >= _FLOOR).any() else 1e-3
+    panel = panels[0]
     panel.set_yscale("log")
     panel.set_ylim(bottom=max(float(smallest) / 2, _FLOOR))
     panel.yaxis.set_minor_formatter(NullFormatter())
     panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    panel.set_ylabel("Optimal R² − test R²" + (", median" if statistic == "median" else ""))
+    for panel in panels:
+        if drawing.starts_row(panel):
+            panel.set_ylabel("Optimal R² − test R²" + (", median" if statistic == "median" else ""))

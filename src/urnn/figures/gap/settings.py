@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from urnn.figures.base import Averaged, FigureSettings
+from urnn.figures.base import MARKS, Averaged, FigureSettings
 from urnn.published import OfR2
 
 
@@ -21,9 +21,9 @@ class GapSettings(FigureSettings, Averaged):
         "perfect model on the same noisy data minus that of the trained model. Markers are means "
         "over the realizations whose training did not diverge, and bars 95 % intervals of these "
         "means, paired by realization; or, where the axis says so, markers are medians, and bars "
-        "hold the middle half of the realizations. A triangle at the lower edge marks a gap of at "
-        "most 0.00001: the optimum is reached. Grey: the published curves, subtracted from the "
-        "published optimum."
+        f"hold the middle half of the realizations. {MARKS} A large triangle at the lower edge "
+        "marks a gap of at most 0.00001: the optimum is reached. Grey and dotted: the published "
+        "curves, subtracted from the published optimum."
     )
     several: ClassVar[bool] = True
     needs_optimum: ClassVar[bool] = True

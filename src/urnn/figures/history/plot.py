@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from urnn.figures import drawing
+from urnn.figures import drawing, series
 from urnn.figures.style import DEFAULT, applied, scale
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from urnn.figures.history.settings import HistorySettings
     from urnn.settings.style import Style
@@ -60,38 +60,25 @@ def plot(
     shades = sns.color_palette("viridis_r", as_cmap=True)(np.linspace(0.1, 1, len(sizes)))
     colours = dict(zip(sizes, map(tuple, shades.tolist()), strict=True))
     words, ylabel = SHOWN[settings.shows]
-    columns = min(len(names), 4)
-    rows = -(-len(names) // columns)
     with applied(style):
-        height = (0.25 + 0.55 * rows) * style.height
-        figure = Figure(figsize=(style.width, height), layout="constrained")
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        figure, panels = drawing.grid(style, len(names), 1.75, 0.55, sharex=True, sharey=True)
         draw = _constraint_errors if settings.shows == "constraint_error" else _accuracies
         line = {"palette": colours, "linewidth": scale(style), "legend": False}
-        for panel, (model, name) in zip(panels, names.items(), strict=False):
+        for panel, (model, name) in zip(panels, names.items(), strict=True):
             draw(panel, dataset.sel(model=model), line)
             panel.set_title(name, loc="left")
-            panel.set(xlabel="", ylabel="")
+            first = drawing.starts_row(panel)
+            panel.set_ylabel(ylabel if first else "")
+            panel.set_xlabel("Epoch", visible=True)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.tick_params(labelbottom=True)
         if settings.shows == "constraint_error":
             # only now, because seaborn computes on the scale of the axis; zeros leave gaps
             panels[0].set_yscale("log", nonpositive="mask")
-        _label(list(panels), len(names), columns, ylabel)
-        figure.suptitle(f"{drawing.data_name(dataset)}: {words}")
+        drawing.heading(figure, f"{drawing.data_name(dataset)}: {words}", style)
         entries = [Line2D([], [], color=colours[size], label=f"{size}") for size in sizes]
         drawing.legend(figure, entries, columns=len(sizes), heading="Hidden units")
     return figure
-
-
-def _label(panels: Sequence[Axes], count: int, columns: int, ylabel: str) -> None:
-    """Labels at the outermost panels of a grid whose last places may be empty."""
-    for panel in panels[count:]:
-        panel.set_visible(False)
-    for panel in panels[max(count - columns, 0) : count]:
-        panel.set_xlabel("Epoch", visible=True)
-        panel.tick_params(labelbottom=True)  # also above an empty place
-    for panel in panels[::columns]:
-        panel.set_ylabel(ylabel)
 
 
 def _rows(values: xr.DataArray) -> pd.DataFrame:
@@ -104,6 +91,7 @@ def _accuracies(panel: Axes, of_model: xr.Dataset, line: dict[str, Any]) -> None
     rows = _rows(of_model["validation_accuracy"])
     if rows.empty:
         return
+    cells = list(rows.groupby(["hidden_units", "realization"]))
     sns.lineplot(
         rows,
         x="epoch",
@@ -114,6 +102,8 @@ def _accuracies(panel: Axes, of_model: xr.Dataset, line: dict[str, Any]) -> None
         ax=panel,
         **line,
     )
+    for drawn, ((size, realization), _) in zip(panel.lines, cells, strict=True):
+        series.note_line(panel, drawn, f"{size} units, realization {realization}")
     kept = of_model["kept_epoch"].to_series().rename("epoch").reset_index()
     dots = rows.merge(kept, on=["hidden_units", "realization", "epoch"])
     panel.scatter(
@@ -135,3 +125,5 @@ def _constraint_errors(panel: Axes, of_model: xr.Dataset, line: dict[str, Any]) 
             ax=panel,
             **line,
         )
+        for drawn, size in zip(panel.lines, sorted({*rows["hidden_units"]}), strict=True):
+            series.note_line(panel, drawn, f"{size} units")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from urnn import scoring
 from urnn.errors import ArgumentError
-from urnn.figures import drawing
+from urnn.figures import drawing, points
 from urnn.figures.style import DASHED, DEFAULT, EDGE, GREY, applied, looks
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ def plot(
     Left against hidden units, right against adjusted hidden units: divided by the model's
     ``state_factor``, which is 2 for a unitary model, since a URNN may need 2n states where another
     RNN needs n (Theorems 1 and 2). Points are means over the realizations with 95 % intervals, or
-    medians with the middle half of the realizations. Points too far below the others to be shown
-    without squashing them stand as arrows with their value at the lower edge.
+    medians with the middle half of the realizations; of fewer than five realizations, each is
+    drawn. Points too far below the others to be shown without squashing them stand as arrows with
+    their value at the lower edge. More than six models have a row each, in one panel for each size.
 
     Args:
         scores: of one experiment: r2, diverged (model, hidden_units, realization) and, if the
@@ -59,58 +60,78 @@ def plot(
     names = drawing.labels(dataset)
     if "state_factor" not in dataset.coords:
         raise ArgumentError("scores must have the coordinate state_factor(model)")
-    factors = {m: float(dataset["state_factor"].sel(model=m).item()) for m in names}
     summary, look = scoring.summarise(dataset), looks(names)
-    rows = drawing.table(scoring.reported(dataset, "r2"))
-    curves = drawing.curves_of(published, names)
+    rows = points.table(scoring.reported(dataset, "r2"))
     optimum = float(summary["r2_optimal_mean"]) if "r2_optimal_mean" in summary else None
-    bottom, top = _y_range(rows, settings.statistic, curves, optimum)
+    lost = points.lost_trainings(dataset)
+    score = "Median test R²" if settings.statistic == "median" else "Test R²"
     with applied(style):
-        figure = Figure(figsize=(style.width, style.height), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
-        for panel, factor in zip(panels, (dict.fromkeys(names, 1.0), factors), strict=True):
-            _draw(panel, rows, curves, factor, look, settings.statistic, bottom, style)
-        for panel, letter in zip(panels, "ab", strict=True):
-            if optimum is not None:
-                panel.axhline(optimum, zorder=1.5, **DASHED)
-            panel.set_title(f"({letter})", loc="left")
-        score = "Median test R²" if settings.statistic == "median" else "Test R²"
-        panels[0].set(ylim=(bottom, top), ylabel=score, xlabel="Hidden units")
-        panels[1].set(ylabel="", xlabel=f"Adjusted hidden units{_adjustment(names, factors)}")
-        figure.suptitle(drawing.title(dataset))
-        bars = drawing.BAR_NAMES[settings.statistic] if (summary["averaged"] > 2).any() else ""
-        kinds = _kinds_of_line(optimum, bars, bool(curves), style)
-        drawing.legend(figure, drawing.handles(names, look), kinds)
-        drawing.note(panels[0], drawing.divergence(summary, names), style)
+        if len(names) > drawing.MOST_LINES:
+            average = points.AVERAGES[settings.statistic]
+            figure, panels = points.rows_of_all(rows, look, names, score, style, lost, **average)
+            for panel in panels:
+                if optimum is not None:
+                    panel.axvline(optimum, zorder=1.5, **DASHED)
+            kinds = _kinds_of_line(optimum, "", False, style)[1:]
+            drawing.legend(figure, [], kinds)
+        else:
+            figure = _against_units(dataset, settings, published, (names, look, rows, lost), style)
+        drawing.heading(figure, drawing.title(dataset), style)
+    return figure
+
+
+def _against_units(
+    dataset: xr.Dataset,
+    settings: R2Settings,
+    published: pd.DataFrame | None,
+    models: tuple[dict[str, str], points.Looks, pd.DataFrame, points.Lost],
+    style: Style,
+) -> Figure:
+    """The two panels; of the models, names, looks, rows and what diverged."""
+    names, look, rows, lost = models
+    factors = {m: float(dataset["state_factor"].sel(model=m).item()) for m in names}
+    curves = drawing.curves_of(published, names)
+    optimum = float(dataset["r2_optimal"].mean()) if "r2_optimal" in dataset else None
+    bottom, top = _y_range(rows, settings.statistic, curves, optimum)
+    figure, panels = drawing.grid(style, 2, 2.4, 0.75, sharey=True)
+    for panel, factor in zip(panels, (dict.fromkeys(names, 1.0), factors), strict=True):
+        for model, curve in curves.items():
+            adjusted = curve.set_axis(curve.index.to_numpy(float) / factor[model])
+            points.add_published(panel, style, adjusted, look[model], names[model])
+        here = {(m, n / factor[m]): count for (m, n), count in lost.items()}
+        of_panel = rows.assign(x=rows["x"] / rows["group"].map(factor).astype(float))
+        _draw(panel, of_panel, names, look, settings.statistic, bottom, here)
+    for panel, letter in zip(panels, "ab", strict=True):
+        if optimum is not None:
+            drawing.optimum_line(panel, optimum)
+        panel.set_title(f"({letter})", loc="left")
+        if drawing.starts_row(panel):
+            panel.set_ylabel("Median test R²" if settings.statistic == "median" else "Test R²")
+    panels[0].set(ylim=(bottom, top), xlabel="Hidden units")
+    panels[1].set(xlabel=f"Adjusted hidden units{_adjustment(names, factors)}")
+    points.mark_cut_bars(*panels)
+    counts = scoring.trainings(dataset).values
+    bars = points.BAR_NAMES[settings.statistic] if (counts >= points.INTERVAL_FROM).any() else ""
+    kinds = _kinds_of_line(optimum, bars, bool(curves), style)
+    drawing.legend(figure, drawing.handles(names, look), kinds)
     return figure
 
 
 def _draw(
     panel: Axes,
     rows: pd.DataFrame,
-    curves: Mapping[str, pd.Series],
-    factors: Mapping[str, float],
-    look: drawing.Looks,
+    names: Mapping[str, str],
+    look: points.Looks,
     statistic: str,
     bottom: float,
-    style: Style,
+    lost: points.Lost,
 ) -> None:
-    """The curves of one panel, against hidden units divided by the factors."""
-    for model, curve in curves.items():
-        x = curve.index.to_numpy(float) / factors[model]
-        panel.add_line(drawing.published_line(style, x, curve.to_numpy(), look[model][0]))
-    rows = rows.assign(x=rows["x"] / rows["group"].map(factors).astype(float))
-    step = drawing.step_aside(rows["x"], len(look))
-    hidden = drawing.means(
-        panel, rows, look, step=step, lowest=bottom, **drawing.AVERAGES[statistic]
-    )
+    """Our points in one panel, and arrows to those below it."""
+    average = points.AVERAGES[statistic]
+    hidden = points.means(panel, rows, look, names, lowest=bottom, lost=lost, **average)
     for model, x, value in hidden[["group", "x", "value"]].itertuples(index=False):
         _arrow(panel, x, value, look[model][0], list(look).index(model))
-    sizes = sorted({*rows["x"]})
-    drawing.size_ticks(panel, sizes)
-    if sizes:  # room for the models set aside from the outermost sizes
-        margin = max(0.05 * ((sizes[-1] - sizes[0]) or 1), 0.75 * step * (len(look) - 1))
-        panel.set_xlim(sizes[0] - margin, sizes[-1] + margin)
+    drawing.size_ticks(panel, rows["x"])
 
 
 def _arrow(panel: Axes, x: float, value: float, colour: str, rank: int) -> None:
@@ -138,10 +159,11 @@ def _y_range(
     Far is more than four times as far below the top as three quarters of our points are, and
     more than twice as far as the lowest published point.
     """
-    cells = rows.groupby(["group", "x"])["value"]
-    means = cells.agg(statistic).to_numpy()
-    bounds = [drawing.AVERAGES[statistic]["interval"](cell) for _, cell in cells]
-    ours: NDArray = np.concatenate([means, np.ravel(bounds)])
+    averages = points.averages(rows, **points.AVERAGES[statistic])
+    means = averages["value"].to_numpy()
+    few = averages[averages["realizations"] < points.INTERVAL_FROM]
+    bounds = [averages[["lower", "upper"]], few[["lowest", "highest"]]]
+    ours: NDArray = np.concatenate([means, *(np.ravel(values) for values in bounds)])
     ours = ours[np.isfinite(ours)]
     theirs = np.concatenate([[], *(curve.to_numpy() for curve in curves.values())])
     ceiling = [] if optimum is None else [optimum]

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from urnn.figures.base import Averaged, FigureSettings
+from urnn.figures.base import MARKS, PUBLISHED, Averaged, FigureSettings
 from urnn.published import OfR2
 
 
@@ -24,10 +24,9 @@ class R2Settings(FigureSettings, Averaged):
         "units of unitary networks (URNN) count half. Markers are means over the realizations "
         "whose training did not diverge, and bars 95 % intervals of these means (Student's t "
         "below ten realizations, else bootstrap); or, where the axis says so, markers are medians, "
-        "and bars hold the middle half of the realizations. A bar may extend beyond the panel; an "
-        "arrow with a value marks a point that lies outside it. "
-        "Dashed: the R² of a perfect model on the same noisy data. Thin light lines: the "
-        "published curves, read off the figure by pixel position."
+        f"and bars hold the middle half of the realizations. {MARKS} An arrow with a value marks a "
+        "point that lies below the panel. Dashed: the R² of a perfect model on the same noisy "
+        f"data. {PUBLISHED} More than six models have a row each, and each size a panel."
     )
 
     @property

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from urnn.figures import drawing
+from urnn.figures import drawing, points
 from urnn.figures.reproduction import deviations
-from urnn.figures.style import BLUE, DASHED, DEFAULT, GREY, ORANGE, SKY_BLUE, VERMILLION, applied
+from urnn.figures.style import BLUE, DEFAULT, GREY, ORANGE, SKY_BLUE, VERMILLION, applied
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,54 +58,77 @@ def plot(
     models = list(dict.fromkeys(m for of_data in curves.values() for m in of_data)) or [*names]
     drawn: list[pd.DataFrame] = []
     with applied(style):
-        height = style.height * (0.25 + 0.5 * len(scores))
-        figure = Figure(figsize=(style.width, height), layout="constrained")
-        panels = figure.subplots(len(scores), len(models), sharex=True, sharey=True, squeeze=False)
-        for row, (label, dataset) in zip(panels, scores.items(), strict=True):
-            row[0].set_ylabel(f"{drawing.plain(label)}\nTest R² − published")
-            for panel, model in zip(row, models, strict=True):
-                panel.axhline(0, zorder=1.5, **DASHED)
+        figure, panels = _panels(style, list(scores), models, names)
+        for label, dataset in scores.items():
+            for model in models:
+                panel = panels[label, model]
+                drawing.optimum_line(panel, 0)
                 if model in curves[label]:
-                    drawn.append(_draw(panel, dataset, model, curves[label][model]))
+                    title = f"{label}: {names[model]}"
+                    drawn.append(_draw(panel, dataset, model, curves[label][model], title))
                 elif curves[label]:
                     panel.text(
                         0.5, 0.7, "not run", color=GREY, ha="center", transform=panel.transAxes
                     )
-        for panel, model in zip(panels[0], models, strict=True):
-            panel.set_title(names[model])
-        for panel in panels[-1]:
-            panel.set_xlabel("Hidden units")
         differences = pd.concat([pd.DataFrame({"x": [], "value": []}), *drawn])
-        drawing.size_ticks(panels[0][0], differences["x"])
-        _split_scale(panels[0][0], differences["value"])
-        first = next(iter(scores.values()))
-        figure.suptitle(
-            f"Distance from the published curves: {', '.join(drawing.circumstances(first))}"
-        )
+        first = panels[next(iter(scores)), models[0]]
+        drawing.size_ticks(first, differences["x"])
+        _split_scale(first, differences["value"])
+        points.mark_cut_bars(*panels.values())
+        told = ", ".join(drawing.circumstances(next(iter(scores.values()))))
+        drawing.heading(figure, f"Distance from the published curves: {told}", style)
         used = {label: label for rows in drawn for label in rows["group"].unique()}
         drawing.legend(figure, drawing.handles({n: n for n in _LOOKS if n in used}, _LOOKS))
     return figure
 
 
-def _draw(panel: Axes, scores: xr.Dataset, model: str, curve: pd.Series) -> pd.DataFrame:
-    """The ways of a model side by side; returns the means and medians: group, x, value."""
+def _panels(
+    style: Style, data: list[str], models: list[str], names: Mapping[str, str]
+) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """By data and model: rows of data and columns of models, or all one after another if narrow."""
+    keys = [(label, model) for label in data for model in models]
+    shared: dict[str, Any] = {"sharex": True, "sharey": True}
+    if drawing.is_narrow(style):
+        figure, panels = drawing.grid(style, len(keys), 1.75, 0.5, **shared)
+        for panel, (label, model) in zip(panels, keys, strict=True):
+            panel.set_title(f"{drawing.plain(label)}:\n{names[model]}", fontsize="medium")
+    else:
+        figure = Figure(
+            figsize=(style.width, style.height * (0.25 + 0.5 * len(data))), layout="constrained"
+        )
+        panels = list(figure.subplots(len(data), len(models), squeeze=False, **shared).ravel())
+        for panel, model in zip(panels, models, strict=False):
+            panel.set_title(names[model])
+    for panel in panels[-len(models) :]:
+        panel.set_xlabel("Hidden units")
+    for panel, (label, _) in zip(panels, keys, strict=True):
+        if drawing.starts_row(panel):
+            row = "" if drawing.is_narrow(style) else f"{drawing.plain(label)}\n"
+            panel.set_ylabel(f"{row}Test R² − published")
+    return figure, dict(zip(keys, panels, strict=True))
+
+
+def _draw(
+    panel: Axes, scores: xr.Dataset, model: str, curve: pd.Series, title: str
+) -> pd.DataFrame:
+    """The ways of a model; returns the means and medians: group, x, value."""
     parts = []
     for way in _SHOWN:
         values = deviations.values(scores, way, 0.0)  # here nothing depends on what stalled
         if values is not None:
             taken = values.sel(model=[model], hidden_units=curve.index.values)
-            rows = drawing.table(taken).assign(group=way.short, statistic=way.statistic)
+            rows = points.table(taken).assign(group=way.short, statistic=way.statistic)
             parts.append(rows.assign(value=rows["value"] - rows["x"].map(curve)))
     everything = pd.concat(parts)
-    step = 0.75 * drawing.step_aside(everything["x"], len(_LOOKS))
     for statistic, rows in everything.groupby("statistic"):
-        drawing.means(
+        points.means(
             panel,
             rows,
             _LOOKS,
-            step=step,
+            {way: way for way in _LOOKS},
             estimator=statistic,
             interval=deviations.INTERVALS[str(statistic)],
+            title=title,
             linewidth=0.6,
         )
     return (

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from urnn import scoring, signals
-from urnn.figures import drawing
+from urnn.figures import drawing, points, series
 from urnn.figures.simulation.findings import SCORE, choices
 from urnn.figures.style import DEFAULT, GREY, applied, looks
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from urnn.figures.simulation.settings import SimulationSettings
     from urnn.settings.style import Style
@@ -50,27 +50,32 @@ def plot(
     """
     dataset = drawing.one(scores)
     names = drawing.labels(dataset)
-    summary, look = scoring.summarise(dataset), looks(names)
+    look = looks(names)
     with applied(style):
-        figure = Figure(figsize=(style.width, style.height), layout="constrained")
-        left, right = figure.subplots(1, 2, width_ratios=(2, 3))
-        rows = drawing.table(scoring.reported(dataset, SCORE))
-        _against_size(left, rows, look)
+        ratios: dict[str, Any] = {} if drawing.is_narrow(style) else {"width_ratios": (2, 3)}
+        figure, (left, right) = drawing.grid(style, 2, 2.4, 0.75, **ratios)
+        rows = points.table(scoring.reported(dataset, SCORE))
+        _against_size(left, rows, look, names, points.lost_trainings(dataset))
         drawing.size_ticks(left, dataset["hidden_units"].values.tolist())
-        drawing.note(left, drawing.divergence(summary, names), style)
         shown = _stretch(right, dataset, settings, look, names)
         for panel, letter in zip((left, right), "ab", strict=True):
             panel.set_title(f"({letter})", loc="left")
-        figure.suptitle(drawing.title(dataset))
+        drawing.heading(figure, drawing.title(dataset), style)
         measured = Line2D([], [], color=GREY, marker=".", linestyle="", label="Measured")
         drawing.legend(figure, drawing.handles(names, look), [measured, *shown])
     return figure
 
 
-def _against_size(panel: Axes, rows: pd.DataFrame, look: drawing.Looks) -> None:
+def _against_size(
+    panel: Axes,
+    rows: pd.DataFrame,
+    look: points.Looks,
+    names: Mapping[str, str],
+    lost: points.Lost,
+) -> None:
     """Every realization, and the means; what is far below the others stands at the lower edge."""
     means = rows.groupby(["group", "x"])["value"].mean()
-    drawing.means(panel, rows, look, interval=None)
+    points.means(panel, rows, look, names, interval=None, lost=lost)
     for group, of_group in rows.groupby("group"):
         colour, marker = look[str(group)]
         panel.plot(
@@ -103,7 +108,7 @@ def _stretch(
     panel: Axes,
     dataset: xr.Dataset,
     settings: SimulationSettings,
-    look: drawing.Looks,
+    look: points.Looks,
     names: Mapping[str, str],
 ) -> list[Line2D]:
     """The first output after the warm-up, measured and simulated; what the legend says of it."""
@@ -112,13 +117,15 @@ def _stretch(
     rows = slice(first, first + _SHOWN)
     measured = dataset["measured"].values[rows, 0]
     time = (first + np.arange(len(measured))) * (step or 1)
-    panel.plot(time, measured, ".", color=GREY, markersize=3, zorder=2)
+    (dots,) = panel.plot(time, measured, ".", color=GREY, markersize=3, zorder=2)
+    series.note_line(panel, dots, "Measured", "reference")
     handles = []
     for unitary, one in choices(dataset, settings.margin).items():
         values = dataset["simulated"].sel(model=one.model, hidden_units=one.hidden_units)
         line: dict[str, Any] = {"linestyle": "-" if unitary else "--", "color": look[one.model][0]}
-        panel.plot(time, values.values[rows, 0], linewidth=1.2, zorder=3, **line)
         label = f"{names[one.model]}, {one.hidden_units} units"
+        (drawn,) = panel.plot(time, values.values[rows, 0], linewidth=1.2, zorder=3, **line)
+        series.note_line(panel, drawn, label)
         handles.append(Line2D([], [], label=label, **line))
     panel.set(
         xlabel="Time" if step else "Sample", ylabel=drawing.plain(str(dataset["output"].values[0]))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from urnn import statistics
-from urnn.figures import drawing
+from urnn.figures import drawing, points
 from urnn.figures.style import BLACK, DEFAULT, GREY, ORANGE, PURPLE, applied, looks
 
 if TYPE_CHECKING:
@@ -54,9 +54,12 @@ def plot(
     statistics.challengers(dataset, settings.reference)
     known = "r2_optimal" in dataset
     with applied(style):
-        width = style.width if known else 0.75 * style.width
-        figure = Figure(figsize=(width, 0.9 * style.height), layout="constrained")
-        panels = figure.subplots(1, 3 if known else 1, squeeze=False)[0]
+        if known:
+            figure, panels = drawing.grid(style, 3, 2.2, 0.65)
+        else:
+            width, height = drawing.single(style)
+            figure = Figure(figsize=(width, 0.9 * height), layout="constrained")
+            panels = [figure.subplots()]
         _differences(panels[0], dataset, settings, names)
         if known:
             _sizes(panels[1], dataset, settings, names)
@@ -65,7 +68,8 @@ def plot(
             panel.set_title(f"({letter})", loc="left")
         if not known:
             drawing.note(panels[0], "No (b) and (c): the optimum is not known", style)
-        figure.suptitle(f"Paired comparison: {', '.join(drawing.circumstances(dataset))}")
+        told = f"Paired comparison: {', '.join(drawing.circumstances(dataset))}"
+        drawing.heading(figure, told, style)
     return figure
 
 
@@ -80,13 +84,12 @@ def _differences(
     panel.axhspan(-margin, margin, color="#EDEDED", zorder=0.5, linewidth=0)
     panel.axhline(0, color=GREY, linewidth=0.8, zorder=0.6)
     rows = _rows((_kind(c, names), c.hidden_units, c.difference.values) for c in compared)
-    drawing.means(panel, rows, look, step=0.25)
-    for i, kind in enumerate(kinds):  # hollow where equality was not shown
+    points.means(panel, rows, look, dict(zip(kinds, kinds, strict=True)))
+    for kind in kinds:  # hollow where equality was not shown
         open_rows = [c for c in compared if _kind(c, names) == kind and not c.difference.equivalent]
-        x = [c.hidden_units + 0.25 * (i - (len(kinds) - 1) / 2) for c in open_rows]
         colour, marker = look[kind]
         panel.plot(
-            x,
+            [c.hidden_units for c in open_rows],
             [c.difference.mean for c in open_rows],
             marker,
             color=colour,
@@ -94,12 +97,14 @@ def _differences(
             zorder=4,
         )
     bounds = [b for c in compared for b in (c.difference.lower, c.difference.upper)]
+    bounds = [b for b in bounds if np.isfinite(b)]
     reach = max([margin, *map(abs, bounds)])
     ticks = [margin * 10**k for k in range(6) if margin * 10**k <= 1.2 * reach]
     drawing.split_scale(panel, margin, ticks)
     panel.set_ylim(-1.3 * reach, 1.3 * reach)
     panel.set(xlabel="Hidden units n", ylabel=f"R² of {names[settings.reference]}(n) − R²")
     drawing.size_ticks(panel, [c.hidden_units for c in compared])
+    points.mark_cut_bars(panel)
     _legend(panel, dict(zip(kinds, kinds, strict=True)), look)
 
 
@@ -109,12 +114,12 @@ def _kind(row: statistics.Comparison, names: dict[str, str]) -> str:
 
 
 def _rows(groups: Iterable[tuple[str, float, np.ndarray]]) -> pd.DataFrame:
-    """Rows for `urnn.figures.drawing.means`, of (group, x, values)."""
+    """Rows for `urnn.figures.points.means`, of (group, x, values)."""
     rows = [(group, float(x), float(value)) for group, x, values in groups for value in values]
     return pd.DataFrame(rows, columns=["group", "x", "value"])
 
 
-def _legend(panel: Axes, names: Mapping[str, str], look: drawing.Looks) -> None:
+def _legend(panel: Axes, names: Mapping[str, str], look: points.Looks) -> None:
     if names:
         panel.legend(
             handles=drawing.handles(names, look),
@@ -134,7 +139,7 @@ def _sizes(
     sizes = sorted(scores["hidden_units"].values.tolist())
     enough = [(m, n, smallest.sel(model=m).values <= n) for m in names for n in sizes]
     look = looks(names)
-    drawing.means(panel, _rows(enough), look, interval=None, clip_on=False)
+    points.means(panel, _rows(enough), look, names, interval=None, clip_on=False)
     panel.set_ylim(0, 1)
     panel.yaxis.set_major_formatter(PercentFormatter(1))
     drawing.size_ticks(panel, sizes)
@@ -155,14 +160,19 @@ def _ratios(
         for place, margin in enumerate(settings.margins)
     }
     look = {model: ((PURPLE, ORANGE, GREY)[i % 3], "s") for i, model in enumerate(others)}
-    drawing.means(
+    points.means(
         panel,
-        _rows((model, place, ratio.values) for (model, place), ratio in found.items()),
+        _rows(
+            # the margins are categories, so models may stand side by side
+            (model, place + 0.15 * (others.index(model) - (len(others) - 1) / 2), ratio.values)
+            for (model, place), ratio in found.items()
+        ),
         look,
-        step=0.15,
+        names,
         estimator=statistics.geometric_mean,
         interval=statistics.geometric_interval,
         linestyle="",
+        labels=[f"{margin:g}" for margin in settings.margins],
     )
     for level, line in ((1, "-"), (2, "--")):
         panel.axhline(level, color=GREY, linewidth=0.8, linestyle=line, zorder=0.6)

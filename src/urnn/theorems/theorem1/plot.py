@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from urnn.figures import drawing, series
 from urnn.figures.style import (
     BLACK,
     BLUE,
@@ -28,6 +28,7 @@ from urnn.figures.style import (
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from urnn.settings.style import Style
 
@@ -50,14 +51,14 @@ def plot(dataset: xr.Dataset, style: Style = DEFAULT) -> Figure:
         style: sizes.
     """
     with applied(style):
-        figure = Figure(figsize=(style.width, style.height), layout="constrained")
-        panels = figure.subplots(1, 3)
+        figure, panels = drawing.grid(style, 3, 2.2, 0.75)
         _errors(panels[0], dataset)
         _states(panels[1], dataset)
         _bias(panels[2], dataset)
         for panel, title in zip(panels, _TITLES, strict=True):
             panel.set_title(title, loc="left")
-        figure.suptitle(dataset.attrs["title"])
+            series.note_lines(panel)
+        drawing.heading(figure, dataset.attrs["title"], style)
     return figure
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from urnn.figures import drawing, series
 from urnn.figures.style import (
     BARS,
     BLACK,
@@ -75,16 +76,22 @@ def plot(dataset: xr.Dataset, style: Style = DEFAULT) -> Figure:
         style: sizes.
     """
     with applied(style):
-        figure = Figure(figsize=(style.width, 1.7 * style.height), layout="constrained")
-        panels: dict[str, Axes] = figure.subplot_mosaic("aaabbb;ccddee")
+        narrow = drawing.is_narrow(style)
+        height = (3.7 if narrow else 1.7) * style.height
+        figure = Figure(figsize=(style.width, height), layout="constrained")
+        layout = "a;b;c;d;e" if narrow else "aaabbb;ccddee"
+        panels: dict[str, Axes] = figure.subplot_mosaic(layout)
         _best_fits(panels["a"], dataset)
         _jacobians(panels["b"], dataset)
         for letter, system in zip("cde", dataset["system"].values, strict=True):
             _counts(panels[letter], dataset.sel(system=system), str(system))
             panels[letter].sharey(panels["c"])
         handles, labels = panels["c"].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(_COUNTS))
-        figure.suptitle(dataset.attrs["title"])
+        columns = 2 if narrow else len(_COUNTS)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        for panel in panels.values():
+            series.note_lines(panel)
+        drawing.heading(figure, dataset.attrs["title"], style)
     return figure
 
 

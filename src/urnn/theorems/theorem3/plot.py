@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
+from urnn.figures import drawing, series
 from urnn.figures.style import (
     BLACK,
     BLUE,
@@ -30,6 +30,7 @@ from urnn.figures.style import (
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from urnn.settings.style import Style
 
@@ -56,8 +57,7 @@ def plot(dataset: xr.Dataset, style: Style = DEFAULT) -> Figure:
         style: sizes.
     """
     with applied(style):
-        figure = Figure(figsize=(style.width, 1.15 * style.height), layout="constrained")
-        panels = figure.subplots(1, 3)
+        figure, panels = drawing.grid(style, 3, 2.2, 0.9)
         _against_bias(panels[0], dataset)
         _against_states(panels[1], dataset)
         _against_time(panels[2], dataset)
@@ -65,11 +65,12 @@ def plot(dataset: xr.Dataset, style: Style = DEFAULT) -> Figure:
             panel.set_yscale("log")
             panel.yaxis.set_minor_locator(NullLocator())
             panel.yaxis.set_major_locator(LogLocator(numticks=9))
+            series.note_lines(panel)
         lowest = float(np.log10(dataset["exact_error"].min()))
         if lowest < -40:
             panels[0].yaxis.set_major_locator(FixedLocator([10.0**-k for k in range(0, 121, 20)]))
         panels[0].set_ylim(10 ** (lowest - 3), 10 ** max(2.0, -0.04 * lowest))
-        figure.suptitle(dataset.attrs["title"])
+        drawing.heading(figure, dataset.attrs["title"], style)
     return figure
 
 
