@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -14,11 +15,16 @@ import pytest
 import xarray as xr
 import yaml
 
-from urnn import published, report, storage
+from urnn import comparison, published, report, storage
 from urnn.__main__ import main
+from urnn.errors import DataError
 from urnn.figures import POINT
+from urnn.figures.findings import uneven
 
-SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><path id="a"/></svg>'
+SVG = (
+    b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
+    b'<path id="a"/></svg>'
+)
 HOSTILE = (
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert('x')>",
@@ -64,9 +70,9 @@ def figure(tmp_path):
 
 @pytest.fixture
 def benchmarks(tmp_path):
-    rows = {"a": "10.5\t0:00:10\t100.2", "b": "2\t0:00:02\tNA", "c": "-\t-\t-"}
+    rows = {"a": "10.5\t0:00:10\t100.2\t8", "b": "2\t0:00:02\tNA\tNA", "c": "-\t-\t-\t-"}
     for name, row in rows.items():
-        (tmp_path / f"{name}.tsv").write_text(f"s\th:m:s\tmax_rss\n{row}\n")
+        (tmp_path / f"{name}.tsv").write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{row}\n")
     train = [tmp_path / "a.tsv", tmp_path / "b.tsv"]
     return {"train": train, "score": [tmp_path / "c.tsv"], "theory": []}
 
@@ -135,56 +141,72 @@ def cells(page: str) -> list[list[str]]:
 def test_the_page_is_self_contained_and_well_formed(figure, benchmarks):
     page = render(figure, benchmarks)
     seen = read(page)
-    assert seen.loads and all(load.startswith("data:") for load in seen.loads)
-    assert not {"script", "link", "iframe", "object", "embed"} & set(seen.tags)
+    assert all(load.startswith("data:") for load in seen.loads)
+    assert not {"link", "iframe", "object", "embed", "img"} & set(seen.tags)
     css = re.search(r"<style>(.*?)</style>", page, re.S)[1]
     assert "url(" not in css and "@import" not in css
     assert "default-src 'none'" in page
-    assert base64.b64encode(SVG).decode() in page
+
+
+def test_the_one_script_is_the_one_that_the_page_allows(figure, benchmarks):
+    page = render(figure, benchmarks)
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
 
 
 def test_the_page_is_accessible(figure, benchmarks):
     root = ET.fromstring(render(figure, benchmarks))
     assert root.get("lang") == "en"
-    assert [img.get("alt") for img in root.iter("img")] == [
-        "Figure 2. What is shown. Second paragraph."
-    ]
+    drawings = list(root.iter("{http://www.w3.org/2000/svg}svg"))
+    assert all(one.get("role") == "img" and one.get("aria-label") for one in drawings)
+    assert drawings[0].get("aria-label") == "Figure 2. What is shown. Second paragraph."
     assert all(header.get("scope") for header in root.iter("th"))
     assert all(table.find("caption") is not None for table in root.iter("table"))
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert len(ids) == len(set(ids))
     labelled = {e.get("aria-labelledby") for e in root.iter() if e.get("aria-labelledby")}
     assert labelled <= set(ids)
+    links = {a.get("href")[1:] for a in root.iter("a") if a.get("href").startswith("#")}
+    assert links and links <= set(ids)
+
+
+def test_the_parts_stand_in_their_order(figure, benchmarks):
+    for theorem, third in ((True, "theorems"), (False, "figures")):
+        page = render({**figure, "theorem": theorem}, benchmarks)
+        headings = [heading.get("id") for heading in ET.fromstring(page).iter("h2")]
+        top, end = ["asked", "verdict", "contents"], ["tables", "cost", "made", "cite"]
+        assert headings == [*top, third, *end]
+
+
+def scores_table(page: str) -> list[list[str]]:
+    """The rows of the first table of scores, its head first."""
+    rows = cells(page)
+    first = next(i for i, row in enumerate(rows) if row[0] == "Hidden units")
+    return rows[first:]
 
 
 def test_the_table_of_scores(figure, benchmarks):
-    rows = cells(render(figure, benchmarks))
-    assert rows[0] == [
-        "Model",
-        "Hiddenunits",
-        "Mean R²",
-        "95 % interval",
-        "CentredR²",
-        "Optimum",
-        "Published",
-        "Difference",
-        "Averaged",
-        "Diverged",
+    rows = scores_table(render(figure, benchmarks))
+    assert [head.replace("\u00ad", "") for head in rows[0]] == [
+        "Hidden units",
+        "Mean R² (95 % interval)",
+        "Centred R²",
+        "Published (difference)",
+        "Averaged (diverged)",
     ]
-    rnn_2, rnn_5, urnn_2, urnn_5 = rows[1:5]
-    assert rnn_2[:3] == ["RNN", "2", "0.9800"]
-    assert re.fullmatch(r"0\.9\d{3} to 1\.0\d{3}", rnn_2[3])
-    assert rnn_2[4:] == ["0.9600", "0.9901", "0.9155", "+0.0645", "3", "0"]
-    assert rnn_5[0] == "5" and rnn_5[-2:] == ["2", "1"]
-    assert urnn_2[0] == "URNN"
-    assert urnn_5[5:7] == ["–", "–"]  # no published point of URNN at 5
+    rnn, rnn_2, rnn_5, urnn, _, urnn_5 = rows[1:7]
+    assert (rnn, urnn) == (["RNN"], ["URNN"])
+    assert re.fullmatch(r"0\.9800 0\.9\d{3} to 1\.0\d{3}", rnn_2[1])
+    assert rnn_2[2:] == ["0.9600", "0.9155 +0.0645", "3 0"]
+    assert rnn_5[0] == "5" and rnn_5[-1] == "2 1"
+    assert urnn_5[3] == "– –"  # no published point of URNN at 5
 
 
 def test_no_published_figure_no_published_columns(figure, benchmarks):
     for shown_by in ({}, {"synthetic-20dB": [POINT.make("r2")]}, {"another": []}):
-        rows = cells(render(figure, benchmarks, shown_by=shown_by))
-        assert "Published" not in rows[0] and "Difference" not in rows[0]
-        assert len(rows[1]) == 8
+        rows = scores_table(render(figure, benchmarks, shown_by=shown_by))
+        assert len(rows[0]) == len(rows[2]) == 4
 
 
 def test_the_first_figure_of_the_score_gives_the_published_columns(figure, benchmarks):
@@ -194,15 +216,14 @@ def test_the_first_figure_of_the_score_gives_the_published_columns(figure, bench
         POINT.make("gap", published="figure3"),
         POINT.make("r2", published="figure2"),
     ]
-    rows = cells(render(figure, benchmarks, shown_by={"synthetic-20dB": figures}))
-    assert rows[1][6] == "0.9247"  # figure3: RNN with 2 units
+    rows = scores_table(render(figure, benchmarks, shown_by={"synthetic-20dB": figures}))
+    assert rows[2][3].split()[0] == "0.9247"  # figure3: RNN with 2 units
 
 
 def test_without_an_optimum_there_is_no_column_of_it(figure, benchmarks):
     scores = make_scores().drop_vars(["r2_optimal", "r2_centred_optimal"])
     page = render(figure, benchmarks, scores={"synthetic-20dB": scores})
     read(page)
-    assert "Optimum" not in cells(page)[0]
     assert "Optimal" not in page
 
 
@@ -215,7 +236,7 @@ def test_findings_stand_below_their_figure(figure, benchmarks):
     read(page)
     assert page.index("Second paragraph.") < page.index("What was found.")
     captions = [caption.text for caption in ET.fromstring(page).iter("caption")]
-    assert captions[:2] == ["Numbers.", "Test R², mean over realizations."]
+    assert captions[:2] == ["Numbers.", "Test R² of synthetic-20dB, mean over realizations."]
     assert cells(page)[:2] == [["Size", "Score"], ["4", "0.99"]]
 
 
@@ -228,25 +249,20 @@ def test_accuracies_and_constraint_errors(figure, benchmarks):
         ),
         parameters=(("model", "hidden_units"), [[10, 20], [9, 18]]),
     )
-    rows = cells(render(figure, benchmarks, scores={"digits": scores}))
-    assert rows[0] == [
-        "Model",
-        "Hiddenunits",
-        "Mean accuracy",
-        "95 % interval",
-        "Parameters",
-        "Constrainterror",
-        "Averaged",
-        "Diverged",
+    rows = scores_table(render(figure, benchmarks, scores={"digits": scores}))
+    assert [head.replace("\u00ad", "") for head in rows[0][1:]] == [
+        "Mean accuracy (95 % interval)",
+        "Parameters (constraint error)",
+        "Averaged (diverged)",
     ]
-    assert rows[1][4:6] == ["10", "3e-07"]
+    assert rows[2][2] == "10 3e-07"
 
 
 def test_facts_versions_and_date(figure, benchmarks):
     page = render(figure, benchmarks)
     text = " ".join("".join(ET.fromstring(page).itertext()).split())
     for part in (
-        "2026-01-02 03:04 UTC, seed 2019",
+        "2026-01-02 03:04 UTC, seed 2019, urnn",
         "20 dB",
         "1 of 12",
         "numpy 1.2.3",  # the scores were made with another version than this machine's
@@ -260,18 +276,21 @@ def test_run_times(figure, benchmarks):
     rows = cells(render(figure, benchmarks))
     times = {row[0]: row[1:] for row in rows if row[0] in ("train", "score", "theory", "all")}
     assert times == {
-        "train": ["2", "12.5", "10.5", "100"],
-        "score": ["1", "–", "–", "–"],
-        "theory": ["0", "–", "–", "–"],
-        "all": ["3", "12.5", "10.5", "100"],
+        "train": ["2", "12.5", "10.5", "8.0", "100"],
+        "score": ["1", "–", "–", "–", "–"],
+        "theory": ["0", "–", "–", "–", "–"],
+        "all": ["3", "12.5", "10.5", "8.0", "100"],
     }
 
 
 def test_the_configuration_can_be_read_back(figure, benchmarks, tmp_path):
     configuration = {"seed": 1, "models": {"a": [1, 2.5, True, None]}, "text": "<é> & #"}
     page = render(figure, benchmarks, configuration=configuration)
-    shown = next(ET.fromstring(page).iter("code")).text
-    assert yaml.safe_load(shown) == configuration
+    codes = {code.get("class"): code.text for code in ET.fromstring(page).iter("code")}
+    assert yaml.safe_load(codes["configuration"]) == configuration
+    link = next(a for a in ET.fromstring(page).iter("a") if a.get("download") == "config.yaml")
+    kept = base64.b64decode(link.get("href").split(",")[1]).decode()
+    assert yaml.safe_load(kept) == configuration
     assert str(tmp_path) in render(figure, benchmarks, configuration={"path": tmp_path})
 
 
@@ -291,6 +310,7 @@ def test_nothing_hostile_gets_through(figure, benchmarks, tmp_path, text):
     # kind, no further attribute, nothing loaded
     assert set(seen.tags) == set(calm.tags)
     assert set(seen.attributes) == set(calm.attributes)
+    assert page.count("<script") == 1
     assert all(load.startswith("data:") for load in seen.loads)
     assert text not in page or "<" not in text
     assert "".join(ET.fromstring(page).itertext()).count(text) >= 6
@@ -298,8 +318,22 @@ def test_nothing_hostile_gets_through(figure, benchmarks, tmp_path, text):
 
 def test_two_figures_do_not_share_ids(figure, benchmarks):
     page = render(figure, benchmarks, figures=[figure, {**figure, "name": "figure3"}])
-    assert 'id="a"' not in page
-    assert page.count("<img") == 2
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert {"figure2-wide-a", "figure3-wide-a"} <= set(ids) and len(ids) == len(set(ids))
+
+
+def test_nothing_but_drawing_gets_out_of_an_svg_file(figure, benchmarks):
+    figure["path"].write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        '<script>alert(1)</script><g onclick="alert(2)"><use xlink:href="https://x.org/#a"/>'
+        '<use xlink:href="#a"/><foreignObject><b>no</b></foreignObject></g>'
+        '<style>*{color: red}</style><path id="a" d="M 1.23456 2 L 3 4.5"/></svg>'
+    )
+    page = render(figure, benchmarks)
+    read(page)
+    assert "alert" not in page and "x.org" not in page and "foreignObject" not in page
+    assert 'href="#figure2-wide-a"' in page and 'd="M 1.23 2 L 3 4.5"' in page
+    assert "color: red" not in page
 
 
 def test_nothing_to_show_is_a_page_too(benchmarks):
@@ -315,8 +349,10 @@ def test_the_date_can_be_fixed_from_outside(monkeypatch):
 
 
 def test_files_that_cannot_be_shown(figure, benchmarks, tmp_path):
-    with pytest.raises(ValueError, match="gif"):
-        render({**figure, "path": "a.gif"}, benchmarks)
+    broken = tmp_path / "broken.svg"
+    broken.write_text("<svg>")
+    with pytest.raises(DataError, match=r"broken\.svg is no SVG file .* draw the figure again"):
+        render({**figure, "path": broken}, benchmarks)
     with pytest.raises(FileNotFoundError):
         render({**figure, "path": tmp_path / "missing.svg"}, benchmarks)
     with pytest.raises(FileNotFoundError):
@@ -366,11 +402,11 @@ def test_the_command_gathers_everything(tmp_path):
     read(page)
     root = ET.fromstring(page)
     titles = [figure.find(".//strong").text for figure in root.iter("figure")]
-    assert titles[:2] == ["Figure 2 tuned: ours", "Statistics: ours"]
-    assert [title.split(":")[0] for title in titles[2:]] == ["Theorem 1", "Theorem 2", "Theorem 3"]
+    assert titles[3:] == ["Figure 2 tuned: ours", "Statistics: ours"]
+    assert [title.split(":")[0] for title in titles[:3]] == ["Theorem 1", "Theorem 2", "Theorem 3"]
     rows = cells(page)
-    scores = next(i for i, row in enumerate(rows) if row[:2] == ["Plain", "2"])
-    assert "Published" in rows[scores - 1]
+    scores = scores_table(page)
+    assert scores[1] == ["Plain"] and len(scores[2]) == 5
     times = {row[0]: row[1:3] for row in rows if row[0] in ("train", "figure", "all")}
     assert times == {"train": ["1", "2.5"], "figure": ["1", "2.5"], "all": ["2", "5.0"]}
     assert "Plain with n hidden units against Unitary with n: " in page
@@ -378,6 +414,84 @@ def test_the_command_gathers_everything(tmp_path):
     without = ["report", "--config", json.dumps(CONFIG), *places, "--output", str(output)]
     assert main(without) == 0
     assert "Theorem" not in output.read_text(encoding="utf-8")
+
+
+def written(tmp_path, *experiments: str, config: dict | None = None):
+    """A folder of results with these experiments, and the command that makes their page."""
+    for name in experiments:
+        storage.write(
+            make_scores().drop_vars("model_label"), tmp_path / f"results/{name}/scores.nc"
+        )
+    two = dict.fromkeys(("ours", "theirs"), CONFIG["experiments"]["ours"])
+    config = config or {**CONFIG, "experiments": two}
+    places = ["--results", str(tmp_path / "results"), "--figures", str(tmp_path / "figures")]
+    output = tmp_path / "index.html"
+    return ["report", "--config", json.dumps(config), *places, "--output", str(output)], output
+
+
+def test_a_partial_run_gives_a_page_that_says_what_is_missing(tmp_path):
+    command, output = written(tmp_path, "ours")
+    assert main(command) == 0
+    root = ET.fromstring(output.read_text(encoding="utf-8"))
+    missing = next(part for part in root.iter("section") if part.get("class") == "notice")
+    told = ["".join(entry.itertext()) for entry in missing.iter("li")]
+    assert told == [
+        f"scores of theirs: {tmp_path}/results/theirs/scores.nc",
+        f"figure figure2-tuned: {tmp_path}/figures/figure2-tuned.svg",
+        f"figure statistics: {tmp_path}/figures/statistics.svg",
+    ]
+    evidence = [
+        row for row in root.iter("tr") if row.find("td[@data-label='Evidence']") is not None
+    ]
+    assert evidence  # the verdict needs no drawing
+
+
+def test_a_run_without_results_is_told_so(tmp_path, capsys):
+    command, output = written(tmp_path)
+    assert main(command) == 1
+    assert "there are no scores of ours, theirs and no numbers" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_two_folders_of_results_side_by_side(tmp_path, capsys):
+    command, output = written(tmp_path, "ours", "theirs")
+    other = make_scores().drop_vars("model_label").assign_attrs(epochs=50)
+    other["r2"] -= 0.01
+    storage.write(other, tmp_path / "other/ours/scores.nc")
+    storage.write(other, tmp_path / "other/more/scores.nc")
+    assert main([*command, "--compare", str(tmp_path / "other")]) == 0
+    page = output.read_text(encoding="utf-8")
+    read(page)
+    rows = cells(page)
+    first = next(i for i, row in enumerate(rows) if row[2:4] == ["Here", "There"])
+    assert rows[first + 1] == ["Plain", "2", "0.9800", "0.9700", "+0.0100", "+0.0100 to +0.0100"]
+    assert rows[first + 2][:4] == ["Plain", "5", "0.9850", "0.9750"]  # two of three
+    text = " ".join("".join(ET.fromstring(page).itertext()).split())
+    assert "They differ in epochs 100 and 50." in text
+    assert "Only here: theirs." in text and "Only there: more." in text
+    assert main([*command, "--compare", str(tmp_path / "nothing")]) == 1
+    assert "has no file */scores.nc; name a folder of results" in capsys.readouterr().err
+
+
+def test_other_realizations_are_compared_without_an_interval(tmp_path):
+    here = make_scores()
+    there = here.assign_attrs(seed=8).isel(realization=[0, 1])
+    found = comparison.side_by_side({"a": here}, {"a": there})
+    (one,) = found["experiments"]
+    assert one["facts"] == ["realizations 3 and 2", "seed 7 and 8"]
+    assert one["table"]["rows"][0] == ["RNN", "2", "0.9800", "0.9750", "+0.0050", "–"]
+
+
+def test_how_many_realizations_each_size_has_is_said():
+    scores = make_scores()
+    assert uneven("a", scores) == ""
+    scores["diverged"] = scores["diverged"].astype(float)
+    for name in ("r2", "r2_centred", "diverged"):
+        scores[name][0, 1, 1:] = np.nan
+    assert uneven("a", scores) == (
+        "Realizations of a: RNN 3 with 2 units, 1 with 5 units; "
+        "URNN 3 with 2 units, 3 with 5 units."
+    )
 
 
 def test_a_configuration_that_is_none(tmp_path, capsys):

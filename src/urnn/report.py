@@ -1,25 +1,27 @@
-"""The report page: figures, scores, configuration, versions and run times in one HTML file."""
+"""The report page: verdict, figures, scores, costs and how it was made, in one HTML file."""
 
 from __future__ import annotations
 
 import base64
-import csv
+import hashlib
 import json
 import math
 import os
-import platform
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 import jinja2
 import yaml
+from markupsafe import Markup
 
-from urnn import published, scoring, signals, storage
-from urnn.errors import ArgumentError
+from urnn import protocol, provenance, published, scoring, signals, stages
+from urnn.figures import svg
 from urnn.figures.findings import NONE, Findings, interval, number
+from urnn.verdict import Claim, Quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,22 +29,10 @@ if TYPE_CHECKING:
 
     from urnn.figures.base import FigureSettings
 
-#: Packages whose version is stated, where they are installed.
-PACKAGES = (
-    "numpy",
-    "llvmlite",
-    "torch",
-    "scipy",
-    "xarray",
-    "netCDF4",
-    "matplotlib",
-    "seaborn",
-    "pydantic",
-    "snakemake",
-)
-_MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 #: How scores are written in a heading; others have their names.
 _SIGNS = {"r2": "R²", "r2_centred": "centred R²"}
+#: How an agreement is marked, for those who see no colours.
+_MARKS = {"agrees": "✓", "in part": "≈", "differs": "✗", "open": "?"}
 
 
 class FigureEntry(TypedDict):
@@ -54,6 +44,32 @@ class FigureEntry(TypedDict):
     title: str
     #: what stands below the caption
     findings: Findings
+    #: whether it is that of a theorem
+    theorem: NotRequired[bool]
+    #: the same drawn for narrow screens
+    narrow: NotRequired[Path]
+    #: its numbers, a CSV file
+    numbers: NotRequired[Path]
+    #: files that stand beside the page, by suffix, as links
+    links: NotRequired[Mapping[str, str]]
+
+
+class Missing(NamedTuple):
+    """What a page would have and a partial run has not made."""
+
+    what: str
+    #: the file that is not there, which the workflow makes
+    file: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The claims that the results bear on, and where their numbers come from."""
+
+    #: with the name of the figure or theorem that each stands at
+    claims: Sequence[tuple[str, Claim]] = ()
+    #: by source of a quantity: its file
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(
@@ -63,65 +79,136 @@ def render(
     benchmarks: Mapping[str, Iterable[str | Path]],
     shown_by: Mapping[str, Sequence[FigureSettings]],
     *,
+    verdict: Verdict | None = None,
+    missing: Sequence[Missing] = (),
+    differences: Sequence[protocol.Difference] = (),
+    compared: Mapping[str, Any] | None = None,
     title: str = "Unitary and contractive recurrent networks",
     date: datetime | None = None,
 ) -> str:
-    """The page as one HTML document that loads nothing: no network, no scripts, no other file.
+    """The page as one HTML document that loads nothing: no network, no other file.
 
-    Figures are embedded as images, so that the ids inside two SVGs cannot clash. Everything that
-    comes from the arguments is escaped. The document is well-formed XML too.
+    Figures are drawings in the page, whose points say their values; their ids get prefixes, so that
+    two cannot clash. What the script adds (choice of curves, downloads of drawings) is not needed
+    to read it. Everything that comes from the arguments is escaped. The document is well-formed
+    XML too.
 
     Args:
         scores: by experiment, as `urnn.scoring.summarise` takes them.
-        figures: drawn files (.svg or .png) with their words, in the order of the page.
+        figures: drawn files (.svg) with their words, in the order of the page.
         configuration: the merged configuration; what YAML cannot express is shown as text.
         benchmarks: by stage, Snakemake's benchmark files (TSV); stages in the order of the page.
         shown_by: by experiment, the figures that show it; the first of them that has published
             curves adds the published columns to the table of scores.
+        verdict: the claims and our evidence.
+        missing: what a partial run has not made.
+        differences: of the configuration from what the paper says.
+        compared: another folder of results, see `urnn.comparison.side_by_side`, with its "name".
         title: of the page.
         date: of the page; now by default, or the time in SOURCE_DATE_EPOCH (seconds) where that
             is set, so that a page can be made twice with the same bytes.
 
     Raises:
-        ArgumentError: a figure is neither .svg nor .png, or the scores do not fit `summarise`.
+        ArgumentError: the scores do not fit `summarise`.
+        DataError: a figure is no SVG file.
         FileNotFoundError: a figure or a benchmark file is missing.
     """
     if date is None:
         epoch = os.environ.get("SOURCE_DATE_EPOCH")
         date = datetime.fromtimestamp(float(epoch), UTC) if epoch else datetime.now(UTC)
+    plain = json.loads(json.dumps(configuration, default=str))
+    settings = yaml.safe_dump(
+        plain, sort_keys=False, allow_unicode=True, width=90, default_flow_style=None
+    )
+    # what a reader of HTML and one of XML both take as the text of the script
+    script = f"//<![CDATA[\n{_part('page.js')}\n//]]>"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    source = resources.files("urnn").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    plain = json.loads(json.dumps(configuration, default=str))
-    return environment.from_string(source).render(
+    embedded = [_embedded(figure) for figure in figures]
+    return environment.from_string(_part("page.html.jinja")).render(
         title=title,
         date=date.strftime("%Y-%m-%d %H:%M %Z").strip(),
+        year=date.year,
         seed=plain.get("seed", NONE),
+        script=Markup(script),
+        script_digest=digest,
+        style=Markup(_part("page.css")),
         measured=bool(scores) and all(signals.of(dataset.attrs) for dataset in scores.values()),
+        verdict=_verdict(verdict or Verdict(), {figure["name"] for figure in figures}),
+        missing=missing,
+        compared=compared,
         experiments=[
             _experiment(name, dataset, shown_by.get(name, ())) for name, dataset in scores.items()
         ],
-        figures=[_embedded(figure) for figure in figures],
-        configuration=yaml.safe_dump(
-            plain, sort_keys=False, allow_unicode=True, width=90, default_flow_style=None
-        ),
-        versions=_versions(),
-        stages=_stages(benchmarks),
+        theorems=[figure for figure in embedded if figure["theorem"]],
+        figures=[figure for figure in embedded if not figure["theorem"]],
+        differences=differences,
+        configuration=settings,
+        configuration_link=_data_link(settings, "application/yaml"),
+        versions=provenance.versions(),
+        version=dict(provenance.versions()).get("urnn", NONE),
+        commit=provenance.commit(),
+        machine=provenance.machine(),
+        stages=stages.costs(benchmarks),
+        graph=stages.drawing(),
     )
 
 
+def _part(name: str) -> str:
+    return resources.files("urnn").joinpath(name).read_text(encoding="utf-8")
+
+
+def _data_link(text: str, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode('ascii')}"
+
+
+def _verdict(verdict: Verdict, shown: set[str]) -> dict[str, Any]:
+    """The claims as rows, and how many there are of each agreement."""
+    rows = []
+    for name, claim in verdict.claims:
+        parts = [
+            {
+                "text": part.text,
+                "value": repr(part.value),
+                "file": verdict.files.get(part.source, part.source),
+                "of": part.of,
+            }
+            if isinstance(part, Quantity)
+            else part
+            for part in claim["evidence"]
+        ]
+        rows.append(
+            {**claim, "evidence": parts, "at": name if name in shown else None, "name": name}
+            | {"mark": _MARKS[claim["agreement"]]}
+        )
+    counts = {kind: sum(row["agreement"] == kind for row in rows) for kind in _MARKS}
+    return {"rows": rows, "counts": {kind: n for kind, n in counts.items() if n}}
+
+
 def _embedded(figure: FigureEntry) -> dict[str, Any]:
-    path = Path(figure["path"])
-    if path.suffix not in _MEDIA_TYPES:
-        raise ArgumentError(f"figures: the path must end in .svg or .png, but it is {str(path)!r}")
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
     paragraphs = [" ".join(part.split()) for part in figure["caption"].split("\n\n")]
+    paragraphs = [part for part in paragraphs if part]
+    label = f"{figure['title']}. {' '.join(paragraphs)}"
+    name = figure["name"]
+    place = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in name)
+    drawings = {"wide": svg.inlined(Path(figure["path"]), f"{place}-wide-", label, "wide")}
+    narrow, numbers = figure.get("narrow"), figure.get("numbers")
+    if narrow is not None:
+        drawings["narrow"] = svg.inlined(narrow, f"{place}-narrow-", label, "narrow")
     return {
-        "name": figure["name"],
+        "name": name,
+        "place": f"figure-{place}",
         "title": figure["title"],
-        "source": f"data:{_MEDIA_TYPES[path.suffix]};base64,{data}",
-        "paragraphs": [part for part in paragraphs if part],
+        "theorem": figure.get("theorem", False),
+        # made by `svg.inlined`, which takes over nothing but drawing
+        "drawings": {key: Markup(text) for key, text in drawings.items()},
+        "links": figure.get("links", {}),
+        "numbers": None
+        if numbers is None
+        else _data_link(numbers.read_text(encoding="utf-8"), "text/csv"),
+        "paragraphs": paragraphs,
         "sentences": figure["findings"]["sentences"],
         "tables": figure["findings"]["tables"],
     }
@@ -161,7 +248,6 @@ def _experiment(name: str, scores: xr.Dataset, figures: Sequence[FigureSettings]
         "score": _SIGNS.get(metric, metric),
         "has_constraint": "constraint_error" in scores,
         "has_centred": f"{metric}_centred_mean" in summary,
-        "has_optimum": f"{metric}_optimal_mean" in summary,
         "published": None if curves is None else _typeset(curves.attrs["comment"]),
         "figure": compared[0] if compared else None,
     }
@@ -210,7 +296,6 @@ def _row(
         "mean": number(mean),
         "interval": interval(lower, upper),
         "centred": number(float(cell.get(f"{metric}_centred_mean", math.nan))),
-        "optimum": number(float(cell.get(f"{metric}_optimal_mean", math.nan))),
         "published": number(theirs),
         "difference": number(mean - theirs, sign=True),
         "averaged": averaged,
@@ -220,14 +305,9 @@ def _row(
     }
 
 
-def _versions() -> list[tuple[str, str]]:
-    python, *others = storage.versions(PACKAGES).items()
-    return [python, ("platform", platform.platform()), *others]
-
-
 def _other_versions(recorded: str) -> str:
     """The versions in a file's attribute (JSON) that are not those of this machine."""
-    here = dict(_versions())
+    here = dict(provenance.versions())
     try:
         there = dict(json.loads(recorded))
     except (TypeError, ValueError):
@@ -237,47 +317,3 @@ def _other_versions(recorded: str) -> str:
         for name, version in there.items()
         if name in here and here[name] != str(version)
     )
-
-
-def _stages(benchmarks: Mapping[str, Iterable[str | Path]]) -> list[dict[str, Any]]:
-    """Jobs, seconds (summed over jobs) and largest memory (MiB) of each stage, and their total."""
-    stages = []
-    every_time: list[float] = []
-    every_memory: list[float] = []
-    jobs = 0
-    for stage, paths in benchmarks.items():
-        times: list[float] = []
-        memory: list[float] = []
-        count = 0
-        for path in paths:
-            count += 1
-            with open(path, encoding="utf-8", newline="") as file:
-                for record in csv.DictReader(file, delimiter="\t"):
-                    # Snakemake writes NA or - for what it could not measure in a very short job
-                    times += _measured(record.get("s"))
-                    memory += _measured(record.get("max_rss"))
-        stages.append(_stage(stage, count, times, memory))
-        every_time += times
-        every_memory += memory
-        jobs += count
-    if stages:
-        stages.append(_stage("all", jobs, every_time, every_memory))
-    return stages
-
-
-def _measured(text: str | None) -> list[float]:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return []
-    return [value] if math.isfinite(value) else []
-
-
-def _stage(name: str, jobs: int, times: list[float], memory: list[float]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "jobs": jobs,
-        "seconds": f"{sum(times):.1f}" if times else NONE,
-        "longest": f"{max(times):.1f}" if times else NONE,
-        "memory": f"{max(memory):.0f}" if memory else NONE,
-    }

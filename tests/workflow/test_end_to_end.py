@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from tests import traced
+
 if TYPE_CHECKING:
     from tests.workflow.conftest import Project
 
@@ -115,6 +117,12 @@ def test_the_page_stands_alone_and_says_what_was_run(finished: Project) -> None:
         "theory",
     ):
         assert words in page
+
+
+def test_every_number_of_the_verdict_is_traced_to_its_file(finished: Project) -> None:
+    page = (finished.folder / "reports/index.html").read_text()
+    assert traced.check(page, finished.folder) > 30
+    assert "What is missing" not in page
 
 
 @pytest.mark.parametrize(("block_size", "cores", "threads"), [(1, 2, 1), (3, 1, 2)])

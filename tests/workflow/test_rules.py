@@ -64,3 +64,22 @@ def test_what_the_snakefile_imports_is_light() -> None:
     heavy = {"numpy", "torch", "xarray", "llvmlite", "matplotlib", "scipy", "pandas", "seaborn"}
     assert "urnn" in result.stdout.split()
     assert not set(result.stdout.split()) & heavy
+
+
+def test_the_page_draws_the_graph_of_the_rules(tmp_path: Path) -> None:
+    """The edges of Snakemake's own graph, without those that a longer way implies."""
+    from urnn import stages
+
+    command = [sys.executable, "-m", "snakemake", "--rulegraph", "--configfile", "config/test.yaml"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    names = dict(re.findall(r'(\d+)\[label = "([\w ]+?)"', result.stdout))
+    edges = {(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", result.stdout)}
+    edges = {(a, b) for a, b in edges if b != "all"}
+    after = {a: {b for x, b in edges if x == a} for a, _ in edges}
+
+    def reached(start: str) -> set[str]:
+        return {one for b in after.get(start, ()) for one in {b, *reached(b)}}
+
+    shortest = {(a, b) for a, b in edges if not any(b in reached(c) for c in after[a] - {b})}
+    drawn = {(source, name) for name, needed in stages.GRAPH.items() for source in needed}
+    assert drawn == shortest

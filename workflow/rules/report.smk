@@ -1,9 +1,20 @@
 rule report:
     input:
-        template=f"{PACKAGE}/page.html.jinja",
-        published=published_files(run.figures.values()),
+        template=expand(f"{PACKAGE}/page.{{part}}", part=["html.jinja", "css", "js"]),
+        published=[
+            f"{PACKAGE}/published/protocol.yaml",
+            *published_files(run.figures.values()),
+        ],
         scores=expand("results/{experiment}/scores.nc", experiment=run.experiments),
-        figures=expand("reports/figures/{figure}.svg", figure=[*run.figures, *THEOREMS]),
+        numbers=expand("results/theory/{theorem}.nc", theorem=THEOREMS),
+        figures=expand(
+            "reports/figures/{figure}.{kind}",
+            figure=[*run.figures, *THEOREMS],
+            kind=["svg", "csv"],
+        ),
+        narrow=expand(
+            "reports/figures/narrow/{figure}.svg", figure=[*run.figures, *THEOREMS]
+        ),
     output:
         report("reports/index.html", caption="../report/index.rst", category="Report"),
     log:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from urnn.config import Config, load
-from urnn.errors import ConfigError
+from urnn.errors import ConfigError, DataError
 from urnn.figures.base import labelled
 from urnn.settings.base import values_of
 from urnn.theorems import POINT as THEOREMS
@@ -17,7 +18,8 @@ from urnn.theorems import POINT as THEOREMS
 if TYPE_CHECKING:
     import xarray as xr
 
-    from urnn.report import FigureEntry
+    from urnn.report import FigureEntry, Missing, Verdict
+    from urnn.verdict import Claim
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--figures", type=Path, default=Path("reports/figures"), help="folder of figures"
     )
+    parser.add_argument(
+        "--compare", type=Path, metavar="OTHER", help="folder of other results to put beside these"
+    )
     parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
 
 
@@ -36,63 +41,191 @@ def run(options: argparse.Namespace) -> None:
     if not isinstance(values, dict):
         raise ConfigError("--config: expected a mapping of keys to values")
     config = load(values)
-    from urnn import report, storage
+    from urnn import protocol, report, storage
 
-    labels = {name: model.label for name, model in config.models.items()}
-    scores = {
-        name: labelled(storage.read(options.results / name / "scores.nc", ("diverged",)), labels)
-        for name in config.experiments
-    }
-    figures = _figures(config, options.figures, scores)
+    scores = _scores(config, options.results)
+    numbers = _numbers(config, options.results)
+    if not scores and not numbers:
+        raise DataError(
+            f"{options.results}: there are no scores of {', '.join(config.experiments)} and no "
+            "numbers of theorems; run the workflow, or name another folder with --results"
+        )
+    figures = _figures(config, options.figures, scores, options.output.parent)
     shown_by = {
         name: [figure for figure in config.figures.values() if name in figure.sources]
         for name in config.experiments
     }
     drawn = [figure["name"] for figure in figures]
-    benchmarks = _benchmarks(config.experiments, drawn, options.results / "benchmarks")
-    page = report.render(scores, figures, values, benchmarks, shown_by)
+    page = report.render(
+        scores,
+        figures,
+        values,
+        _benchmarks(scores, drawn, options.results / "benchmarks"),
+        shown_by,
+        verdict=_verdict(config, scores, numbers, options.results),
+        missing=_missing(config, scores, numbers, drawn, options),
+        differences=protocol.differences(config),
+        compared=_compared(config, scores, options.compare),
+    )
     storage.write_text(page, options.output)
 
 
-def _figures(config: Config, folder: Path, scores: Mapping[str, xr.Dataset]) -> list[FigureEntry]:
-    """The figures of the configuration, then those of the theorems."""
-    from urnn import published
+def _scores(config: Config, folder: Path) -> dict[str, xr.Dataset]:
+    """The scores of the experiments that are there."""
+    from urnn import storage
 
-    entries: list[FigureEntry] = []
+    labels = {name: model.label for name, model in config.models.items()}
+    paths = {name: folder / name / "scores.nc" for name in config.experiments}
+    return {
+        name: labelled(storage.read(path, ("diverged",)), labels)
+        for name, path in paths.items()
+        if path.exists()
+    }
+
+
+def _numbers(config: Config, folder: Path) -> dict[str, xr.Dataset]:
+    """The numbers of the theorems that are there."""
+    from urnn import storage
+
+    paths = {name: folder / "theory" / f"{name}.nc" for name in (THEOREMS if config.theory else ())}
+    return {
+        name: storage.read(path, THEOREMS.part_module(name, "claims").VARIABLES)
+        for name, path in paths.items()
+        if path.exists()
+    }
+
+
+def _figures(
+    config: Config, folder: Path, scores: Mapping[str, xr.Dataset], page: Path
+) -> list[FigureEntry]:
+    """The figures of the theorems and of the configuration whose files and scores are there."""
+    from urnn import published
+    from urnn.figures.findings import uneven
+
+    entries: list[Any] = []
+    for name in THEOREMS if config.theory else ():
+        plug = THEOREMS.plug(name)
+        entries.append(
+            {
+                **_files(name, folder, page),
+                "caption": plug.caption,
+                "title": plug.title,
+                "findings": {"sentences": [], "tables": []},
+                "theorem": True,
+            }
+        )
     for name, figure in config.figures.items():
+        if not {*figure.sources} <= {*scores}:
+            continue
         labels = config.labels(name)["experiments"]
         shown = {
             label: figure.chosen(scores[source])
             for label, source in zip(labels, figure.sources, strict=True)
         }
         curves = published.load(figure.curves) if figure.curves else None
+        counts = [uneven(label, dataset) for label, dataset in shown.items()]
         entries.append(
             {
-                "name": name,
-                "path": folder / f"{name}.svg",
-                "caption": figure.text,
+                **_files(name, folder, page),
+                "caption": "\n\n".join([figure.text, *filter(None, counts)]),
                 "title": f"{_title(name)}: {', '.join(figure.sources)}",
                 "findings": figure.findings(shown, curves),
             }
         )
-    for name in THEOREMS if config.theory else ():
-        plug = THEOREMS.plug(name)
-        entries.append(
-            {
-                "name": name,
-                "path": folder / f"{name}.svg",
-                "caption": plug.caption,
-                "title": plug.title,
-                "findings": {"sentences": [], "tables": []},
-            }
-        )
-    return entries
+    return [entry for entry in entries if Path(entry["path"]).exists()]
+
+
+def _files(name: str, folder: Path, page: Path) -> Any:
+    """The name of a figure and its files, as far as they are there."""
+    narrow, numbers = folder / "narrow" / f"{name}.svg", folder / f"{name}.csv"
+    links = {
+        kind: Path(os.path.relpath(folder / f"{name}.{kind}", page)).as_posix()
+        for kind in ("svg", "png")
+    }
+    found: dict[str, Any] = {"name": name, "path": folder / f"{name}.svg", "links": links}
+    if narrow.exists():
+        found["narrow"] = narrow
+    if numbers.exists():
+        found["numbers"] = numbers
+    return found
 
 
 def _title(name: str) -> str:
     """figure2-tuned: Figure 2 tuned."""
     words = re.sub(r"^figure(?=\d)", "figure ", name).replace("-", " ")
     return words[:1].upper() + words[1:]
+
+
+def _verdict(
+    config: Config,
+    scores: Mapping[str, xr.Dataset],
+    numbers: Mapping[str, xr.Dataset],
+    folder: Path,
+) -> Verdict:
+    """The claims that the theorems' numbers and the figures' scores bear on."""
+    from urnn import published
+    from urnn.report import Verdict
+
+    claims: list[tuple[str, Claim]] = []
+    for name, dataset in numbers.items():
+        settings = getattr(config.theory, name)
+        claims += [(name, claim) for claim in settings.claims(dataset, name)]
+    for name, figure in config.figures.items():
+        if {*figure.sources} <= {*scores}:
+            shown = {source: figure.chosen(scores[source]) for source in figure.sources}
+            curves = published.load(figure.curves) if figure.curves else None
+            claims += [(name, claim) for claim in figure.claims(shown, curves)]
+    files = {name: folder / name / "scores.nc" for name in scores}
+    files |= {name: folder / "theory" / f"{name}.nc" for name in numbers}
+    curves_of = {name: f"urnn/published/{name}.csv" for name in published.NAMES}
+    return Verdict(claims, curves_of | {name: path.as_posix() for name, path in files.items()})
+
+
+def _missing(
+    config: Config,
+    scores: Mapping[str, xr.Dataset],
+    numbers: Mapping[str, xr.Dataset],
+    drawn: Iterable[str],
+    options: argparse.Namespace,
+) -> list[Missing]:
+    """What the configuration names and is not there."""
+    from urnn.report import Missing
+
+    found = [
+        Missing(f"scores of {name}", (options.results / name / "scores.nc").as_posix())
+        for name in config.experiments
+        if name not in scores
+    ]
+    theorems = list(THEOREMS) if config.theory else []
+    found += [
+        Missing(f"numbers of {name}", (options.results / "theory" / f"{name}.nc").as_posix())
+        for name in theorems
+        if name not in numbers
+    ]
+    found += [
+        Missing(f"figure {name}", (options.figures / f"{name}.svg").as_posix())
+        for name in (*theorems, *config.figures)
+        if name not in drawn
+    ]
+    return found
+
+
+def _compared(
+    config: Config, scores: Mapping[str, xr.Dataset], other: Path | None
+) -> dict[str, Any] | None:
+    """Another folder of results beside this one."""
+    if other is None:
+        return None
+    from urnn import comparison, storage
+
+    paths = {path.parent.name: path for path in sorted(other.glob("*/scores.nc"))}
+    if not paths:
+        raise DataError(f"--compare: {other} has no file */scores.nc; name a folder of results")
+    labels = {name: model.label for name, model in config.models.items()}
+    there = {
+        name: labelled(storage.read(path, ("diverged",)), labels) for name, path in paths.items()
+    }
+    return {"name": other.as_posix(), **comparison.side_by_side(scores, there)}
 
 
 def _benchmarks(
@@ -105,6 +238,7 @@ def _benchmarks(
         )
         for stage in ("data", "train", "score")
     }
+    files["kernels"] = sorted((folder / "kernels").glob("*.tsv"))
     for stage in ("theory", "figure"):
         files[stage] = [
             path for path in sorted((folder / stage).glob("*.tsv")) if path.stem in figures

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from urnn.figures.findings import Findings
+    from urnn.verdict import Claim
 
 
 class FigureSettings(Settings):
@@ -87,6 +88,12 @@ class FigureSettings(Settings):
     ) -> Findings:
         """What the figure says in sentences and tables; the arguments are those of ``plot``."""
         return {"sentences": [], "tables": []}
+
+    def claims(
+        self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
+    ) -> list[Claim]:
+        """What the paper claims of this figure and what the scores say; those are by experiment."""
+        return []
 
 
 #: What captions say of the marks around means.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Table(TypedDict):
@@ -49,3 +52,21 @@ def interval(lower: float, upper: float, digits: int = 4, sign: bool = False) ->
     if not math.isfinite(lower):
         return NONE
     return f"{number(lower, digits, sign)} to {number(upper, digits, sign)}"
+
+
+def uneven(label: str, scores: xr.Dataset) -> str:
+    """Where sizes have different numbers of realizations, how many each has; else nothing."""
+    from urnn.scoring import trainings
+
+    if "diverged" not in scores:
+        return ""
+    counts = trainings(scores)
+    if len({int(count) for count in counts.values.ravel() if count}) < 2:
+        return ""
+    parts = []
+    for model in scores["model"].values:
+        of_model = counts.sel(model=model)
+        sizes = scores["hidden_units"].values
+        told = ", ".join(f"{int(of_model.sel(hidden_units=n))} with {n} units" for n in sizes)
+        parts.append(f"{scores['model_label'].sel(model=model).item()} {told}")
+    return f"Realizations of {label}: {'; '.join(parts)}."

@@ -18,6 +18,7 @@ from urnn.scoring import mean_interval, quartiles
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -136,11 +137,8 @@ def means(
         of_group = shown[shown["group"] == group].sort_values("x")
         if of_group.empty:
             continue
-        few = rows["x"].isin(of_group["x"][of_group["realizations"].between(2, INTERVAL_FROM - 1)])
-        if interval is not None:
-            _realizations(panel, rows[few & (rows["group"] == group)], looks[group], lowest)
         place = rank / max(len(looks) - 1, 1)
-        drawn = _bars(panel, of_group, place, looks[group], names[group], line)
+        drawn, bars = _bars(panel, of_group, place, looks[group], names[group], line)
         counts = [lost.get((group, float(x)), 0) for x in of_group["x"]]
         table = points.loc[of_group.index].rename(columns={"value": "y"}).assign(diverged=counts)
         if labels:
@@ -148,6 +146,11 @@ def means(
         series.note(
             panel, drawn, names[group], "this run", table.drop(columns="group"), title=title
         )
+        series.attach(drawn, *bars)
+        few = rows["x"].isin(of_group["x"][of_group["realizations"].between(2, INTERVAL_FROM - 1)])
+        if interval is not None:
+            of_few = rows[few & (rows["group"] == group) & (rows["value"] >= lowest)]
+            series.attach(drawn, *_realizations(panel, of_few, looks[group]))
     _mark_lost(panel, points[~hidden], lost, looks)
     return points[hidden]
 
@@ -159,7 +162,7 @@ def _bars(
     look: tuple[str, str],
     name: str,
     line: Mapping[str, Any],
-) -> Line2D:
+) -> tuple[Line2D, tuple[LineCollection, ...]]:
     """A line through the points and a bar at each; place: 0 for the first group, 1 for the last."""
     value = points["value"].to_numpy()
     reach = [value - points["lower"].to_numpy(), points["upper"].to_numpy() - value]
@@ -178,16 +181,16 @@ def _bars(
     )
     for bars in container.lines[2]:  # below all curves
         bars.set_zorder(1.6 + 0.1 * place)
-    return container.lines[0]
+    return container.lines[0], container.lines[2]
 
 
-def _realizations(
-    panel: Axes, rows: pd.DataFrame, look: tuple[str, str], lowest: float = -np.inf
-) -> None:
+def _realizations(panel: Axes, rows: pd.DataFrame, look: tuple[str, str]) -> list[Line2D]:
     """Each realization as a small marker of its group's look."""
-    rows = rows[rows["value"] >= lowest]
-    if len(rows):
+    return (
         panel.plot(rows["x"], rows["value"], color=look[0], marker=look[1], **_SMALL)
+        if len(rows)
+        else []
+    )
 
 
 def _mark_lost(panel: Axes, points: pd.DataFrame, lost: Lost, looks: Looks) -> None:
@@ -247,13 +250,13 @@ def mark_cut_bars(*panels: Axes) -> None:
                 for edge, cut in ((0, lower < low), (1, upper > high)):
                     if cut:
                         level = stacked[x, edge] = stacked.get((x, edge), -1) + 1
-                        _edge_mark(panel, float(x), edge, level, colour)
+                        series.attach(of.line, _edge_mark(panel, float(x), edge, level, colour))
 
 
-def _edge_mark(panel: Axes, x: float, edge: int, level: int, colour: Any) -> None:
+def _edge_mark(panel: Axes, x: float, edge: int, level: int, colour: Any) -> Line2D:
     """A triangle on the lower (0) or upper (1) edge, the level-th from there."""
     shift = ScaledTranslation(0, (1, -1)[edge] * 5 * level / 72, panel.figure.dpi_scale_trans)
-    panel.plot(
+    (mark,) = panel.plot(
         [x],
         [edge],
         "v^"[edge],
@@ -265,6 +268,7 @@ def _edge_mark(panel: Axes, x: float, edge: int, level: int, colour: Any) -> Non
         clip_on=False,
         zorder=6,
     )
+    return mark
 
 
 def rows_of_all(

@@ -6,6 +6,7 @@ the rows of the CSV with that id are its points in their order.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -14,6 +15,7 @@ import pandas as pd
 from matplotlib.container import ErrorbarContainer
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.lines import Line2D
@@ -55,6 +57,12 @@ def note(
     noted.append(Series(panel, line, unescaped(name), source, points, title))
 
 
+def attach(line: Line2D, *artists: Artist) -> None:
+    """Let artists, such as bars, belong to a line that was noted."""
+    for artist in artists:
+        artist.set_gid(f"{line.get_gid()}-with")
+
+
 def note_line(panel: Axes, line: Line2D, name: str, source: Source = "this run") -> None:
     """Note a line whose points are nothing but their places."""
     x, y = (np.asarray(values, float) for values in (line.get_xdata(), line.get_ydata()))
@@ -79,13 +87,18 @@ def noted(panel: Axes) -> list[Series]:
     return [series for series in _NOTED.get(panel.figure, []) if series.panel is panel]
 
 
+def lines(figure: Figure) -> dict[str, Series]:
+    """All series of a figure, by the id of their line."""
+    return {f"line-{i}": series for i, series in enumerate(_NOTED.get(figure, []), 1)}
+
+
 def table(figure: Figure) -> pd.DataFrame:
     """All points of a figure: the columns `COLUMNS`, a row for each point."""
     parts = []
-    for number, series in enumerate(_NOTED.get(figure, []), 1):
+    for line, series in lines(figure).items():
         panel = series.panel
         words = {
-            "line": f"line-{number}",
+            "line": line,
             "panel": series.title or panel.get_title("left") or panel.get_title(),
             "series": series.name,
             "source": series.source,
@@ -117,4 +130,9 @@ def _label(text: str) -> str:
 
 def unescaped(text: str) -> str:
     """A label of matplotlib as plain text."""
+    text = re.sub(r"(?<!\\)\$([^$]*)(?<!\\)\$", lambda formula: _plain(formula[1]), text)
     return text.replace(r"\$", "$")
+
+
+def _plain(formula: str) -> str:
+    return re.sub(r"[{}^]", "", formula)

@@ -70,7 +70,8 @@ def looks(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 def tint(colour: str) -> str:
     """A lighter colour for bars, opaque, so that those of several models do not mix."""
-    return to_hex([1 - 0.58 * (1 - part) for part in to_rgb(colour)])
+    red, green, blue = (1 - 0.58 * (1 - part) for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def scale(style: Style) -> float:
@@ -163,6 +164,10 @@ def save(figure: Figure, path: str | Path, style: Style = DEFAULT) -> Path:
     def draw(temporary: Path) -> None:
         with applied(style):
             figure.savefig(temporary, format=path.suffix[1:], metadata=metadata[path.suffix])
+        if path.suffix == ".svg":
+            from urnn.figures import svg
+
+            svg.describe(temporary, figure)
 
     storage.replace(path, draw)
     return path

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from urnn.settings.base import Settings
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from urnn.verdict import Claim
 
 
 class TheoremSettings(Settings):
@@ -24,6 +29,10 @@ class TheoremSettings(Settings):
     title: ClassVar[str]
     #: text below the figure in a report
     caption: ClassVar[str]
+
+    def claims(self, numbers: xr.Dataset, source: str) -> list[Claim]:
+        """What the theorem says and what the numbers say of it; they come from the source."""
+        return []
 
 
 def increasing(values: list[float]) -> list[float]:

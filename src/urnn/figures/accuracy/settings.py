@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from urnn.figures.base import MARKS, PUBLISHED, FigureSettings
 from urnn.published import OfAccuracy
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from urnn.verdict import Claim
 
 
 class AccuracySettings(FigureSettings):
@@ -35,6 +42,14 @@ class AccuracySettings(FigureSettings):
     def needs(self) -> tuple[str, ...]:
         """The scores."""
         return ("accuracy", "diverged")
+
+    def claims(
+        self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
+    ) -> list[Claim]:
+        """Which model classifies best."""
+        from urnn.figures.accuracy import claims
+
+        return claims.claims(scores, published, self.curves)
 
 
 PLUG = AccuracySettings

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from urnn.figures.base import MARKS, PUBLISHED, Averaged, FigureSettings
 from urnn.published import OfR2
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from urnn.verdict import Claim
 
 
 class R2Settings(FigureSettings, Averaged):
@@ -37,6 +44,14 @@ class R2Settings(FigureSettings, Averaged):
     def needs(self) -> tuple[str, ...]:
         """The scores, and how many hidden units count as one adjusted hidden unit."""
         return ("r2", "diverged", "state_factor")
+
+    def claims(
+        self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
+    ) -> list[Claim]:
+        """On as many and twice as many hidden units, and on the published curves."""
+        from urnn.figures.r2 import claims
+
+        return claims.claims(scores, published, self.curves)
 
 
 PLUG = R2Settings

@@ -45,7 +45,7 @@ def describe(
     tables = [_ways(found, labels, settings)]
     sentences = [_best(found, labels, settings), _best_of_each(found, labels, settings)]
     # the plain mean, whose misses are then traced to what stalled
-    way = Way(_nearest(found, settings)[1].epoch, "mean", deviations.LEFT_OUT)
+    way = Way(nearest(found, settings)[1].epoch, "mean", deviations.LEFT_OUT)
     for label, dataset in scores.items():
         if "r2_by_epoch" in dataset:
             sentences.append(_earlier(label, dataset, labels, settings, published))
@@ -92,7 +92,7 @@ def together(
     return float(np.sqrt(np.mean(squares))), list(nearest.values())
 
 
-def _nearest(found: Distances, settings: ReproductionSettings) -> tuple[str, Way]:
+def nearest(found: Distances, settings: ReproductionSettings) -> tuple[str, Way]:
     """The data and the way that are nearest to all curves."""
     of_all = _of_all(found, settings)
     return min(of_all, key=lambda one: together(of_all[one], settings)[0])
@@ -116,13 +116,13 @@ def _fair(found: Distances) -> Distances:
 
 def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSettings) -> str:
     """Which data and which way are nearest, how near, and what others come to."""
-    data, way = _nearest(found, settings)
+    data, way = nearest(found, settings)
     of_models = found[data, way]
-    overall, nearest = together(of_models, settings)
+    overall, models = together(of_models, settings)
     each = ", ".join(
         f"{labels[m]} {number(of_models[m].rms)} ({of_models[m].inside} of {of_models[m].points} "
         "points inside)"
-        for m in nearest
+        for m in models
     )
     text = (
         f"Nearest to the published curves, from {settings.smallest} hidden units on, is {data} "
@@ -180,35 +180,34 @@ def _earlier(
 
 
 def _ways(found: Distances, labels: Mapping[str, str], settings: ReproductionSettings) -> Table:
-    models = list(dict.fromkeys(model for of_models in found.values() for model in of_models))
     body = []
     for (data, way), of_models in found.items():
-        row = [data, way.label]
-        for model in models:
-            one = of_models.get(model)
-            row += (
-                [NONE] * 4
-                if one is None
-                else [
+        for model, one in of_models.items():
+            body.append(
+                [
+                    data,
+                    way.label,
+                    labels[model],
                     number(one.rms),
                     interval(one.lower, one.upper),
                     number(one.chance),
                     f"{one.inside} of {one.points}",
                 ]
             )
-        body.append([*row, number(together(of_models, settings)[0])])
-    head = ["Data", "Point of the curve"]
-    for model in models:
-        head += [labels[model], "95 % interval", "By chance", "Inside"]
+        overall = number(together(of_models, settings)[0])
+        body.append([data, way.label, "all curves", overall, NONE, NONE, NONE])
     return {
         "caption": "Root mean square difference from the published curve, from "
         f"{settings.smallest} hidden units on. Interval: basic bootstrap, of the difference "
         "without the scatter of our own means, which the number before it contains. By chance: "
         "what two samples of so many systems would differ by. Inside: points whose 95 % interval "
-        "holds the published value. All: over the curves, with the nearest model of each.",
-        "head": [*head, "All"],
+        "holds the published value. All curves: with the nearest model of each.",
+        "head": [
+            "Data", "Point of the curve", "Model", "Difference", "95 % interval", "By chance",
+            "Inside",
+        ],
         "rows": body,
-    }
+    }  # fmt: skip
 
 
 def _sentence_on_points(data: str, way: Way, rows: list[Point]) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from urnn.figures.findings import Findings
+    from urnn.verdict import Claim
 
 
 class ReproductionSettings(FigureSettings):
@@ -65,6 +66,14 @@ class ReproductionSettings(FigureSettings):
         from urnn.figures.reproduction import findings
 
         return findings.describe(scores, self, published)
+
+    def claims(
+        self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
+    ) -> list[Claim]:
+        """Whether the published curves can be reproduced."""
+        from urnn.figures.reproduction import claims
+
+        return claims.claims(scores, self, published)
 
 
 PLUG = ReproductionSettings

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from urnn.figures.findings import Findings
     from urnn.figures.simulation.findings import Choice
+    from urnn.verdict import Claim
 
 
 class SimulationSettings(FigureSettings):
@@ -64,6 +65,14 @@ class SimulationSettings(FigureSettings):
         from urnn.figures.simulation import findings
 
         return findings.choices(scores, self.margin)
+
+    def claims(
+        self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
+    ) -> list[Claim]:
+        """Whether a unitary network is enough."""
+        from urnn.figures.simulation import claims
+
+        return claims.claims(scores, self)
 
 
 PLUG = SimulationSettings

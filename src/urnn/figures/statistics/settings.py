@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from urnn.figures.findings import Findings
+    from urnn.verdict import Claim
 
 
 def _falling(values: list[float]) -> list[float]:
@@ -83,6 +84,14 @@ class StatisticsSettings(FigureSettings):
 
         (dataset,) = scores.values()
         return findings.describe(dataset, self)
+
+    def claims(
+        self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
+    ) -> list[Claim]:
+        """How many times the hidden units a model needs."""
+        from urnn.figures.statistics import claims
+
+        return claims.claims(scores, self)
 
 
 PLUG = StatisticsSettings

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from urnn.settings.base import Count
 from urnn.theorems.base import Sizes, TheoremSettings
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from urnn.verdict import Claim
 
 
 class Theorem1Settings(TheoremSettings):
@@ -34,6 +39,12 @@ class Theorem1Settings(TheoremSettings):
     hidden_units: Sizes = Field([1, 2, 4, 8, 16, 32, 64], description="states of the networks, n")
     systems: Count = Field(20, description="random networks of each size and kind")
     steps: Annotated[int, Field(ge=2)] = Field(200, description="time steps")
+
+    def claims(self, numbers: xr.Dataset, source: str) -> list[Claim]:
+        """What the numbers say of the theorem."""
+        from urnn.theorems.theorem1 import claims
+
+        return claims.claims(numbers, source)
 
 
 PLUG = Theorem1Settings

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from urnn.settings.base import Count
 from urnn.theorems.base import Sizes, TheoremSettings, increasing
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from urnn.verdict import Claim
 
 
 class Theorem2Settings(TheoremSettings):
@@ -51,6 +56,12 @@ class Theorem2Settings(TheoremSettings):
         [2, 3, 4, 5, 6, 8], description="states of the networks whose needs are counted, n"
     )
     systems: Count = Field(10, description="such networks of each size and kind")
+
+    def claims(self, numbers: xr.Dataset, source: str) -> list[Claim]:
+        """What the numbers say of the theorem."""
+        from urnn.theorems.theorem2 import claims
+
+        return claims.claims(numbers, source)
 
 
 PLUG = Theorem2Settings

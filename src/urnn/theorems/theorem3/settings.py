@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from urnn.settings.base import Count, PositiveNumber
 from urnn.theorems.base import Sizes, TheoremSettings
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from urnn.verdict import Claim
 
 
 class Theorem3Settings(TheoremSettings):
@@ -43,6 +48,12 @@ class Theorem3Settings(TheoremSettings):
     bias_cap: PositiveNumber = Field(1.0, description="largest bias of the capped fits")
     restarts: Count = Field(6, description="initial values of each fit")
     iterations: Count = Field(100, description="iterations of each fit")
+
+    def claims(self, numbers: xr.Dataset, source: str) -> list[Claim]:
+        """What the numbers say of the theorem."""
+        from urnn.theorems.theorem3 import claims
+
+        return claims.claims(numbers, source)
 
 
 PLUG = Theorem3Settings

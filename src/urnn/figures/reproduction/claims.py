@@ -1,0 +1,61 @@
+"""Whether the published curves can be reproduced in some way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from urnn import verdict
+from urnn.figures.reproduction.findings import distances, nearest
+from urnn.verdict import Agreement, Claim, Quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from urnn.figures.reproduction.settings import ReproductionSettings
+
+
+def claims(
+    scores: Mapping[str, xr.Dataset],
+    settings: ReproductionSettings,
+    published: pd.DataFrame | None,
+) -> list[Claim]:
+    """The nearest data and way, and whether the distance is within chance."""
+    if published is None:
+        return []
+    figure = settings.published.replace("figure", "figure ")
+    found = distances(scores, settings, published)
+    if not found:
+        return []
+    source, way = nearest(found, settings)
+    dataset = scores[source]
+    parts: list[list[str | Quantity]] = []
+    near = []
+    for model, one in found[source, way].items():
+        label = str(dataset["model_label"].sel(model=model).item())
+        of = f"the {way.label}, of r2[{model}] from {settings.smallest} hidden units on"
+        parts.append(
+            [
+                f"{label} ",
+                verdict.quantity(one.rms, source, f"root mean square, less the published, of {of}"),
+                " (by chance ",
+                verdict.quantity(one.chance, source, f"what chance gives of {of}"),
+                ")",
+            ]
+        )
+        near.append(one.lower <= one.chance)
+    agreement: Agreement = "agrees" if all(near) else "in part" if any(near) else "differs"
+    return [
+        {
+            "claim": f"The curves of {figure}, in whatever way they were made.",
+            "evidence": [
+                f"Nearest are {source}, {way.label}; root mean square difference from "
+                f"{settings.smallest} hidden units on: ",
+                *verdict.joined(parts),
+                ".",
+            ],
+            "agreement": agreement,
+            "reason": "" if all(near) else "more than chance for some models",
+        }
+    ]

@@ -1,0 +1,55 @@
+"""Whether a unitary network is enough for measured signals, with at most twice the states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from urnn import scoring, verdict
+from urnn.figures.simulation.findings import SCORE, Choice, choices, enough_from
+from urnn.verdict import Agreement, Claim, Quantity
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from urnn.figures.simulation.settings import SimulationSettings
+
+
+def claims(scores: Mapping[str, xr.Dataset], settings: SimulationSettings) -> list[Claim]:
+    """The smallest unitary and the smallest other network that are enough."""
+    ((source, dataset),) = scores.items()
+    found = choices(dataset, settings.margin)
+    if len(found) < 2:
+        return []
+    best = float(scoring.reported(dataset, SCORE).mean("realization").max())
+    least = enough_from(best, settings.margin)
+    unitary, other = found[True], found[False]
+    agreement: Agreement = "open"
+    if unitary.r2 >= least:
+        agreement = "agrees" if unitary.hidden_units <= 2 * other.hidden_units else "in part"
+    return [
+        {
+            "claim": "A unitary network with at most twice the states is enough (theorem 1, of "
+            "contractive ReLU networks).",
+            "evidence": [
+                *_told(unitary, dataset, source),
+                " is the smallest unitary network that is enough, or the best; of the others ",
+                *_told(other, dataset, source),
+                ".",
+            ],
+            "agreement": agreement,
+            "reason": "" if agreement != "open" else "no unitary network of these sizes is enough",
+        }
+    ]
+
+
+def _told(one: Choice, dataset: xr.Dataset, source: str) -> list[str | Quantity]:
+    label = str(dataset["model_label"].sel(model=one.model).item())
+    of = f"the {one.model} chosen"
+    return [
+        f"{label} with ",
+        verdict.quantity(one.hidden_units, source, f"hidden units of {of}", 0),
+        " hidden units (centred R² ",
+        verdict.quantity(one.r2, source, f"mean {SCORE} of {of}"),
+        ")",
+    ]
