@@ -6,13 +6,13 @@ rule figure:
         ],
         published=lambda wildcards: published_files([run.figures[wildcards.figure]]),
     output:
-        report(
+        svg=report(
             "reports/figures/{figure}.svg",
             caption="../report/figure.rst",
             category="Figures",
         ),
-        "reports/figures/{figure}.png",
-        "reports/figures/{figure}.csv",
+        png="reports/figures/{figure}.png",
+        csv="reports/figures/{figure}.csv",
         narrow="reports/figures/narrow/{figure}.svg",
     log:
         "results/logs/figure/{figure}.log",
@@ -40,4 +40,4 @@ rule figure:
     shell:
         "python3 -m urnn figure {input.scores:q} --settings {params.settings:q} "
         "--labels {params.labels:q} --style {params.style:q} "
-        "--output {output[0]:q} {output[1]:q} {output[2]:q} --narrow {output.narrow:q} > {log:q} 2>&1"
+        "--output {output.svg:q} {output.png:q} {output.csv:q} --narrow {output.narrow:q} > {log:q} 2>&1"

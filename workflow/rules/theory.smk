@@ -31,13 +31,13 @@ rule theory_figure:
     input:
         numbers="results/theory/{theorem}.nc",
     output:
-        report(
+        svg=report(
             "reports/figures/{theorem}.svg",
             caption="../report/figure.rst",
             category="Figures",
         ),
-        "reports/figures/{theorem}.png",
-        "reports/figures/{theorem}.csv",
+        png="reports/figures/{theorem}.png",
+        csv="reports/figures/{theorem}.csv",
         narrow="reports/figures/narrow/{theorem}.svg",
     log:
         "results/logs/figure/{theorem}.log",
@@ -61,4 +61,4 @@ rule theory_figure:
     shell:
         "python3 -m urnn theory_figure {wildcards.theorem} {input.numbers:q} "
         "--style {params.style:q} "
-        "--output {output[0]:q} {output[1]:q} {output[2]:q} --narrow {output.narrow:q} > {log:q} 2>&1"
+        "--output {output.svg:q} {output.png:q} {output.csv:q} --narrow {output.narrow:q} > {log:q} 2>&1"
