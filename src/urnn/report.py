@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 import jinja2
 import yaml
-from markupsafe import Markup
 
 from urnn import protocol, provenance, published, scoring, signals, stages
 from urnn.figures import svg
@@ -113,47 +112,57 @@ def render(
         DataError: a figure is no SVG file.
         FileNotFoundError: a figure or a benchmark file is missing.
     """
-    if date is None:
-        epoch = os.environ.get("SOURCE_DATE_EPOCH")
-        date = datetime.fromtimestamp(float(epoch), UTC) if epoch else datetime.now(UTC)
-    plain = json.loads(json.dumps(configuration, default=str))
-    settings = yaml.safe_dump(
-        plain, sort_keys=False, allow_unicode=True, width=90, default_flow_style=None
+    embedded = [_embedded(figure) for figure in figures]
+    return _filled(
+        title=title,
+        date=date or _now(),
+        verdict=_verdict(verdict or Verdict(), {figure["name"] for figure in figures}),
+        missing=missing,
+        compared=compared,
+        measured=bool(scores) and all(signals.of(dataset.attrs) for dataset in scores.values()),
+        experiments=[_experiment(n, dataset, shown_by.get(n, ())) for n, dataset in scores.items()],
+        theorems=[figure for figure in embedded if figure["theorem"]],
+        figures=[figure for figure in embedded if not figure["theorem"]],
+        differences=differences,
+        stages=stages.costs(benchmarks),
+        graph=stages.drawing(),
+        **_made(configuration),
     )
+
+
+def _now() -> datetime:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.fromtimestamp(float(epoch), UTC) if epoch else datetime.now(UTC)
+
+
+def _filled(**values: Any) -> str:
+    """The template with its style, its script and these values."""
     # what a reader of HTML and one of XML both take as the text of the script
     script = f"//<![CDATA[\n{_part('page.js')}\n//]]>"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    embedded = [_embedded(figure) for figure in figures]
-    return environment.from_string(_part("page.html.jinja")).render(
-        title=title,
-        date=date.strftime("%Y-%m-%d %H:%M %Z").strip(),
-        year=date.year,
-        seed=plain.get("seed", NONE),
-        script=Markup(script),
-        script_digest=digest,
-        style=Markup(_part("page.css")),
-        measured=bool(scores) and all(signals.of(dataset.attrs) for dataset in scores.values()),
-        verdict=_verdict(verdict or Verdict(), {figure["name"] for figure in figures}),
-        missing=missing,
-        compared=compared,
-        experiments=[
-            _experiment(name, dataset, shown_by.get(name, ())) for name, dataset in scores.items()
-        ],
-        theorems=[figure for figure in embedded if figure["theorem"]],
-        figures=[figure for figure in embedded if not figure["theorem"]],
-        differences=differences,
-        configuration=settings,
-        configuration_link=_data_link(settings, "application/yaml"),
-        versions=provenance.versions(),
-        version=dict(provenance.versions()).get("urnn", NONE),
-        commit=provenance.commit(),
-        machine=provenance.machine(),
-        stages=stages.costs(benchmarks),
-        graph=stages.drawing(),
+    template = environment.from_string(_part("page.html.jinja"))
+    return template.render(script=script, script_digest=digest, style=_part("page.css"), **values)
+
+
+def _made(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """How the page was made: settings, code, machine."""
+    plain = json.loads(json.dumps(configuration, default=str))
+    settings = yaml.safe_dump(
+        plain, sort_keys=False, allow_unicode=True, width=90, default_flow_style=None
     )
+    versions = provenance.versions()
+    return {
+        "seed": plain.get("seed", NONE),
+        "configuration": settings,
+        "configuration_link": _data_link(settings, "application/yaml"),
+        "versions": versions,
+        "version": dict(versions).get("urnn", NONE),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+    }
 
 
 def _part(name: str) -> str:
@@ -202,8 +211,7 @@ def _embedded(figure: FigureEntry) -> dict[str, Any]:
         "place": f"figure-{place}",
         "title": figure["title"],
         "theorem": figure.get("theorem", False),
-        # made by `svg.inlined`, which takes over nothing but drawing
-        "drawings": {key: Markup(text) for key, text in drawings.items()},
+        "drawings": drawings,
         "links": figure.get("links", {}),
         "numbers": None
         if numbers is None
