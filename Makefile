@@ -20,7 +20,7 @@ paper: $(VENV)/installed           ## the paper's full protocol
 	$(BIN)/snakemake --cores $(CORES) --configfile config/paper.yaml
 
 test: $(VENV)/installed            ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadgroup --no-loadscope-reorder
 
 check: $(VENV)/installed docs      ## lint, format, types, docs
 	$(BIN)/ruff check .

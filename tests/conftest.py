@@ -37,5 +37,30 @@ def by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs of the workflow first: they take longest, and processes then end together."""
-    items.sort(key=lambda item: "workflow" not in item.path.parts)
+    """An order and groups in which two processes are busy to the end (`--dist loadgroup`).
+
+    Whole runs of the workflow come first, for they take longest. While one process runs the test
+    configuration, which most of those need, the other has those that do not. Tests that share what
+    is made once for a file go together, all others where there is room.
+    """
+    in_workflow = [item for item in items if "workflow" in item.path.parts]
+    needing = [item for item in in_workflow if "finished" in _fixtures(item)]
+    first, others = needing[:1], {*needing}
+    alone = [item for item in in_workflow if item not in others]
+    rest = {*in_workflow}
+    items[:] = [
+        *first,
+        *alone,
+        *needing[1:],
+        *(item for item in items if item not in rest),
+    ]
+    for item in items:
+        if "module" in _fixtures(item).values():
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+def _fixtures(item: pytest.Item) -> dict[str, str]:
+    """The fixtures that a test has, directly or not, and the scope of each."""
+    found = getattr(item, "_fixtureinfo", None)
+    definitions = found.name2fixturedefs if found else {}
+    return {name: of_name[-1].scope for name, of_name in definitions.items() if of_name}
