@@ -21,7 +21,7 @@ FIGURES = {
     "mnist": ("figure4", "history"),
 }
 
-pytestmark = pytest.mark.skipif(browser.BROWSER is None, reason="there is no Chromium")
+pytestmark = pytest.mark.skipif(browser.SKIPPED, reason="there is no Chromium")
 
 
 @pytest.fixture(scope="module", params=FIGURES)
