@@ -79,15 +79,12 @@ def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kern
     STARTS, PARAMETERS = _starts(cell, HIDDEN, INPUT), len(gate_parameters(cell))
     STATE, ROW, CELL = HIDDEN * VECTORS * LANES, VECTORS * LANES, _has_cell(cell)
     VALUES, KEPT = cell.kept, cell.kept * STATE
-    ROOM = _forward_room(cell, HIDDEN, INPUT, layout)
 
     def forward(
         e: Emitter,
         theta: Floats,
         x: Strided,
-        x_set: Offset,
-        x_trial: Offset,
-        x_step: Offset,
+        of_x: Integers,
         h_init: Floats,
         c_init: Floats,
         dataset: Integers,
@@ -103,7 +100,7 @@ def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kern
         A_kept: Floats,
         room: Floats,
     ) -> None:
-        work = ROOM.views(room)
+        work = _forward_room(cell, HIDDEN, INPUT, layout).views(room)
         weights, X = lanes.views(work.weights, STARTS, MODELS), work.rest
         tiles = (batch + (VECTORS * TRIALS - 1)) // (VECTORS * TRIALS)
         initial, of_states = (lanes.by_step(batch, t, HIDDEN) for t in (1, length))
@@ -114,8 +111,7 @@ def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kern
                 place, which = (group, tile, VECTORS, MODELS), (dataset, trials, replicas, batch)
                 first = (group * tiles + tile) * (length + 1) * keep
                 H, A = H_kept[first * STATE :], A_kept[first * KEPT :]
-                of_x = (x_set, x_trial, x_step, INPUT)
-                lanes.gather(e, x, of_x, which, 0, length, place, X)
+                lanes.gather(e, x, _strides(of_x, INPUT), which, 0, length, place, X)
                 lanes.gather(e, h_init, initial, which, 0, 1, place, H)
                 if CELL:
                     lanes.gather(e, c_init, initial, which, 0, 1, place, work.c)
@@ -164,7 +160,7 @@ def _back_through_time(
         lanes.gather(e, dc_last, last, which, 0, 1, place, work.carried)
         lanes.silence(e, work.carried, HIDDEN, batch, place)
     with chunks_back(e, length, CHUNK) as (begin, steps):
-        lanes.gather(e, d_states, of_states, which, begin, steps, place, G)
+        lanes.gather(e, d_states, _strides(of_states, HIDDEN), which, begin, steps, place, G)
         lanes.silence(e, G, steps * HIDDEN, batch, place)
         with e.loop(steps) as passed:
             k = steps - 1 - passed
@@ -237,17 +233,13 @@ def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Ker
     VECTORS, MODELS, TRIALS = layout.vectors, layout.models, layout.trials
     STARTS, PARAMETERS = _starts(cell, HIDDEN, INPUT), len(gate_parameters(cell))
     COUNT, NOTHING = STARTS.C, max(HIDDEN, INPUT) * MODELS
-    STATE, IN = (size * VECTORS * LANES for size in (HIDDEN, INPUT))
-    KEPT = cell.kept * STATE
-    ROOM = _backward_room(cell, HIDDEN, INPUT, layout)
+    STATE, IN, KEPT = (k * VECTORS * LANES for k in (HIDDEN, INPUT, cell.kept * HIDDEN))
 
     def backward(
         e: Emitter,
         theta: Floats,
         x: Strided,
-        x_set: Offset,
-        x_trial: Offset,
-        x_step: Offset,
+        of_x: Integers,
         dataset: Integers,
         trials: Integers,
         replicas: Offset,
@@ -257,9 +249,7 @@ def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Ker
         H_kept: Floats,
         A_kept: Floats,
         d_states: Strided,
-        d_set: Offset,
-        d_trial: Offset,
-        d_step: Offset,
+        of_states: Integers,
         dc_last: Floats,
         wanted: Offset,
         gradient: Floats,
@@ -268,25 +258,23 @@ def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Ker
         dx: Floats,
         room: Floats,
     ) -> None:
-        work, zero = ROOM.views(room), e.double(0.0)
+        work = _backward_room(cell, HIDDEN, INPUT, layout).views(room)
         weights = lanes.views(work.weights, STARTS, MODELS)
         sums = lanes.views(work.sums, STARTS, LANES)
         X, DX = work.rest, work.rest[length * IN :]
         which = (dataset, trials, replicas, batch)
-        lanes.fill(e, work.nothing, NOTHING, zero)
+        lanes.fill(e, work.nothing, NOTHING, e.double(0.0))
         tiles = (batch + (VECTORS * TRIALS - 1)) // (VECTORS * TRIALS)
         with e.loop((replicas + (MODELS - 1)) // MODELS) as group:
             lanes.load(e, theta, COUNT, replicas, table, PARAMETERS, group, MODELS, work.weights)
-            lanes.transpose(e, weights.W, ROWS, HIDDEN, MODELS, work.WT)
-            lanes.transpose(e, weights.F, ROWS, INPUT, MODELS, work.FT)
-            lanes.fill(e, work.sums, COUNT * LANES, zero)
+            for W, columns, WT in ((weights.W, HIDDEN, work.WT), (weights.F, INPUT, work.FT)):
+                lanes.transpose(e, W, ROWS, columns, MODELS, WT)
+            lanes.fill(e, work.sums, COUNT * LANES, e.double(0.0))
             with e.loop(tiles) as tile:
                 place = (group, tile, VECTORS, MODELS)
                 first = (group * tiles + tile) * (length + 1)
                 H, A = H_kept[first * STATE :], A_kept[first * KEPT :]
-                of_x = (x_set, x_trial, x_step, INPUT)
-                lanes.gather(e, x, of_x, which, 0, length, place, X)
-                of_states = (d_set, d_trial, d_step, HIDDEN)
+                lanes.gather(e, x, _strides(of_x, INPUT), which, 0, length, place, X)
                 given = (d_states, of_states, dc_last, which, place, length)
                 _back_through_time(
                     e, cell, (HIDDEN, INPUT, 0), layout, given, wanted, weights, sums, work,
@@ -306,7 +294,7 @@ def _which(replicas: int, batch: int) -> tuple[NDArray[np.int64], NDArray[np.int
     return np.arange(replicas), np.ascontiguousarray(np.tile(np.arange(batch), (replicas, 1)))
 
 
-def _in_rows(values: NDArray[np.float32]) -> tuple[Any, ...]:
+def _in_rows(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Values (R, B, time, size), and their strides of a replica, a trial and a step, in floats.
 
     Copied where a run of values without a gap would leave vectors half filled.
@@ -315,7 +303,12 @@ def _in_rows(values: NDArray[np.float32]) -> tuple[Any, ...]:
     last, before = values.strides[-1], values.strides[-2]
     rows = last == values.itemsize and (before == size * last or size % LANES == 0)
     found = values if rows else np.ascontiguousarray(values)
-    return found, *(stride // found.itemsize for stride in found.strides[:3])
+    return found, np.array(found.strides[:3]) // found.itemsize
+
+
+def _strides(strides: Array, size: int) -> tuple[Any, ...]:
+    """The strides of `_in_rows`, as `urnn.recurrence.lanes.gather` takes them."""
+    return strides[0], strides[1], strides[2], size
 
 
 def kept_rows(spec: Spec, replicas: int, batch: int) -> tuple[int, int]:
