@@ -53,9 +53,11 @@ def test_data_that_are_there_are_not_made_with_those_that_are_not(tmp_path: Path
     size = blocks.OF_DATA
     assert there() == [(0, size - 1), (size, 2 * size - 1), (2 * size, 19)]
     assert blocks.of_data(3, tmp_path / "none") == [(0, 2)]
+    # a job has made the first of its files: the blocks of the other jobs stay
+    assert there(0) == [(0, 0), (1, size - 1), (size, 2 * size - 1), (2 * size, 19)]
     # one in the middle is lost, of two blocks that were made
     assert there(*range(3), *range(4, 2 * size)) == [
-        (0, 2), (3, 3), (4, 3 + size), (4 + size, 2 * size - 1), (2 * size, 19)
+        (0, 2), (3, 3), (4, size - 1), (size, 2 * size - 1), (2 * size, 19)
     ]  # fmt: skip
     # more of them only add
     assert blocks.of_data(40, tmp_path)[:4] == blocks.of_data(2 * size, tmp_path)

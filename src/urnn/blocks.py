@@ -8,6 +8,7 @@ trained does not depend on them by a single bit, and neither do data.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -54,18 +55,15 @@ def blocks(realizations: int, size: int, there: Iterable[Block] = ()) -> list[Bl
 def of_data(realizations: int, folder: Path) -> list[Block]:
     """The blocks of an experiment's data, of which each realization has a file in ``folder``.
 
-    Neighbours that are there stay together, and apart from those that are not: more realizations
-    and files that were lost are made without those that are there.
+    At most `OF_DATA` realizations from a multiple of it on, those that are there apart from those
+    that are not: more realizations, and files that were lost, are made without the others. While a
+    job writes its files one by one, a job of a cluster that divides the realizations anew finds its
+    own block where it was.
     """
-    there: list[Block] = []
-    for number in range(realizations):
-        if not (folder / f"realization-{number:03d}.nc").exists():
-            continue
-        if there and there[-1][1] == number - 1 and number - there[-1][0] < OF_DATA:
-            there[-1] = there[-1][0], number
-        else:
-            there.append((number, number))
-    return blocks(realizations, OF_DATA, there)
+    there = [(folder / f"realization-{k:03d}.nc").exists() for k in range(realizations)]
+    runs = itertools.groupby(range(realizations), key=lambda k: (k // OF_DATA, there[k]))
+    numbers = [list(run) for _, run in runs]
+    return [(run[0], run[-1]) for run in numbers]
 
 
 def of_training(

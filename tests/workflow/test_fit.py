@@ -20,7 +20,7 @@ from urnn.fitting import workflow
 ROWS, KEPT = 8000, 6000
 SIZES = ("02", "04")
 ARGUMENTS = (
-    "fit", "record.csv", "--inputs", "u", "v", "--outputs", "y", "--time", "t",
+    "fit", "record.csv", "--inputs", "u", "{v}", "--outputs", "y", "--time", "t",
     "--hidden-units", "2", "4", "--realizations", "1", "--device", "cpu", "--cores", "2",
 )  # fmt: skip
 
@@ -41,6 +41,7 @@ def record(folder: Path) -> tuple[pd.DataFrame, float]:
     """A contractive ReLU system with two states, 20 dB, 1 % of the outputs missing; its optimum.
 
     The optimum is the R^2 of the outputs without noise on the rows of the test, after the warm-up.
+    One column is called as Snakemake writes a wildcard.
     """
     random = np.random.default_rng(11)
     W = np.array([[0.85, 0.3], [-0.3, 0.8]])
@@ -52,7 +53,7 @@ def record(folder: Path) -> tuple[pd.DataFrame, float]:
         clean[k] = C @ h - 1
     y = clean + 0.1 * clean.std() * random.standard_normal(ROWS)
     rows = pd.DataFrame(
-        {"t": 0.02 * np.arange(ROWS), "u": 300 + 40 * u[:, 0], "v": u[:, 1], "y": 1e-3 * y}
+        {"t": 0.02 * np.arange(ROWS), "u": 300 + 40 * u[:, 0], "{v}": u[:, 1], "y": 1e-3 * y}
     )
     rows.loc[random.random(ROWS) < 0.01, "y"] = np.nan
     rows.to_csv(folder / "record.csv", index=False)
@@ -119,7 +120,7 @@ def test_exports_are_the_model_in_units(fitted: tuple[Path, str, float]) -> None
     model = "record-fit/models/rnn-02.nc"
     urnn(folder, "predict", model, "record.csv", "--rows", ":200", "--output", "c.csv")
     expected = pd.read_csv(folder / "c.csv")["y"].values
-    x = pd.read_csv(folder / "record.csv")[["u", "v"]].values[:200].astype(np.float32)
+    x = pd.read_csv(folder / "record.csv")[["u", "{v}"]].values[:200].astype(np.float32)
     urnn(folder, "export", model, "--to", "torch", "--output", "m.pt")
     state = torch.load(folder / "m.pt", weights_only=True)
     layers = torch.nn.ModuleDict({
@@ -154,7 +155,7 @@ def test_onnx(fitted: tuple[Path, str, float]) -> None:
         return
     urnn(folder, *arguments)
     ort = pytest.importorskip("onnxruntime")
-    x = pd.read_csv(folder / "record.csv")[["u", "v"]].values[:60].astype(np.float32)
+    x = pd.read_csv(folder / "record.csv")[["u", "{v}"]].values[:60].astype(np.float32)
     (y,) = ort.InferenceSession(folder / "m.onnx").run(None, {"x": x[None]})
     urnn(folder, "predict", "record-fit/models/rnn-02.nc", "record.csv", "--rows", ":60",
          "--output", "d.csv")  # fmt: skip

@@ -15,7 +15,7 @@ try:
     from urnn.settings.model import code_of
 except ModuleNotFoundError as error:
     raise WorkflowError(
-        f"{error}: the environment of this project is not active. Make it with `make .venv`, then "
+        f"{error}: the environment of this project is not active. Make it with `make .venv/installed`, then "
         "`. .venv/bin/activate`; or `conda env create -f environment.yml`."
     )
 
@@ -69,6 +69,11 @@ def as_json(settings):
     """Settings as they go to a command: one line of JSON, the same for the same values."""
     values = settings if isinstance(settings, dict) else settings.model_dump()
     return json.dumps(values, sort_keys=True)
+
+
+def as_it_is(value):
+    """A parameter whose braces are no wildcards."""
+    return lambda wildcards: value
 
 
 def data_files(experiment, first, last):

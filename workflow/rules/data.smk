@@ -28,9 +28,9 @@ for experiment, first, last in data_blocks():
             code=code(
                 "data", tasks.POINT.module(run.experiments[experiment].source.task)
             ),
-            task=as_json(run.experiments[experiment].source.identity()),
+            task=as_it_is(as_json(run.experiments[experiment].source.identity())),
             # of the user's files; when they were written is no matter
-            content=run.experiments[experiment].source.content(),
+            content=as_it_is(run.experiments[experiment].source.content()),
             seed=run.seed,
             # made from the output, so that another division into blocks changes no parameter
             realizations=lambda wildcards, output: realizations_of(output),
