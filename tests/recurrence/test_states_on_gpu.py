@@ -95,6 +95,7 @@ def test_without_gradients_nothing_is_kept(on_gpu: Any) -> None:
     assert [kernel for kernel, _ in driver.launches] == ["states"]
 
 
+@pytest.mark.usefixtures("by_kernels")
 def test_the_modules_are_torchs(on_gpu: Any) -> None:
     torch.manual_seed(0)
     for name in ("RNN", "LSTM", "GRU"):
