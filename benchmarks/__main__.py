@@ -22,6 +22,7 @@ from benchmarks.summary import Measurement
 from benchmarks.tools import PEERS, TOOLS
 from benchmarks.worker import ROOT, ToolError, Worker
 from urnn import storage
+from urnn.report import provenance
 
 #: what every case of the comparison is measured with, besides the peers
 OURS = ("urnn", "urnn, one model", "urnn, kernel", "peak")
@@ -259,7 +260,7 @@ def about_here(cores: list[int], rounds: int, seconds: float) -> dict[str, Any]:
         "commit": _git("rev-parse", "HEAD"),
         "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "machine": {
-            "processor": _processor_name(),
+            "processor": provenance.processor(),
             "architecture": binding.get_host_cpu_name(),
             "processors": os.cpu_count(),
             "system": platform.platform(),
@@ -269,15 +270,6 @@ def about_here(cores: list[int], rounds: int, seconds: float) -> dict[str, Any]:
         "seconds_of_a_turn": seconds,
         "versions": versions,
     }
-
-
-def _processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _git(*arguments: str) -> str:

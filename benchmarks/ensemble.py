@@ -13,7 +13,6 @@ import copy
 import json
 import os
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +26,7 @@ import torch  # noqa: E402
 from torch.func import functional_call, stack_module_state  # noqa: E402
 
 import urnn.nn  # noqa: E402
+from benchmarks.turns import seconds  # noqa: E402
 
 INPUTS = 2
 
@@ -129,26 +129,12 @@ TOOLS: dict[str, Any] = {
 }
 
 
-def seconds(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Of every round, after one that compiles; all tools must find the same loss."""
-    losses = {key: step() for key, step in steps.items()}
-    first = next(iter(losses.values()))
-    assert all(abs(loss - first) < 1e-4 * first for loss in losses.values()), losses
-    times: dict[str, list[float]] = {key: [] for key in steps}
-    for _ in range(rounds):
-        for key, step in steps.items():
-            begin = time.perf_counter()
-            step()
-            times[key].append(time.perf_counter() - begin)
-    return times
-
-
 def main() -> None:
     """Measure and print a table in Markdown, and the seconds of every round as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     for option, default in (("members", 100), ("hidden", 16), ("batch", 10), ("time", 200)):
         parser.add_argument(f"--{option}", type=int, default=default)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--budget", type=float, default=10.0, help="seconds for each layer")
     parser.add_argument("--layers", nargs="+", default=["LSTM", "GRU", "RNN"])
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -159,7 +145,7 @@ def main() -> None:
     for name in given.layers:
         made = {tool: make(name, given.members, given.hidden, x) for tool, make in TOOLS.items()}
         steps = {tool: step for tool, step in made.items() if step is not None}
-        kept[name] = seconds(steps, given.rounds)
+        kept[name] = seconds(steps, given.budget)
         median = {tool: 1e3 * statistics.median(values) for tool, values in kept[name].items()}
         first = next(iter(median.values()))
         cells = [

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +22,7 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import torch  # noqa: E402
 
 import urnn.nn  # noqa: E402
+from benchmarks.turns import seconds  # noqa: E402
 
 INPUTS = 8
 
@@ -39,7 +39,7 @@ def trained(layer: Any, x: torch.Tensor) -> Callable[[], float]:
 
     def step() -> float:
         gradients = torch.autograd.grad(layer(x)[0], parameters, upstream)
-        return float(gradients[-1][0])
+        return float(gradients[-1].square().sum())
 
     return step
 
@@ -49,7 +49,7 @@ def applied(layer: Any, x: torch.Tensor) -> Callable[[], float]:
 
     def step() -> float:
         with torch.no_grad():
-            return float(layer(x)[0][-1, 0, 0])
+            return float(layer(x)[0][-1].square().sum())
 
     return step
 
@@ -94,24 +94,6 @@ ORTHOGONAL: dict[str, Callable[[int], Any]] = {
 }
 
 WAYS = {"forward and backward": trained, "forward, no_grad": applied}
-
-
-def seconds(steps: dict[str, Callable[[], float]], budget: float) -> dict[str, list[float]]:
-    """Of every round, after two that compile and warm up; both must find the same number."""
-    values = {key: step() for key, step in steps.items()}
-    first = next(iter(values.values()))
-    assert all(abs(value - first) <= 1e-4 * (1 + abs(first)) for value in values.values()), values
-    begin = time.perf_counter()
-    for step in steps.values():
-        step()
-    rounds = max(5, min(200, int(budget / (time.perf_counter() - begin))))
-    times: dict[str, list[float]] = {key: [] for key in steps}
-    for _ in range(rounds):
-        for key, step in steps.items():
-            begin = time.perf_counter()
-            step()
-            times[key].append(time.perf_counter() - begin)
-    return times
 
 
 def main() -> None:

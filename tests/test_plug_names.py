@@ -34,7 +34,7 @@ HOMONYMS: dict[tuple[str, str], str] = {
     ("urnn.scoring", "r2"): "the score, a variable of files",
     ("urnn.scoring", "accuracy"): "the score, a variable of files",
     ("urnn.statistics", "r2"): "the score, a variable of files",
-    ("urnn.report", "r2"): "the score in a heading",
+    ("urnn.report.page", "r2"): "the score in a heading",
     ("urnn.prediction", "r2"): "the score",
     ("urnn.figures.gap.settings", "r2"): "the score that the figure needs",
     ("urnn.figures.statistics.settings", "r2"): "the score that the figure needs",

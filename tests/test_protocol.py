@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from urnn import protocol, published
+from urnn import published
 from urnn.config import load
+from urnn.report import protocol
 from urnn.settings.training import Recipe
 from urnn.tasks.synthetic.settings import System
 

@@ -15,11 +15,13 @@ import pytest
 import xarray as xr
 import yaml
 
-from urnn import comparison, published, report, storage
+from urnn import published, storage
 from urnn.__main__ import main
 from urnn.errors import DataError
 from urnn.figures import POINT
 from urnn.figures.findings import uneven
+from urnn.report import comparison
+from urnn.report import page as report
 
 SVG = (
     b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'

@@ -68,7 +68,7 @@ def test_what_the_snakefile_imports_is_light() -> None:
 
 def test_the_page_draws_the_graph_of_the_rules(tmp_path: Path) -> None:
     """The edges of Snakemake's own graph, without those that a longer way implies."""
-    from urnn import stages
+    from urnn.report import stages
 
     command = [sys.executable, "-m", "snakemake", "--rulegraph", "--configfile", "config/test.yaml"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -233,7 +233,7 @@ REACHED = {
     "figures/reproduction/deviations": [["reproduction"], REPORT],
     "theorems/theorem2/plot": [["theorem2"], REPORT],
     "theorems/theorem2/numbers": [numbers(["theorem2"]), ["theorem2"], REPORT],
-    "report": [REPORT],
+    "report/page": [REPORT],
     "config": [REPORT],
 }
 

@@ -1,6 +1,6 @@
 rule report:
     input:
-        template=expand(f"{PACKAGE}/page.{{part}}", part=["html.jinja", "css", "js"]),
+        template=expand(f"{PACKAGE}/report/page.{{part}}", part=["html.jinja", "css", "js"]),
         published=[
             f"{PACKAGE}/published/protocol.yaml",
             *published_files(run.figures.values()),
@@ -30,8 +30,7 @@ rule report:
         runtime=10,
     params:
         code=page_code(),
-        # a function, since Snakemake reads braces in a text as wildcards
-        config=lambda wildcards: json.dumps(config, sort_keys=False, default=str),
+        config=as_it_is(json.dumps(config, sort_keys=False, default=str)),
         # with the prefix of a module
         results=lambda wildcards, input: Path(input.scores[0]).parents[1],
         figures=lambda wildcards, output: Path(output[0]).parent / "figures",

@@ -18,7 +18,7 @@ from urnn.theorems import POINT as THEOREMS
 if TYPE_CHECKING:
     import xarray as xr
 
-    from urnn.report import FigureEntry, Missing, Verdict
+    from urnn.report.page import FigureEntry, Missing, Verdict
     from urnn.verdict import Claim
 
 
@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> None:
     if not isinstance(values, dict):
         raise ConfigError("--config: expected a mapping of keys to values")
     config = load(values)
-    from urnn import protocol, report, storage
+    from urnn import storage
+    from urnn.report import page, protocol
 
     scores = _scores(config, options.results)
     numbers = _numbers(config, options.results)
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
         for name in config.experiments
     }
     drawn = [figure["name"] for figure in figures]
-    page = report.render(
+    text = page.render(
         scores,
         figures,
         values,
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
         differences=protocol.differences(config),
         compared=_compared(config, scores, options.compare),
     )
-    storage.write_text(page, options.output)
+    storage.write_text(text, options.output)
 
 
 def _scores(config: Config, folder: Path) -> dict[str, xr.Dataset]:
@@ -164,7 +165,7 @@ def _verdict(
 ) -> Verdict:
     """The claims that the theorems' numbers and the figures' scores bear on."""
     from urnn import published
-    from urnn.report import Verdict
+    from urnn.report.page import Verdict
 
     claims: list[tuple[str, Claim]] = []
     for name, dataset in numbers.items():
@@ -189,7 +190,7 @@ def _missing(
     options: argparse.Namespace,
 ) -> list[Missing]:
     """What the configuration names and is not there."""
-    from urnn.report import Missing
+    from urnn.report.page import Missing
 
     found = [
         Missing(f"scores of {name}", (options.results / name / "scores.nc").as_posix())
@@ -216,7 +217,8 @@ def _compared(
     """Another folder of results beside this one."""
     if other is None:
         return None
-    from urnn import comparison, storage
+    from urnn import storage
+    from urnn.report import comparison
 
     paths = {path.parent.name: path for path in sorted(other.glob("*/scores.nc"))}
     if not paths:

@@ -53,10 +53,8 @@ def weigh(
     target: Floats,
 ) -> None:
     """The weight of every lane's loss: 0 where the batch has no trial for it."""
-    row = vectors * LANES
-    with e.loop(row) as lane:
-        there = (tile * row + lane) // models < batch
-        target[lane] = e.builder.select(there, value, e.double(0.0))
+    with lanes.each_lane(e, tile, vectors, models) as (lane, item, _):
+        target[lane] = e.builder.select(item < batch, value, e.double(0.0))
 
 
 @shared
@@ -83,12 +81,9 @@ def cross_entropy(
     scores and error (size, row), y (S, number), weight (row,), loss (LANES,).
     """
     b, row = e.builder, vectors * LANES
-    with e.loop(row) as lane:
-        replica = group * models + lane % models
-        replica = e.either(replica < replicas, replica, group * models)
-        item = (tile * row + lane) // models
-        item = e.either(item < batch, item, 0)
-        label = y[dataset[replica] * number + trials[replica * batch + item]]
+    which, place = (dataset, trials, replicas, batch), (group, tile, vectors, models)
+    with lanes.each_trial(e, which, place) as (lane, of_set, trial):
+        label = y[of_set * number + trial]
         largest = e.variable(scores[lane])
         with e.loop(size - 1, start=1) as k:
             score, most = scores[k * row + lane], e.get(largest)
@@ -107,8 +102,8 @@ def cross_entropy(
             right = k.equals(label)
             with e.when(right):
                 of_label = b.fsub(e.of_double("log", e.get(total)), above(k))
-                place = lane % LANES
-                loss[place] = b.fadd(loss[place], b.fmul(w, of_label))
+                at = lane % LANES
+                loss[at] = b.fadd(loss[at], b.fmul(w, of_label))
             p = b.select(right, b.fsub(p, e.double(1.0)), p)
             error[k * row + lane] = b.fmul(w, p)
 
@@ -123,10 +118,6 @@ def finish(
         with e.loop(LANES // models) as trial:
             e.put(e.builder.fadd(e.get(total), exact_loss[trial * models + model]), total)
         loss[group * models + model] = e.get(total)
-
-
-def _has_cell(spec: Spec) -> bool:
-    return len(spec.cell.initial_states) > 1
 
 
 def _sizes(spec: Spec) -> tuple[int, int, int]:
@@ -226,7 +217,7 @@ def _backward(
         e, sums.h_init, work.WT, D, LAST, HIDDEN, ROWS, layout.vectors, layout.models
     )
     if cell.carried:
-        total = sums.c_init if _has_cell(spec) else sums.h_init
+        total = sums.c_init if spec.cell.has_cell_state else sums.h_init
         vector.add_rows(e, total, work.carried, 0, 1, HIDDEN, layout.vectors)
 
 
@@ -245,7 +236,7 @@ def _start(
     units, row, (X, H, A) = spec.hidden_units, layout.vectors * LANES, states
     lanes.gather(e, x[0], lanes.by_trial(*x[1:]), which, 0, x[2], place, X)
     lanes.spread(e, weights.h_init, units, place, H)
-    if _has_cell(spec):
+    if spec.cell.has_cell_state:
         lanes.spread(e, weights.c_init, units, place, initial)
         lanes.put_cell(e, initial, units, row, spec.cell.kept, A)
 
@@ -342,14 +333,14 @@ def _step(spec: Spec, layout: Layout) -> Kernel:
         work, zero, exact_loss = ROOM.views(room), e.double(0.0), e.stack(LANES, DOUBLE)
         weights = lanes.views(work.weights, _starts(spec), MODELS)
         which = (dataset, trials, replicas, batch)
-        with e.loop((replicas + (MODELS - 1)) // MODELS) as group:
+        with e.loop(e.parts(replicas, MODELS)) as group:
             lanes.load(e, theta, COUNT, replicas, table, PARAMETERS, group, MODELS, work.weights)
             lanes.transpose(e, weights.W, ROWS, HIDDEN, MODELS, work.WT)
             lanes.transpose(e, weights.C, OUTPUT, HIDDEN, MODELS, work.CT)
             lanes.fill(e, work.sums, COUNT * LANES, zero)
             with e.loop(LANES) as lane:
                 exact_loss[lane] = zero
-            with e.loop((batch + (TRIALS - 1)) // TRIALS) as tile:
+            with e.loop(e.parts(batch, TRIALS)) as tile:
                 place, of_x = (group, tile, layout.vectors, MODELS), (x, number, length, INPUT)
                 _add_tile(e, spec, layout, work, of_x, y, which, place, exact_loss)
             lanes.unload(e, work.sums, table, PARAMETERS, group, MODELS, COUNT, replicas, gradient)
@@ -387,9 +378,9 @@ def _outputs(spec: Spec, layout: Layout) -> Kernel:
         weights = lanes.views(work.weights, STARTS, MODELS)
         H, A, X = work.H, work.A, work.rest
         Y, steps = X[length * IN :], 1 if LABELS else length
-        with e.loop((replicas + (MODELS - 1)) // MODELS) as group:
+        with e.loop(e.parts(replicas, MODELS)) as group:
             lanes.load(e, theta, COUNT, replicas, table, PARAMETERS, group, MODELS, work.weights)
-            with e.loop((batch + (VECTORS * TRIALS - 1)) // (VECTORS * TRIALS)) as tile:
+            with e.loop(e.parts(batch, VECTORS * TRIALS)) as tile:
                 place = (group, tile, VECTORS, MODELS)
                 which = (dataset, trials, replicas, batch)
                 of_x = (x, number, length, INPUT)

@@ -193,6 +193,10 @@ class Emitter:
             return min(a, b)
         return self.either(a < b, a, b)
 
+    def parts(self, count: Offset, size: int) -> Offset:
+        """How many parts of at most ``size`` a count has."""
+        return (count + (size - 1)) // size
+
     def either(self, condition: Any, yes: Offset, no: Offset) -> Int:
         """One of two integers."""
         return Int(self.builder, self.builder.select(condition, _value(yes), _value(no)))

@@ -20,8 +20,8 @@ from urnn.recurrence.cells.base import Cell
 class Kernels(Protocol):
     """Compiled kernels of the states, and of the way back from gradients of the states.
 
-    The last cell state and c_init are None for a cell that
-    has none. Two tensors are kept, in the layout of the kernels, and empty if ``keep`` is false.
+    The last cell state and c_init are None for a cell that has none. Two tensors are kept, in the
+    layout of the kernels, and empty if ``keep`` is false.
     """
 
     #: of all tensors; others take the loop

@@ -228,10 +228,27 @@ def transpose(
 
 
 @contextmanager
-def _each_lane(e: Emitter, tile: Offset, row: Offset, models: Offset) -> Iterator[Any]:
+def each_lane(e: Emitter, tile: Offset, vectors: Offset, models: Offset) -> Iterator[Any]:
     """Every lane of a row, the number of its trial in the batch, and of its model in the group."""
+    row = vectors * LANES
     with e.loop(row) as lane:
         yield lane, (tile * row + lane) // models, lane % models
+
+
+@contextmanager
+def each_trial(e: Emitter, which: tuple[Any, ...], place: tuple[Any, ...]) -> Iterator[Any]:
+    """Every lane of a row, its data set, and its trial there.
+
+    ``which`` are dataset (R,), trials (R, B), R and B; the place is a group, a tile, and vectors
+    and models of the layout. Lanes without a trial or a model repeat the first one, whose values
+    cannot overflow alone.
+    """
+    (dataset, trials, replicas, batch), (group, tile, vectors, models) = which, place
+    with each_lane(e, tile, vectors, models) as (lane, item, model):
+        replica = group * models + model
+        replica = e.either(replica < replicas, replica, group * models)
+        item = e.either(item < batch, item, 0)
+        yield lane, dataset[replica], trials[replica * batch + item]
 
 
 def by_trial(number: Offset, length: Offset, size: Offset) -> tuple[Offset, ...]:
@@ -266,18 +283,13 @@ def gather(
 ) -> None:
     """Time steps of a tile to its lanes: target (steps * size, row).
 
-    of_set, of_trial and of_step are the strides of the source; dataset (R,) and trials (R, B) say
-    which trials. Lanes without a trial or a model repeat the first one, whose values cannot
-    overflow alone.
+    of_set, of_trial and of_step are the strides of the source; `each_trial` says which trials.
     """
     row = vectors * LANES
     begin = e.stack(row, INT64)
-    with _each_lane(e, tile, row, models) as (lane, item, model):
-        replica = group * models + model
-        replica = e.either(replica < replicas, replica, group * models)
-        item = e.either(item < batch, item, 0)
-        trial = trials[replica * batch + item]
-        begin[lane] = dataset[replica] * of_set + trial * of_trial + first * of_step
+    which, place = (dataset, trials, replicas, batch), (group, tile, vectors, models)
+    with each_trial(e, which, place) as (lane, its_set, trial):
+        begin[lane] = its_set * of_set + trial * of_trial + first * of_step
     runs, values = _runs(e, of_step, size, steps)
     whole = values // LANES * LANES
     with e.loop(runs) as run:
@@ -341,7 +353,7 @@ def silence(
 ) -> None:
     """Zeros in the lanes that no trial of the batch has: no gradient enters there."""
     row = vectors * LANES
-    lanes = _each_lane(e, tile, row, models)
+    lanes = each_lane(e, tile, vectors, models)
     with lanes as (lane, item, _), e.when(item >= batch), e.loop(values) as k:
         target[k * row + lane] = e.double(0.0)
 

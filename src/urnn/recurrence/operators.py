@@ -145,7 +145,7 @@ def _check(cell: str, spec: Spec, theta: Tensor, x: Tensor, h_init: Tensor, c_in
         "h_init": state,
     }
     given = {"theta": theta, "h_init": h_init}
-    if len(spec.cell.initial_states) > 1:
+    if spec.cell.has_cell_state:
         wanted["c_init"], given["c_init"] = state, c_init
     for name, shape in wanted.items():
         if tuple(given[name].shape) != shape:
@@ -162,7 +162,7 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """All states (R, B, time, n), the last cell state (R, B, n), and two tensors that are kept."""
     spec = _spec(cell, x, h_init)
-    has_cell, none = len(spec.cell.initial_states) > 1, x.new_empty(0)
+    has_cell, none = spec.cell.has_cell_state, x.new_empty(0)
     kernels = find_kernels(spec.cell, x.device)
     if kernels is None or x.dtype != kernels.dtype or 0 in x.shape:
         found = loop(spec.cell, theta, x, h_init, *([c_init] if has_cell else []))
@@ -220,7 +220,7 @@ def _backward(
     The states are computed again where nothing was kept.
     """
     spec = _spec(cell, x, h_init)
-    has_cell, none = len(spec.cell.initial_states) > 1, x.new_empty(0)
+    has_cell, none = spec.cell.has_cell_state, x.new_empty(0)
     kernels = find_kernels(spec.cell, x.device)
     if kernels is None or x.dtype != kernels.dtype or 0 in x.shape:
         given = [theta, x, h_init, *([c_init] if has_cell else [])]
@@ -418,23 +418,23 @@ def in_func() -> bool:
     return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
 
 
-def _states(*inputs: Any) -> Any:
+def _called(function: Any, operator: Any, kernels: Any, tensors: int, inputs: Any) -> Any:
+    """The operator of ``inputs``, of which so many are tensors, or what does the same faster."""
     if in_func():
-        return _States.apply(*inputs)
-    if _is_watched(inputs[:4]):
-        return states_op(*inputs)
-    needed = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs[:4])
-    return _States.apply(*inputs) if needed else _forward(*inputs)
+        return function.apply(*inputs)
+    if _is_watched(inputs[:tensors]):
+        return operator(*inputs)
+    needed = torch.is_grad_enabled() and any(one.requires_grad for one in inputs[:tensors])
+    return function.apply(*inputs) if needed else kernels(*inputs)
+
+
+def _states(*inputs: Any) -> Any:
+    return _called(_States, states_op, _forward, 4, inputs)
 
 
 def _states_backward(*inputs: Any) -> Any:
-    if in_func():
-        return _StatesBackward.apply(*inputs)
-    if _is_watched(inputs[:8]):
-        return states_backward_op(*inputs)
-    # with create_graph
-    needed = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs[:8])
-    return _StatesBackward.apply(*inputs) if needed else _backward(*inputs)
+    # a gradient is needed with create_graph
+    return _called(_StatesBackward, states_backward_op, _backward, 8, inputs)
 
 
 def stack_states(

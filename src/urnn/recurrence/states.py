@@ -61,10 +61,6 @@ def _starts(cell: Cell, hidden_units: int, inputs: int) -> Parameters:
     return lanes.starts(cell, (hidden_units, inputs, 1))
 
 
-def _has_cell(cell: Cell) -> bool:
-    return len(cell.initial_states) > 1
-
-
 def _forward_room(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Room:
     """What `forward` needs room for, besides the inputs."""
     count = _starts(cell, hidden_units, inputs).C
@@ -77,7 +73,7 @@ def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kern
     HIDDEN, INPUT = hidden_units, inputs
     VECTORS, MODELS, TRIALS = layout.vectors, layout.models, layout.trials
     STARTS, PARAMETERS = _starts(cell, HIDDEN, INPUT), len(gate_parameters(cell))
-    STATE, ROW, CELL = HIDDEN * VECTORS * LANES, VECTORS * LANES, _has_cell(cell)
+    STATE, ROW, CELL = HIDDEN * VECTORS * LANES, VECTORS * LANES, cell.has_cell_state
     VALUES, KEPT = cell.kept, cell.kept * STATE
 
     def forward(
@@ -102,10 +98,10 @@ def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kern
     ) -> None:
         work = _forward_room(cell, HIDDEN, INPUT, layout).views(room)
         weights, X = lanes.views(work.weights, STARTS, MODELS), work.rest
-        tiles = (batch + (VECTORS * TRIALS - 1)) // (VECTORS * TRIALS)
+        tiles = e.parts(batch, VECTORS * TRIALS)
         initial, of_states = (lanes.by_step(batch, t, HIDDEN) for t in (1, length))
         slots = e.either(keep.equals(0), TWO, ALL)
-        with e.loop((replicas + (MODELS - 1)) // MODELS) as group:
+        with e.loop(e.parts(replicas, MODELS)) as group:
             lanes.load(e, theta, STARTS.C, replicas, table, PARAMETERS, group, MODELS, work.weights)
             with e.loop(tiles) as tile:
                 place, which = (group, tile, VECTORS, MODELS), (dataset, trials, replicas, batch)
@@ -155,7 +151,7 @@ def _back_through_time(
     D, G, DI = work.D, work.G, work.DI if cell.split else work.D
     lanes.fill(e, D[LAST:], AHEAD, e.double(0.0))
     lanes.fill(e, work.carried, STATE, e.double(0.0))
-    if _has_cell(cell):
+    if cell.has_cell_state:
         last = lanes.by_step(batch, 1, HIDDEN)
         lanes.gather(e, dc_last, last, which, 0, 1, place, work.carried)
         lanes.silence(e, work.carried, HIDDEN, batch, place)
@@ -219,7 +215,7 @@ def _initial_gradients(
         rows, hidden_units, layout.vectors, layout.models, layout.tile(),
     )  # fmt: skip
     initial = lanes.by_step(batch, 1, hidden_units)
-    if _has_cell(cell):
+    if cell.has_cell_state:
         lanes.release(e, work.carried, place, replicas, batch, initial, 1, dc_init)
     elif cell.carried:
         lanes.add(e, work.carried, hidden_units * row, work.DH)
@@ -264,8 +260,8 @@ def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Ker
         X, DX = work.rest, work.rest[length * IN :]
         which = (dataset, trials, replicas, batch)
         lanes.fill(e, work.nothing, NOTHING, e.double(0.0))
-        tiles = (batch + (VECTORS * TRIALS - 1)) // (VECTORS * TRIALS)
-        with e.loop((replicas + (MODELS - 1)) // MODELS) as group:
+        tiles = e.parts(batch, VECTORS * TRIALS)
+        with e.loop(e.parts(replicas, MODELS)) as group:
             lanes.load(e, theta, COUNT, replicas, table, PARAMETERS, group, MODELS, work.weights)
             for W, columns, WT in ((weights.W, HIDDEN, work.WT), (weights.F, INPUT, work.FT)):
                 lanes.transpose(e, W, ROWS, columns, MODELS, WT)

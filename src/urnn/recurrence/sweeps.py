@@ -101,7 +101,7 @@ def reduction(
 @contextmanager
 def chunks_back(e: Emitter, length: Offset, chunk: int) -> Iterator[tuple[Offset, Offset]]:
     """The chunks of time steps, last to first: the first step of each, and how many it has."""
-    with e.loop((length + (chunk - 1)) // chunk) as passed:
+    with e.loop(e.parts(length, chunk)) as passed:
         stop = length - passed * chunk
         begin = e.either(stop < chunk, 0, stop - chunk)
         yield begin, stop - begin

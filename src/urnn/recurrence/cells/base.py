@@ -53,6 +53,11 @@ class Cell(Settings):
         return str(self.cell)
 
     @property
+    def has_cell_state(self) -> bool:
+        """Whether there is a cell state beside h."""
+        return len(self.initial_states) > 1
+
+    @property
     def paired(self) -> bool:
         """Whether hidden units come in pairs, the real and the imaginary part of a complex one."""
         return self.dimensions["b"] == ("pair",)

@@ -188,7 +188,7 @@ class GpuBackend:
         else:
             room, blocks = self._workspace(spec, plan, length, items, kernel.resident)
         states = self.driver.empty(replicas, batch, length, spec.hidden_units)
-        has_cell = len(spec.cell.initial_states) > 1
+        has_cell = spec.cell.has_cell_state
         last = self.driver.empty(replicas, batch, spec.hidden_units if has_cell else 0)
         given = arguments(
             theta=theta, x=x, dataset=self._every(replicas), initial=initial, workspace=room,

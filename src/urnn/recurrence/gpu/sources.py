@@ -38,7 +38,7 @@ def constants(spec: Spec, layout: Layout) -> dict[str, int]:
         "SPLIT": int(cell.split),
         "KEPT": cell.kept,
         "CARRIED": int(cell.carried),
-        "CELL_STATE": len(cell.initial_states) - 1,
+        "CELL_STATE": int(cell.has_cell_state),
         "PARAMETERS": parameter_count(spec),
         "LANES": layout.lanes,
         "SLICES": layout.slices,

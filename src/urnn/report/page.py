@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 import jinja2
 import yaml
 
-from urnn import protocol, provenance, published, scoring, signals, stages
+from urnn import published, scoring, signals
 from urnn.figures import svg
 from urnn.figures.findings import NONE, Findings, interval, number
+from urnn.report import protocol, provenance, stages
 from urnn.verdict import Claim, Quantity
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def render(
         verdict: the claims and our evidence.
         missing: what a partial run has not made.
         differences: of the configuration from what the paper says.
-        compared: another folder of results, see `urnn.comparison.side_by_side`, with its "name".
+        compared: another folder of results, see `urnn.report.comparison.side_by_side`, with its
+            "name".
         title: of the page.
         date: of the page; now by default, or the time in SOURCE_DATE_EPOCH (seconds) where that
             is set, so that a page can be made twice with the same bytes.
@@ -166,7 +168,7 @@ def _made(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(name: str) -> str:
-    return resources.files("urnn").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("urnn.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _data_link(text: str, kind: str) -> str:

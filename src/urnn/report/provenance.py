@@ -22,7 +22,7 @@ PACKAGES = (
     "pydantic",
     "snakemake",
 )
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(storage.__file__).parent
 
 
 def versions() -> list[tuple[str, str]]:
@@ -54,7 +54,7 @@ def _git(*arguments: str) -> str | None:
 
 def machine() -> str:
     """Processor, cores and memory, as far as they are known; no name of the machine."""
-    parts = [_processor()]
+    parts = [processor()]
     cores = os.cpu_count()
     if cores:
         parts.append(f"{cores} core{'s' if cores > 1 else ''}")
@@ -66,7 +66,8 @@ def machine() -> str:
     return ", ".join(parts)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the processor, as far as it is known."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")
