@@ -1,6 +1,8 @@
 rule report:
     input:
-        template=expand(f"{PACKAGE}/report/page.{{part}}", part=["html.jinja", "css", "js"]),
+        template=expand(
+            f"{PACKAGE}/report/page.{{part}}", part=["html.jinja", "css", "js"]
+        ),
         published=[
             f"{PACKAGE}/published/protocol.yaml",
             *published_files(run.figures.values()),
