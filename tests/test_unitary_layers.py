@@ -15,7 +15,7 @@ import urnn.nn
 from tests.transition.conftest import FAMILY
 from urnn.models import initialise
 from urnn.nn.constraints import FromParameters
-from urnn.recurrence import Spec, backend, unpack
+from urnn.recurrence import Spec, backend, operators, unpack
 from urnn.recurrence.cells import POINT as CELLS
 from urnn.settings.training import Recipe
 from urnn.training import train
@@ -312,7 +312,11 @@ def test_constraints_of_another_library() -> None:
         assert (W @ W.mT - torch.eye(4)).abs().max() < 1e-5
 
 
-def test_prepare_and_what_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_prepare_and_what_is_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as in a new process: another test may have met one of these sizes
+    monkeypatch.setattr(operators, "_SEEN", set())
     caplog.set_level(logging.INFO, "urnn")
     model = torch.nn.Sequential(urnn.nn.LSTM(3, 5, 2, bidirectional=True), torch.nn.Linear(2, 2))
     urnn.nn.prepare(model, batch=6)
