@@ -19,6 +19,7 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -107,13 +108,21 @@ def pack(spec: Spec, parameters: Mapping[str, Any]) -> Any:
 
 def unpack(spec: Spec, theta: Any) -> dict[str, Any]:
     """The parameters by name, (R, ...), as views: writing to one writes to theta (R, K)."""
-    views, start = {}, 0
+    # splitting the last axis never copies, neither in numpy nor in torch
+    return {
+        name: theta[:, columns].reshape(theta.shape[0], *shape)
+        for name, columns, shape in _columns(spec)
+    }
+
+
+@cache
+def _columns(spec: Spec) -> list[tuple[str, slice, tuple[int, ...]]]:
+    """The parameters by name, where each is in a row of theta, and its shape."""
+    found, start = [], 0
     for name, shape in parameter_shapes(spec).items():
-        size = math.prod(shape)
-        # splitting the last axis never copies, neither in numpy nor in torch
-        views[name] = theta[:, start : start + size].reshape(theta.shape[0], *shape)
-        start += size
-    return views
+        found.append((name, slice(start, start + math.prod(shape)), shape))
+        start += math.prod(shape)
+    return found
 
 
 class Backend(Protocol):
@@ -233,13 +242,19 @@ def check_indices(name: str, array: Any, wanted: tuple[Any, ...], limit: int) ->
         ArgumentError: names the argument, what it must be, and what it is.
     """
     check_shape(name, array, wanted)
-    if str(array.dtype).rpartition(".")[2] != "int64":
+    if not _is_int64(array.dtype):
         raise ArgumentError(f"{name} must be int64, but it is {array.dtype}")
     if array.min() < 0 or array.max() >= limit:
         raise ArgumentError(
             f"{name} must be at least 0 and below {limit}, "
             f"but it goes from {int(array.min())} to {int(array.max())}"
         )
+
+
+@cache
+def _is_int64(dtype: Any) -> bool:
+    # numpy's name of a type takes longer than a step of a small model
+    return str(dtype).rpartition(".")[2] == "int64"
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ The compiled kernels are kept between processes; see `urnn.recurrence.native`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -29,7 +29,7 @@ from urnn.recurrence import (
     vector,
 )
 from urnn.recurrence.emitter import DOUBLE, INT64, LANES, Array, Emitter, Offset
-from urnn.recurrence.lanes import Layout, Parameters, Room
+from urnn.recurrence.lanes import BLOCK, Layout, Parameters, Room
 from urnn.recurrence.native import Doubles, Floats, Integers, Kernel, Real, address, shared
 from urnn.recurrence.sweeps import (
     ALL,
@@ -175,7 +175,7 @@ def _back_through_chunk(
                 step(t, k, later, 0, 0)
         else:
             vector.readout_error(
-                e, weights.C, weights.d, H, (t + 1) * STATE, Y, t * OUT, work.weight,
+                e, weights.C, weights.d, H, (t + 1) * STATE, Y, k * OUT, work.weight,
                 E, k * OUT, work.lane_loss, HIDDEN, OUTPUT, VECTORS, MODELS, TILE,
             )  # fmt: skip
             step(t, k, later, k * OUT, OUTPUT)
@@ -191,10 +191,12 @@ def _backward(
     states: tuple[Array, ...],
     exact_loss: Array,
     length: Offset,
+    targets: Callable[[Offset, Offset], None],
 ) -> None:
-    """Back through the time steps of a tile, from its X, H, A and targets Y.
+    """Back through the time steps of a tile, from its X, H and A.
 
-    The errors of the last step are in E where the loss is of labels.
+    The errors of the last step are in E where the loss is of labels; else ``targets`` brings those
+    of a chunk, its first step and its number, to Y.
     """
     cell, HIDDEN, ROWS = spec.cell, spec.hidden_units, spec.cell.gates * spec.hidden_units
     STATE, AHEAD = (size * layout.vectors * LANES for size in (HIDDEN, ROWS))
@@ -205,6 +207,8 @@ def _backward(
     # in chunks: what D and E hold stays in the cache until it is reduced
     with chunks_back(e, length, layout.chunk) as (begin, steps):
         lanes.fill(e, work.lane_loss, LANES, zero)
+        if spec.loss != "cross_entropy":
+            targets(begin, steps)
         _back_through_chunk(e, spec, layout, weights, work, states, (begin, steps, length))
         reduction(e, cell, _sizes(spec), layout, sums, D, DI, H, X, begin, steps)
         if spec.loss != "cross_entropy":
@@ -221,7 +225,7 @@ def _backward(
         vector.add_rows(e, total, work.carried, 0, 1, HIDDEN, layout.vectors)
 
 
-def _start(
+def _forward(
     e: Emitter,
     spec: Spec,
     layout: Layout,
@@ -230,15 +234,26 @@ def _start(
     place: tuple[Offset, ...],
     weights: Parameters,
     initial: Array,
-    states: tuple[Array, Array, Array],
+    states: tuple[Array, ...],
+    outputs: int,
+    slots: Offset,
 ) -> None:
-    """The inputs of a tile to X, and the first states to H and A."""
-    units, row, (X, H, A) = spec.hidden_units, layout.vectors * LANES, states
-    lanes.gather(e, x[0], lanes.by_trial(*x[1:]), which, 0, x[2], place, X)
+    """The inputs of a tile to X, its states to H and A, and ``outputs`` of each step to Y."""
+    units, row, (X, H, A, Y) = spec.hidden_units, layout.vectors * LANES, states
+    (source, _, length, size), begins = x, e.stack(row, INT64)
+    *strides, of_step, _ = lanes.by_trial(*x[1:])
+    lanes.find(e, *strides, which, place, begins)
     lanes.spread(e, weights.h_init, units, place, H)
     if spec.cell.has_cell_state:
         lanes.spread(e, weights.c_init, units, place, initial)
         lanes.put_cell(e, initial, units, row, spec.cell.kept, A)
+    sizes = (units, size, outputs)
+    # a block at a time, while the next one comes from memory
+    with e.loop(e.parts(length, BLOCK), BLOCK) as begin:
+        steps = e.minimum(BLOCK, length - begin)
+        of, to = (of_step, size, begin, steps), X[begin * size * row :]
+        lanes.gather_from(e, source, begins, *of, BLOCK * size, layout.vectors, to)
+        forward_sweep(e, spec.cell, sizes, layout, weights, X, H, A, Y, steps, slots, slots, begin)
 
 
 def _step_room(spec: Spec, layout: Layout) -> Room:
@@ -275,18 +290,18 @@ def _add_tile(
     exact_loss: Array,
 ) -> None:
     """The losses and gradients of a tile, added to those of its group."""
-    cell, starts, (HIDDEN, INPUT, OUTPUT) = spec.cell, _starts(spec), _sizes(spec)
+    HIDDEN, _, OUTPUT = _sizes(spec)
     STATE, IN, OUT = (size * layout.vectors * LANES for size in _sizes(spec))
-    weights = lanes.views(work.weights, starts, layout.models)
-    sums = lanes.views(work.sums, starts, LANES)
+    weights = lanes.views(work.weights, _starts(spec), layout.models)
+    sums = lanes.views(work.sums, _starts(spec), LANES)
     labels, (_, number, length, _), (*_, batch) = spec.loss == "cross_entropy", x, which
     X = work.rest
     Y = X[length * IN :]
-    H = Y[(1 if labels else length) * OUT :]
+    H = Y[(1 if labels else layout.chunk) * OUT :]
     A = H[(length + 1) * STATE :]
-    _start(e, spec, layout, x, which, place, weights, work.initial, (X, H, A))
-    sizes = (HIDDEN, INPUT, 0)
-    forward_sweep(e, cell, sizes, layout, weights, X, H, A, Y, length, ALL, ALL)
+    states, begins = (X, H, A, Y), e.stack(layout.vectors * LANES, INT64)
+    of_start = (which, place, weights, work.initial)
+    _forward(e, spec, layout, x, *of_start, states, 0, ALL)
     if labels:
         last = H[length * STATE :]
         weigh(e, batch, place, e.builder.fdiv(e.double(1.0), e.double(batch)), work.weight)
@@ -299,9 +314,15 @@ def _add_tile(
     else:
         values = e.double(batch * length * OUTPUT)
         weigh(e, batch, place, e.builder.fdiv(e.double(2.0), values), work.weight)
-        of_y = lanes.by_trial(number, length, OUTPUT)
-        lanes.gather(e, y, of_y, which, 0, length, place, Y)
-    _backward(e, spec, layout, weights, sums, work, (X, H, A, Y), exact_loss, length)
+        *strides, of_step, _ = lanes.by_trial(number, length, OUTPUT)
+        lanes.find(e, *strides, which, place, begins)
+
+    def targets(begin: Offset, steps: Offset) -> None:
+        # while those of the chunk before it come from memory
+        before, of = -layout.chunk * OUTPUT, (of_step, OUTPUT, begin, steps)
+        lanes.gather_from(e, y, begins, *of, before, layout.vectors, Y)
+
+    _backward(e, spec, layout, weights, sums, work, states, exact_loss, length, targets)
 
 
 @cache
@@ -353,7 +374,7 @@ def _step(spec: Spec, layout: Layout) -> Kernel:
 @cache
 def _outputs(spec: Spec, layout: Layout) -> Kernel:
     """A kernel that computes the outputs of a stack, see `CpuBackend.outputs`."""
-    cell, (HIDDEN, INPUT, OUTPUT) = spec.cell, _sizes(spec)
+    HIDDEN, INPUT, OUTPUT = _sizes(spec)
     VECTORS, MODELS, TRIALS = layout.vectors, layout.models, layout.trials
     TILE, COUNT, LABELS = layout.tile(), parameter_count(spec), spec.loss == "cross_entropy"
     STATE, IN = (size * VECTORS * LANES for size in (HIDDEN, INPUT))
@@ -384,9 +405,11 @@ def _outputs(spec: Spec, layout: Layout) -> Kernel:
                 place = (group, tile, VECTORS, MODELS)
                 which = (dataset, trials, replicas, batch)
                 of_x = (x, number, length, INPUT)
-                _start(e, spec, layout, of_x, which, place, weights, work.initial, (X, H, A))
-                sizes = (HIDDEN, INPUT, 0 if LABELS else OUTPUT)
-                forward_sweep(e, cell, sizes, layout, weights, X, H, A, Y, length, TWO, TWO)
+                read = 0 if LABELS else OUTPUT
+                _forward(
+                    e, spec, layout, of_x, which, place, weights, work.initial, (X, H, A, Y),
+                    read, TWO,
+                )  # fmt: skip
                 if LABELS:
                     vector.readout(
                         e, weights.C, weights.d, H, (length & 1) * STATE, Y, 0,
@@ -418,7 +441,7 @@ def _room(spec: Spec, layout: Layout, length: int) -> int:
     """Floats that a step writes to: inputs, targets and states of one tile of trials, and less."""
     states = spec.hidden_units * (1 + spec.cell.kept)
     row = layout.vectors * LANES
-    values = length * (spec.input_size + spec.output_size) + (length + 1) * states
+    values = length * spec.input_size + layout.chunk * spec.output_size + (length + 1) * states
     return _step_room(spec, layout).size + values * row
 
 
@@ -455,7 +478,7 @@ class _Step:
         """The kernel for a size of minibatches, and its arguments, of which the trials change."""
         theta, x, y, dataset = self._given
         replicas, (_, number, length, _) = len(theta), x.shape
-        layout = lanes.layout(self._spec.cell, self._spec.hidden_units, batch)
+        layout = lanes.layout(self._spec.hidden_units, batch)
         if len(self._loss) != replicas:
             self._gradient, self._loss = np.empty_like(theta), np.empty(replicas)
         size = _room(self._spec, layout, length)
@@ -502,7 +525,7 @@ class CpuBackend:
         at_last = spec.loss == "cross_entropy"
         steps = 1 if at_last else length
         result = np.empty((replicas, batch, steps, spec.output_size), np.float32)
-        layout = lanes.layout(spec.cell, spec.hidden_units, batch)
+        layout = lanes.layout(spec.hidden_units, batch)
         row = layout.vectors * LANES
         values = (length * size + steps * spec.output_size) * row
         _outputs(spec, layout)(

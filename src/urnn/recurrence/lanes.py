@@ -1,9 +1,9 @@
 """How replicas and trials lie in the lanes of vectors, and the kernels that bring values there.
 
-Small models share vectors, with two trials of each, so that a batch of 10 fills five vectors;
-larger ones run alone, a vector holding trials only. A *row* of vectors holds a *group* of models
-with a *tile* of the batch; tiles are taken one after the other. A place is the group, the tile, and
-the numbers of vectors and of models.
+Small models share vectors, eight of them in each, with one trial of each model or with two, by the
+width of a vector; larger ones run alone, a vector holding trials only. A *row* of vectors holds a
+*group* of models with a *tile* of the batch; tiles are taken one after the other. A place is the
+group, the tile, and the numbers of vectors and of models.
 
 Parameters lie in lanes in the order of theta, the models of a group side by side, [..., models];
 their gradients are summed per lane, [..., LANES]. A table int64 (parameter, 4) says where each one
@@ -30,8 +30,12 @@ from urnn.recurrence.native import Floats, Integers, Real, shared
 
 #: hidden units from which a model fills vectors alone
 ALONE_FROM = 16
-#: models in a vector below that
-_SHARED = LANES // 2
+#: time steps that are brought to their lanes at once, so that each trial fills whole cache lines
+BLOCK = LINE
+#: values of a trial ahead of which more of them are fetched; they may lie far out in memory
+AHEAD = 4 * LANES
+#: models in a vector below that, and lanes of their rows
+_SHARED, _ROW = 8, 16
 
 
 @dataclass(frozen=True)
@@ -57,19 +61,19 @@ class Layout:
     @property
     def chunk(self) -> int:
         """Time steps whose gradients of sums are kept before they are reduced."""
-        return max(20 // self.vectors, 4)
+        return BLOCK if self.models > 1 else max(20 // self.vectors, 4)
 
 
-def layout(cell: Cell, hidden_units: int, batch: int) -> Layout:
+def layout(hidden_units: int, batch: int) -> Layout:
     """The layout for a number of hidden units and of trials in a batch.
 
     It follows from these alone, never from the number of replicas, so that each one's sums have the
-    same order in every stack. A small cell that keeps values beside its states for the way back has
-    rows of one vector: with five they would leave the cache.
+    same order in every stack. Rows of models that share vectors are short, so that all time steps
+    of a tile stay in the cache.
     """
     models = _SHARED if hidden_units < ALONE_FROM else 1
     trials = LANES // models
-    most = (1 if cell.kept else 5) if models > 1 else (4 if REGISTERS > 16 else 2)
+    most = _ROW // LANES if models > 1 else 4 if REGISTERS > 16 else 2
     vectors = -(-batch // trials)
     tiles = -(-vectors // most)
     return Layout(models, trials, -(-vectors // tiles), tiles)
@@ -262,41 +266,71 @@ def by_step(number: Offset, length: Offset, size: Offset) -> tuple[Offset, ...]:
 
 
 @shared
-def gather(
+def find(
     e: Emitter,
-    source: Floats,
     of_set: Offset,
     of_trial: Offset,
-    of_step: Int,
-    size: Offset,
     dataset: Integers,
     trials: Integers,
     replicas: Offset,
     batch: Offset,
-    first: Offset,
-    steps: Offset,
     group: Offset,
     tile: Offset,
     vectors: Offset,
     models: Offset,
-    target: Floats,
+    begin: Integers,
 ) -> None:
-    """Time steps of a tile to its lanes: target (steps * size, row).
-
-    of_set, of_trial and of_step are the strides of the source; `each_trial` says which trials.
-    """
-    row = vectors * LANES
-    begin = e.stack(row, INT64)
+    """Where the trial of every lane of a row begins, by the strides of a set and of a trial."""
     which, place = (dataset, trials, replicas, batch), (group, tile, vectors, models)
     with each_trial(e, which, place) as (lane, its_set, trial):
-        begin[lane] = its_set * of_set + trial * of_trial + first * of_step
+        begin[lane] = its_set * of_set + trial * of_trial
+
+
+@shared
+def gather_from(
+    e: Emitter,
+    source: Floats,
+    begin: Integers,
+    of_step: Int,
+    size: Offset,
+    first: Offset,
+    steps: Offset,
+    ahead: Offset,
+    vectors: Offset,
+    target: Floats,
+) -> None:
+    """Time steps of the trials that begin there to their lanes: target (steps * size, row).
+
+    It asks for the values ``ahead`` of them, which will be gathered next.
+    """
+    row = vectors * LANES
     runs, values = _runs(e, of_step, size, steps)
     whole = values // LANES * LANES
     with e.loop(runs) as run:
-        of, to = source[run * of_step :], target[run * values * row :]
-        vector.fill_lanes(e, of, begin, to, values, vectors)
+        of, to = source[(first + run) * of_step :], target[run * values * row :]
+        vector.fill_lanes(e, of, begin, to, values, ahead, vectors)
         with e.loop(row) as lane, e.loop(values - whole) as k:
             to[(whole + k) * row + lane] = of[begin[lane] + whole + k]
+
+
+def gather(
+    e: Emitter,
+    source: Array,
+    strides: tuple[Any, ...],
+    which: tuple[Any, ...],
+    first: Offset,
+    steps: Offset,
+    place: tuple[Any, ...],
+    target: Array,
+) -> None:
+    """Time steps of a tile to its lanes: target (steps * size, row).
+
+    The strides are those of `by_trial`; `each_trial` says which trials.
+    """
+    (*starts, of_step, size), (_, _, vectors, _) = strides, place
+    begin = e.stack(vectors * LANES, INT64)
+    find(e, *starts, which, place, begin)
+    gather_from(e, source, begin, of_step, size, first, steps, AHEAD, vectors, target)
 
 
 def _runs(e: Emitter, of_step: Int, size: Offset, steps: Offset) -> tuple[Offset, Offset]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from urnn.recurrence import Spec, lanes, vector
 from urnn.recurrence.cells.base import Cell
-from urnn.recurrence.emitter import LANES, Array, Emitter, Int, Offset
+from urnn.recurrence.emitter import INT64, LANES, Array, Emitter, Int, Offset
 from urnn.recurrence.lanes import Layout, Parameters, Room
 from urnn.recurrence.native import Floats, Integers, Kernel, Strided
 from urnn.recurrence.sweeps import (
@@ -34,13 +34,13 @@ from urnn.recurrence.sweeps import (
 )
 
 
-def layout(cell: Cell, hidden_units: int, replicas: int, batch: int) -> Layout:
+def layout(hidden_units: int, replicas: int, batch: int) -> Layout:
     """The layout that takes fewer vectors: models side by side, or each of them alone.
 
     States are the same bits in both; gradients differ in rounding, by the order of their sums.
     """
     alone = max(hidden_units, lanes.ALONE_FROM)
-    layouts = lanes.layout(cell, hidden_units, batch), lanes.layout(cell, alone, batch)
+    layouts = lanes.layout(hidden_units, batch), lanes.layout(alone, batch)
     return min(layouts, key=lambda p: (-(-replicas // p.models) * p.vectors * p.tiles, p.models))
 
 
@@ -148,6 +148,7 @@ def _back_through_time(
     step = backward_step(cell, given=True)
     d_states, of_states, dc_last, which, place, length = given
     (*_, batch), (X, H, A, DX) = which, states
+    begins, (*strides, of_step, _) = e.stack(VECTORS * LANES, INT64), _strides(of_states, HIDDEN)
     D, G, DI = work.D, work.G, work.DI if cell.split else work.D
     lanes.fill(e, D[LAST:], AHEAD, e.double(0.0))
     lanes.fill(e, work.carried, STATE, e.double(0.0))
@@ -155,8 +156,10 @@ def _back_through_time(
         last = lanes.by_step(batch, 1, HIDDEN)
         lanes.gather(e, dc_last, last, which, 0, 1, place, work.carried)
         lanes.silence(e, work.carried, HIDDEN, batch, place)
+    lanes.find(e, *strides, which, place, begins)
     with chunks_back(e, length, CHUNK) as (begin, steps):
-        lanes.gather(e, d_states, _strides(of_states, HIDDEN), which, begin, steps, place, G)
+        before, of = -CHUNK * of_step, (of_step, HIDDEN, begin, steps)
+        lanes.gather_from(e, d_states, begins, *of, before, VECTORS, G)
         lanes.silence(e, G, steps * HIDDEN, batch, place)
         with e.loop(steps) as passed:
             k = steps - 1 - passed
@@ -309,7 +312,7 @@ def _strides(strides: Array, size: int) -> tuple[Any, ...]:
 
 def kept_rows(spec: Spec, replicas: int, batch: int) -> tuple[int, int]:
     """How many tiles there are, and the length of a row of H for one of their time steps."""
-    shape = layout(spec.cell, spec.hidden_units, replicas, batch)
+    shape = layout(spec.hidden_units, replicas, batch)
     return -(-replicas // shape.models) * shape.tiles, spec.hidden_units * shape.vectors * LANES
 
 
@@ -325,7 +328,7 @@ def forward(
     """
     replicas, batch, length, inputs = x.shape
     cell, n = spec.cell, spec.hidden_units
-    shape = layout(cell, n, replicas, batch)
+    shape = layout(n, replicas, batch)
     tiles, state = kept_rows(spec, replicas, batch)
     tiles = tiles if keep else 1
     H = np.empty(tiles * (length + 1) * state, np.float32)
@@ -362,7 +365,7 @@ def backward(
     """
     replicas, batch, length, inputs = x.shape
     cell, n = spec.cell, spec.hidden_units
-    shape = layout(cell, n, replicas, batch)
+    shape = layout(n, replicas, batch)
     dh_init = np.empty((replicas, batch, 1, n), np.float32)
     dc_init = np.empty((0, 0, 0, 0) if dc_last is None else dh_init.shape, np.float32)
     dx = np.empty(x.shape if wanted else (0, 0, 0, 0), np.float32)

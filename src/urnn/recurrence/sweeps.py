@@ -45,13 +45,15 @@ def forward_sweep(
     H: Array,
     A: Array,
     Y: Array,
-    length: Offset,
+    steps: Offset,
     all_states: Offset,
     all_kept: Offset,
+    begin: Offset = 0,
 ) -> None:
     """The states of a tile, and its readout to Y (time, output, row), unless it has no outputs.
 
-    sizes are those of units, inputs and outputs. The masks say whether all of H and A is kept.
+    So many steps from ``begin`` on; sizes are those of units, inputs and outputs. The masks say
+    whether all of H and A is kept.
     """
     HIDDEN, INPUT, OUTPUT = sizes
     VECTORS, MODELS = layout.vectors, layout.models
@@ -59,7 +61,7 @@ def forward_sweep(
     STATE, IN, OUT = (size * VECTORS * LANES for size in (HIDDEN, INPUT, OUTPUT))
     KEPT = cell.kept * STATE
     step = micro_kernel(_FORWARD)(cell.emit_forward)
-    with e.loop(length) as t:
+    with e.loop(steps, start=begin) as t:
         before, after = (t & all_states) * STATE, (t + 1 & all_states) * STATE
         kept_before, kept_after = (t & all_kept) * KEPT, (t + 1 & all_kept) * KEPT
         step(

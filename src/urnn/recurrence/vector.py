@@ -16,8 +16,6 @@ from typing import Any
 
 from urnn.recurrence.emitter import LANES, REGISTERS, Emitter, Offset
 
-#: vectors ahead of which a trial's values are fetched, which may lie far out in memory
-_GATHERED = 4
 #: accumulators of an outer product's tile; more of them compile slowly and gain nothing
 _LARGEST_TILE = 25
 
@@ -39,17 +37,18 @@ def micro_kernel(arguments: str) -> Callable[[Callable[[Emitter], None]], Callab
     return decorate
 
 
-@micro_kernel("source begin target values vectors")
+@micro_kernel("source begin target values ahead vectors")
 def fill_lanes(e: Emitter) -> None:
     """target[k, lane] = source[begin[lane] + k] for every lane of a row and k < values.
 
-    begin is int64. What is left of `values` after whole vectors is not filled.
+    begin is int64. It asks for the values that lie ``ahead`` too. What is left of `values` after
+    whole vectors is not filled.
     """
     row = e.times(e.vectors, LANES)
     with e.loop(e.values // LANES, LANES) as first, e.loop(e.vectors, LANES) as lanes:
         starts = [e.begin[e.plus(lanes, lane)] for lane in range(LANES)]
         for start in starts:  # more streams than the processor follows by itself
-            e.prefetch(e.source, first, start, _GATHERED * LANES)
+            e.prefetch(e.source, first, start, e.ahead)
         rows = [e.load(e.source, first, start) for start in starts]
         for k, column in enumerate(e.transposed(rows)):
             e.store(column, e.target, e.times(e.plus(first, k), row), lanes)
