@@ -24,6 +24,7 @@ from urnn.recurrence import (
     check_indices,
     check_step,
     lanes,
+    memory,
     parameter_count,
     parameter_shapes,
     vector,
@@ -483,7 +484,7 @@ class _Step:
             self._gradient, self._loss = np.empty_like(theta), np.empty(replicas)
         size = _room(self._spec, layout, length)
         if len(self._room) < size:
-            self._room = lanes.floats(size)
+            self._room = memory.empty(size)
         self._rows = np.ascontiguousarray(dataset)
         self._batch = batch
         self._kernel = _step(self._spec, layout)
@@ -524,13 +525,13 @@ class CpuBackend:
         trials = np.ascontiguousarray(np.broadcast_to(np.arange(batch), (replicas, batch)))
         at_last = spec.loss == "cross_entropy"
         steps = 1 if at_last else length
-        result = np.empty((replicas, batch, steps, spec.output_size), np.float32)
+        result = memory.empty(replicas, batch, steps, spec.output_size)
         layout = lanes.layout(spec.hidden_units, batch)
         row = layout.vectors * LANES
         values = (length * size + steps * spec.output_size) * row
         _outputs(spec, layout)(
             theta, x[0], np.ascontiguousarray(dataset), trials, replicas, batch, number, length,
-            _table(spec), result, lanes.floats(_outputs_room(spec, layout).size + values),
+            _table(spec), result, memory.empty(_outputs_room(spec, layout).size + values),
         )  # fmt: skip
         return result[:, :, 0] if at_last else result
 

@@ -130,12 +130,6 @@ class Room:
         return Emitter(buffer.builder, parts | {"rest": buffer[self.size :]})
 
 
-def floats(size: int) -> NDArray[np.float32]:
-    """An empty array that starts at a cache line."""
-    room = np.empty(size + LINE, np.float32)
-    return room[-room.ctypes.data // room.itemsize % LINE :][:size]
-
-
 # The functions that all kernels share. In them, sizes are known when they run.
 
 

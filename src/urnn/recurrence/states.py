@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from urnn.recurrence import Spec, lanes, vector
+from urnn.recurrence import Spec, lanes, memory, vector
 from urnn.recurrence.cells.base import Cell
 from urnn.recurrence.emitter import INT64, LANES, Array, Emitter, Int, Offset
 from urnn.recurrence.lanes import Layout, Parameters, Room
@@ -331,9 +331,9 @@ def forward(
     shape = layout(n, replicas, batch)
     tiles, state = kept_rows(spec, replicas, batch)
     tiles = tiles if keep else 1
-    H = np.empty(tiles * (length + 1) * state, np.float32)
-    A = np.empty((tiles * (length + 1) if keep else 2) * cell.kept * state, np.float32)
-    states = np.empty((replicas, length, batch, n), np.float32)
+    H = memory.empty(tiles * (length + 1) * state)
+    A = memory.empty((tiles * (length + 1) if keep else 2) * cell.kept * state)
+    states = memory.empty(replicas, length, batch, n)
     has_cell = len(initial) > 1
     c_last = np.empty(initial[0].shape if has_cell else (0, 0, 0, 0), np.float32)
     values = length * inputs * shape.vectors * LANES
@@ -341,7 +341,7 @@ def forward(
         theta, *_in_rows(x), initial[0], initial[1] if has_cell else c_last,
         *_which(replicas, batch), replicas, batch, length, _table(cell, n, inputs),
         int(keep), states, c_last, H, A,
-        lanes.floats(_forward_room(cell, n, inputs, shape).size + values),
+        memory.empty(_forward_room(cell, n, inputs, shape).size + values),
     )  # fmt: skip
     return states, c_last, H, A
 
@@ -368,13 +368,13 @@ def backward(
     shape = layout(n, replicas, batch)
     dh_init = np.empty((replicas, batch, 1, n), np.float32)
     dc_init = np.empty((0, 0, 0, 0) if dc_last is None else dh_init.shape, np.float32)
-    dx = np.empty(x.shape if wanted else (0, 0, 0, 0), np.float32)
+    dx = memory.empty(*(x.shape if wanted else (0, 0, 0, 0)))
     gradient = np.empty_like(theta)
     values = (2 if wanted else 1) * length * inputs * shape.vectors * LANES
     _backward(cell, n, inputs, shape)(
         theta, *_in_rows(x), *_which(replicas, batch), replicas, batch, length,
         _table(cell, n, inputs), H, A, *_in_rows(d_states), dc_init if dc_last is None else dc_last,
         int(wanted), gradient, dh_init, dc_init, dx,
-        lanes.floats(_backward_room(cell, n, inputs, shape).size + values),
+        memory.empty(_backward_room(cell, n, inputs, shape).size + values),
     )  # fmt: skip
     return gradient, dh_init, dc_init, dx
