@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -88,6 +89,34 @@ def test_which_model_classifies_best(make_accuracies):  # noqa: F811
     (claim,) = POINT.make("accuracy").claims({"a": scores}, None)
     assert claim["agreement"] == "in part"
     assert POINT.make("accuracy").claims({"a": make_accuracies(models=("rnn",))}, None) == []
+
+
+@pytest.mark.parametrize("margin", [0.05, 3.0])
+def test_the_networks_that_are_enough_for_records(make_scores, tmp_path, margin):  # noqa: F811
+    """Of a large margin smaller networks; the best ones where none of a kind is enough."""
+    scores = make_scores(("rnn", "urnn", "lstm"), sizes=(2, 4, 8))
+    scores["r2_centred"][1] -= 0.02
+    scores["diverged"][0, 2, 1] = 1
+    configuration = {
+        "experiments": {
+            "fit": {"task": "recorded", "records": ["record.csv"], "inputs": ["u"],
+                    "outputs": ["y"], "models": ["rnn", "urnn", "lstm"], "hidden_units": [2, 4, 8],
+                    "realizations": 4, "recipe": "r"}
+        },
+        "models": {
+            "rnn": {"label": "RNN", "cell": "rnn", "transition": "free"},
+            "urnn": {"label": "URNN", "cell": "rnn", "transition": "unitary"},
+            "lstm": {"label": "LSTM", "cell": "lstm"},
+        },
+        "recipes": {"r": {"optimizer": "adam", "learning_rate": 0.01, "epochs": 1,
+                          "batch_size": 1}},
+        "figures": {"fit": {"kind": "simulation", "experiment": "fit", "margin": margin}},
+    }  # fmt: skip
+    storage.write(scores.drop_vars("model_label"), tmp_path / "fit/scores.nc")
+    page = tmp_path / "index.html"
+    command = ["report", "--config", json.dumps(configuration), "--results", str(tmp_path)]
+    assert main([*command, "--output", str(page)]) == 0
+    assert traced.check(page.read_text(encoding="utf-8"), tmp_path) == 4
 
 
 def test_without_published_curves_figures_2_and_3_claim_nothing(make_scores):  # noqa: F811

@@ -145,6 +145,32 @@ def _rms(d: xr.Dataset, *way: str) -> float:
     return np.sqrt(np.mean((middle - curve.to_numpy()) ** 2))
 
 
+_CHOICE = (
+    r"the smallest (unitary|other) network with an error within ([\d.e-]+) of the lowest, or else "
+    "the best"
+)
+
+
+def _chosen(d: xr.Dataset, kind: str, margin: str) -> tuple[int, float]:
+    """Hidden units and mean centred R^2 of the network that a verdict on records names."""
+    means = {
+        (model, n): np.nanmean(_good(d, model, n, "r2_centred"))
+        for model in d["model"].values
+        for n in d["hidden_units"].values.tolist()
+        if np.isfinite(_good(d, model, n, "r2_centred")).any()
+    }
+    error = {at: np.sqrt(1 - mean) for at, mean in means.items()}
+    most = (1 + float(margin)) * min(error.values())
+    of_kind = [
+        (model, n)
+        for model, n in means
+        if (d["state_factor"].sel(model=model).item() > 1) == (kind == "unitary")
+    ]
+    enough = [at for at in of_kind if error[at] <= most]
+    best = min(enough, key=lambda at: (at[1], error[at])) if enough else min(of_kind, key=error.get)
+    return best[1], means[best]
+
+
 #: by what a number is said to be: how it is computed again
 RULES: dict[str, Callable[..., float]] = {
     _OF_PAIRS: lambda d, *at: _pairs(d, *at).mean(),
@@ -170,6 +196,8 @@ RULES: dict[str, Callable[..., float]] = {
     f"mean over all sizes of {_AHEAD}": lambda d, *at: _ahead(d, *at).mean(),
     f"root mean square, less the published, of {_WAY}": _rms,
     f"what chance gives of {_WAY}": lambda d, *at: deviations.distance(*_distance(d, *at)).chance,
+    f"hidden units of {_CHOICE}": lambda d, *at: _chosen(d, *at)[0],
+    f"mean r2_centred of {_CHOICE}": lambda d, *at: _chosen(d, *at)[1],
     "the sizes": lambda d: d.sizes["hidden_units"],
     "kinds of W and of input bound": lambda d: d.sizes["regime"] * d.sizes["input_norm"],
     "largest relative_error": lambda d: d["relative_error"].values.max(),

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests import traced
 from tests.workflow.conftest import ROOT
 from urnn import storage, trained
 from urnn.fitting import workflow
@@ -82,6 +83,7 @@ def test_the_system_is_found_with_its_number_of_units(fitted: tuple[Path, str, f
     page = (folder / "record-fit/reports/index.html").read_text()
     assert "A unitary network is enough" in page and "RMSE of y" in page
     assert "measured signals, and how many" in page and "repeats the numerical" not in page
+    assert traced.check(page, folder / "record-fit") == 4
 
 
 def test_predicting_the_rows_that_were_held_out_gives_the_reported_error(

@@ -32,9 +32,9 @@ def claims(scores: Mapping[str, xr.Dataset], settings: SimulationSettings) -> li
             "claim": "A unitary network with at most twice the states is enough (theorem 1, of "
             "contractive ReLU networks).",
             "evidence": [
-                *_told(unitary, dataset, source),
+                *_told(unitary, dataset, source, _which("unitary network", settings)),
                 " is the smallest unitary network that is enough, or the best; of the others ",
-                *_told(other, dataset, source),
+                *_told(other, dataset, source, _which("other network", settings)),
                 ".",
             ],
             "agreement": agreement,
@@ -43,13 +43,20 @@ def claims(scores: Mapping[str, xr.Dataset], settings: SimulationSettings) -> li
     ]
 
 
-def _told(one: Choice, dataset: xr.Dataset, source: str) -> list[str | Quantity]:
+def _which(kind: str, settings: SimulationSettings) -> str:
+    """A choice in words that say how it is made."""
+    return (
+        f"the smallest {kind} with an error within {settings.margin:g} of the lowest, "
+        "or else the best"
+    )
+
+
+def _told(one: Choice, dataset: xr.Dataset, source: str, which: str) -> list[str | Quantity]:
     label = str(dataset["model_label"].sel(model=one.model).item())
-    of = f"the {one.model} chosen"
     return [
         f"{label} with ",
-        verdict.quantity(one.hidden_units, source, f"hidden units of {of}", 0),
+        verdict.quantity(one.hidden_units, source, f"hidden units of {which}", 0),
         " hidden units (centred R² ",
-        verdict.quantity(one.r2, source, f"mean {SCORE} of {of}"),
+        verdict.quantity(one.r2, source, f"mean {SCORE} of {which}"),
         ")",
     ]
