@@ -25,7 +25,7 @@ from urnn.report import page as report
 
 SVG = (
     b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
-    b'<path id="a"/></svg>'
+    b'<g id="line-1" data-series="RNN"><path d="M 0 0"/></g></svg>'
 )
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -160,7 +160,8 @@ def test_the_one_script_is_the_one_that_the_page_allows(figure, benchmarks):
 def test_the_page_is_accessible(figure, benchmarks):
     root = ET.fromstring(render(figure, benchmarks))
     assert root.get("lang") == "en"
-    drawings = list(root.iter("{http://www.w3.org/2000/svg}svg"))
+    shared, *drawings = root.iter("{http://www.w3.org/2000/svg}svg")
+    assert shared.get("aria-hidden") == "true"
     assert all(one.get("role") == "img" and one.get("aria-label") for one in drawings)
     assert drawings[0].get("aria-label") == "Figure 2. What is shown. Second paragraph."
     assert all(header.get("scope") for header in root.iter("th"))
@@ -321,7 +322,8 @@ def test_nothing_hostile_gets_through(figure, benchmarks, tmp_path, text):
 def test_two_figures_do_not_share_ids(figure, benchmarks):
     page = render(figure, benchmarks, figures=[figure, {**figure, "name": "figure3"}])
     ids = re.findall(r' id="([^"]+)"', page)
-    assert {"figure2-wide-a", "figure3-wide-a"} <= set(ids) and len(ids) == len(set(ids))
+    assert {"figure2-wide-line-1", "figure3-wide-line-1"} <= set(ids)
+    assert len(ids) == len(set(ids))
 
 
 def test_nothing_but_drawing_gets_out_of_an_svg_file(figure, benchmarks):
@@ -334,8 +336,42 @@ def test_nothing_but_drawing_gets_out_of_an_svg_file(figure, benchmarks):
     page = render(figure, benchmarks)
     read(page)
     assert "alert" not in page and "x.org" not in page and "foreignObject" not in page
-    assert 'href="#figure2-wide-a"' in page and 'd="M 1.23 2 L 3 4.5"' in page
+    assert '<use href="#" /><use href="#part-1" />' in page
+    assert '<path d="M1.23 2L3 4.5" id="part-1" />' in page
     assert "color: red" not in page
+
+
+DRAWN = (
+    '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"><defs>'
+    '<path id="glyph" d="M 0 0 L 1 1" transform="scale(0.02)"/>'
+    '<clipPath id="panel"><rect width="9"/></clipPath></defs><g id="text_1"><g>'
+    '<use xlink:href="#glyph"/><use xlink:href="#glyph" transform="translate(63.623047 0)"/>'
+    "</g></g>"
+    '<path d="M 0 1" clip-path="url(#panel)" style="fill: none; stroke: #0072b2"/>'
+    '<path d="M 0 2" style="fill: {style}"/></svg>'
+)
+
+
+def test_shapes_and_styles_stand_in_the_page_once(figure, benchmarks):
+    figure["path"].write_text(DRAWN.format(style="none"))
+    page = render(figure, benchmarks, figures=[figure, {**figure, "name": "figure3"}])
+    assert page.count("M0 0L1 1") == page.count("stroke:#0072b2") == page.count("{fill:none}") == 1
+    glyph = '<use href="#s1" /><use href="#s1" x="63.62" />'
+    assert page.count(glyph) == 2 and "text_1" not in page
+    for part in ("part-1", "part-2"):  # a panel belongs to one drawing
+        assert f'<clipPath id="{part}"' in page and f'd="M0 1" clip-path="url(#{part})"' in page
+
+
+@pytest.mark.parametrize("style", ["url(#panel)", "red}*{color:red", "&lt;/style&gt;", "a:" * 99])
+def test_a_style_that_is_not_plain_stays_where_it_is(figure, benchmarks, style):
+    figure["path"].write_text(DRAWN.format(style=style))
+    page = render(figure, benchmarks)
+    read(page)
+    rules = next(svg for svg in ET.fromstring(page).iter() if svg.get("class") == "shared")
+    assert next(element.text for element in rules) == ".c1{fill:none;stroke:#0072b2}"
+    kept = style.replace("#panel", "#part-1").replace("&lt;", "<").replace("&gt;", ">")
+    last = [one for one in ET.fromstring(page).iter() if one.get("d") == "M0 2"]
+    assert [one.get("style") for one in last] == [f"fill: {kept}"]
 
 
 def test_nothing_to_show_is_a_page_too(benchmarks):

@@ -187,9 +187,22 @@ def save_all(
 
     There its panels stand one above another, so that its words have a size to be read.
     """
-    figure = plot(style)
+    figure = _laid_out(plot(style), style)
     for path in paths:
         save(figure, path, style)
     if narrow is not None:
         look = style.model_copy(update={"width": _NARROW * style.width})
-        save(plot(look), narrow, look)
+        save(_laid_out(plot(look), look), narrow, look)
+
+
+def _laid_out(figure: Figure, style: Style) -> Figure:
+    """The figure with its panels in their final places, so that all of its files look the same.
+
+    matplotlib lays a figure out each time that it draws it, and begins where it was; the second
+    time moves panels with a legend below them by a hundredth, the third time nothing.
+    """
+    with applied(style):
+        for _ in range(2):
+            figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    return figure

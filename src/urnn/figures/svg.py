@@ -1,4 +1,4 @@
-"""SVG files of figures: the values of points as titles, and ids fit for a page with several."""
+"""SVG files of figures: lines that say what they are, and markers that say their values."""
 
 from __future__ import annotations
 
@@ -10,21 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from urnn.errors import DataError
 from urnn.figures import series
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SVG, _LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-#: elements that a drawing of ours has; nothing else gets into a page
-_DRAWN = frozenset(
-    f"{{{_SVG}}}{name}"
-    for name in (
-        "svg", "g", "defs", "path", "use", "clipPath", "rect", "title", "image", "text", "tspan",
-        "line", "circle", "polygon", "polyline", "ellipse", "linearGradient", "stop", "pattern",
-    )
-)  # fmt: skip
 
 
 def describe(path: Path, figure: Figure) -> None:
@@ -99,55 +90,3 @@ def _is_there(value: object) -> bool:
 
 def _number(value: object) -> str:
     return f"{value:.4g}".replace("-", "−") if _is_there(value) else str(value)
-
-
-def inlined(path: Path, prefix: str, label: str, kind: str) -> str:
-    """A drawing as an element of a page, which an image could not be: its points can be asked.
-
-    Its ids get a prefix, for two drawings have the same ones; nothing but drawing is taken over.
-
-    Args:
-        path: an SVG file.
-        prefix: of the ids.
-        label: what it shows, for those who cannot see it.
-        kind: of the drawing, the class of the element.
-
-    Raises:
-        DataError: it is no SVG file.
-    """
-    try:
-        root = ET.parse(path).getroot()
-    except ET.ParseError as error:
-        raise DataError(f"{path} is no SVG file ({error}); draw the figure again") from error
-    _keep_drawing(root)
-    for element in root.iter():
-        for key, value in list(element.attrib.items()):
-            element.attrib.pop(key)
-            key = key.replace(f"{{{_LINK}}}", "")
-            if key == "id":
-                value = prefix + value
-            elif key == "href":
-                value = f"#{prefix}{value[1:]}" if value.startswith("#") else "#"
-            elif "url(" in value:
-                value = re.sub(r"url\(#", f"url(#{prefix}", value)
-            elif key in ("d", "x", "y", "points"):
-                value = re.sub(r"-?\d+\.\d{3,}", _shorter, value)
-            if not key.startswith("on"):
-                element.set(key, value)
-        element.tag = element.tag.replace(f"{{{_SVG}}}", "")
-    for key in ("width", "height", "version"):
-        root.attrib.pop(key, None)
-    root.attrib |= {"xmlns": _SVG, "role": "img", "aria-label": label, "class": kind}
-    return ET.tostring(root, encoding="unicode")
-
-
-def _keep_drawing(element: ET.Element) -> None:
-    for child in list(element):
-        if child.tag in _DRAWN:
-            _keep_drawing(child)
-        else:
-            element.remove(child)
-
-
-def _shorter(found: re.Match[str]) -> str:
-    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")

@@ -57,15 +57,28 @@ function chooseCurves(figure) {
   figure.querySelector(".plot").after(tools);
 }
 
+// A drawing as a file of its own, with the shapes and styles that the page has once for all.
 function source(svg) {
   const copy = svg.cloneNode(true);
   const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
   copy.removeAttribute("class");
   copy.setAttribute("width", `${width}pt`);
   copy.setAttribute("height", `${height}pt`);
-  const style = document.createElementNS(copy.namespaceURI, "style");
-  style.textContent = "*{stroke-linejoin:round;stroke-linecap:butt}.off{display:none}";
-  copy.prepend(style);
+  for (const point of copy.querySelectorAll("[data-tip]")) {
+    const title = document.createElementNS(copy.namespaceURI, "title");
+    title.textContent = point.dataset.tip;
+    point.prepend(title);
+    delete point.dataset.tip;
+  }
+  const shared = document.querySelector("svg.shared");
+  const style = shared.querySelector("style").cloneNode(true);
+  style.textContent += "\n.off{display:none}";
+  const shapes = document.createElementNS(copy.namespaceURI, "defs");
+  const used = new Set([...copy.querySelectorAll("use")].map((one) => one.getAttribute("href")));
+  for (const shape of shared.querySelectorAll("path")) {
+    if (used.has(`#${shape.id}`)) shapes.append(shape.cloneNode());
+  }
+  copy.prepend(style, shapes);
   return [new XMLSerializer().serializeToString(copy), width, height];
 }
 

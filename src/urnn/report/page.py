@@ -18,9 +18,9 @@ import jinja2
 import yaml
 
 from urnn import published, scoring, signals
-from urnn.figures import svg
 from urnn.figures.findings import NONE, Findings, interval, number
 from urnn.report import protocol, provenance, stages
+from urnn.report.drawings import Drawings
 from urnn.verdict import Claim, Quantity
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def render(
         DataError: a figure is no SVG file.
         FileNotFoundError: a figure or a benchmark file is missing.
     """
-    embedded = [_embedded(figure) for figure in figures]
+    drawings = Drawings()
+    embedded = [_embedded(figure, drawings) for figure in figures]
     return _filled(
         title=title,
         date=date or _now(),
@@ -128,6 +129,7 @@ def render(
         differences=differences,
         stages=stages.costs(benchmarks),
         graph=stages.drawing(),
+        shared=drawings.shared() if embedded else "",
         **_made(configuration),
     )
 
@@ -198,22 +200,22 @@ def _verdict(verdict: Verdict, shown: set[str]) -> dict[str, Any]:
     return {"rows": rows, "counts": {kind: n for kind, n in counts.items() if n}}
 
 
-def _embedded(figure: FigureEntry) -> dict[str, Any]:
+def _embedded(figure: FigureEntry, drawings: Drawings) -> dict[str, Any]:
     paragraphs = [" ".join(part.split()) for part in figure["caption"].split("\n\n")]
     paragraphs = [part for part in paragraphs if part]
     label = f"{figure['title']}. {' '.join(paragraphs)}"
     name = figure["name"]
     place = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in name)
-    drawings = {"wide": svg.inlined(Path(figure["path"]), f"{place}-wide-", label, "wide")}
+    drawn = {"wide": drawings.inlined(Path(figure["path"]), f"{place}-wide-", label, "wide")}
     narrow, numbers = figure.get("narrow"), figure.get("numbers")
     if narrow is not None:
-        drawings["narrow"] = svg.inlined(narrow, f"{place}-narrow-", label, "narrow")
+        drawn["narrow"] = drawings.inlined(narrow, f"{place}-narrow-", label, "narrow")
     return {
         "name": name,
         "place": f"figure-{place}",
         "title": figure["title"],
         "theorem": figure.get("theorem", False),
-        "drawings": drawings,
+        "drawings": drawn,
         "links": figure.get("links", {}),
         "numbers": None
         if numbers is None
