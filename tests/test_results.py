@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from urnn import models, scoring, storage
+from urnn import models, scoring, storage, training
 from urnn.__main__ import main
 from urnn.recurrence import backend, cells
 from urnn.settings.base import validated
@@ -146,6 +146,7 @@ def test_scores_are_those_of_the_reported_restarts(folder: Path, tmp_path: Path)
         y = test["y"].values
         assert float(at["r2"]) == scoring.r2(y, y_hat)
         assert float(at["r2_centred"]) == scoring.r2_centred(y, y_hat)
+        assert int(at["ended"]) == int(best["ended"])
         assert int(at["kept_epoch"]) == int(best["kept_epoch"])
         assert int(at["parameters"]) == models.trained_numbers(settings, spec, False)
         for name in ("validation_loss", "constraint_error"):
@@ -228,6 +229,18 @@ def test_what_diverged_has_no_score_and_is_counted(folder: Path, tmp_path: Path)
     scores = storage.read(output)
     assert scores["diverged"].values.tolist() == [[[0, 1]]]
     assert np.isnan(scores["r2"].values).tolist() == [[[False, True]]]
+
+
+def test_an_overflow_after_the_epoch_kept_is_said(folder: Path, tmp_path: Path) -> None:
+    path, output = tmp_path / "model.nc", tmp_path / "scores.nc"
+    trained = train(data_of(folder), path, {})
+    trained["ended"][1] = training.OVERFLOW
+    storage.write(trained, path)
+    assert score(data_of(folder), [path], output) == 0
+    scores = storage.read(output)
+    assert scoring.ended_by_overflow(scores).values.tolist() == [[[False, True]]]
+    assert np.isfinite(scores["r2"]).all() and not scores["diverged"].any()
+    assert not scoring.ended_by_overflow(scores.drop_vars("ended")).any()
 
 
 def test_files_that_do_not_go_together_are_named(

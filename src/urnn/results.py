@@ -109,12 +109,7 @@ def _ends(
         "ended": (
             _BOTH,
             result.ended.reshape(shape),
-            _flags(
-                "why the training ended",
-                all_epochs=training.ALL_EPOCHS,
-                early_termination=training.EARLY,
-                overflow=training.OVERFLOW,
-            ),
+            _why_ended("why the training ended"),
         ),
         "diverged": (
             _BOTH,
@@ -144,6 +139,15 @@ def _ends(
     }
 
 
+def _why_ended(long_name: str) -> dict[str, Any]:
+    return _flags(
+        long_name,
+        all_epochs=training.ALL_EPOCHS,
+        early_termination=training.EARLY,
+        overflow=training.OVERFLOW,
+    )
+
+
 @dataclass
 class ScoreTable:
     """Scores of an experiment while they are filled in: models x sizes x realizations."""
@@ -159,6 +163,7 @@ class ScoreTable:
     #: the metric after each epoch, of trainings that validate on the test trials
     by_epoch: NDArray[np.float64] = field(init=False)
     diverged: NDArray[np.int8] = field(init=False)
+    ended: NDArray[np.int8] = field(init=False)
     kept_epoch: NDArray[np.int32] = field(init=False)
     parameters: NDArray[np.int64] = field(init=False)
     #: of measured signals: the root mean square errors, and what the models give, in their units
@@ -173,6 +178,7 @@ class ScoreTable:
         self.histories = {name: np.full((*shape, self.epochs), np.nan) for name in SCORED_HISTORIES}
         self.by_epoch = np.full((*shape, self.epochs), np.nan)
         self.diverged = np.zeros(shape, np.int8)
+        self.ended = np.zeros(shape, np.int8)
         self.kept_epoch = np.zeros(shape, np.int32)
         self.parameters = np.zeros(shape[:2], np.int64)
         self.found = np.zeros(shape, bool)
@@ -203,6 +209,11 @@ class ScoreTable:
                         finite=0,
                         diverged=1,
                     ),
+                ),
+                "ended": (
+                    _EVERYWHERE,
+                    self.ended,
+                    _why_ended("why the training that is scored ended"),
                 ),
                 **self._histories(loss),
                 **self._simulation(),

@@ -299,6 +299,18 @@ def reported(scores: xr.Dataset, name: str) -> xr.DataArray:
     return scores[name].where(~_diverged(scores))
 
 
+def ended_by_overflow(scores: xr.Dataset) -> xr.DataArray:
+    """Which trainings an overflow ended, also one after the epoch that is kept.
+
+    By the flags of the variable ``ended``; nowhere, where the file has none.
+    """
+    if "ended" not in scores:
+        return scores["kept_epoch" if "kept_epoch" in scores else "diverged"].isin(())
+    flags = scores["ended"].attrs
+    meanings = dict(zip(flags["flag_meanings"].split(), flags["flag_values"], strict=True))
+    return scores["ended"] == meanings["overflow"]
+
+
 def _diverged(scores: xr.Dataset) -> xr.DataArray:
     return scores["diverged"].fillna(0).astype(bool)
 

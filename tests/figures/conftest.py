@@ -9,7 +9,14 @@ import pytest
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from urnn.training import ALL_EPOCHS, EARLY, OVERFLOW
+
 LABELS = {"rnn": "RNN", "urnn": "URNN", "lstm": "LSTM", "contractive_rnn": "Contractive RNN"}
+#: as `urnn.results` writes them
+FLAGS = {
+    "flag_values": np.array([ALL_EPOCHS, EARLY, OVERFLOW], np.int8),
+    "flag_meanings": "all_epochs early_termination overflow",
+}
 DIMS = ("model", "hidden_units", "realization")
 
 
@@ -79,6 +86,7 @@ def make_accuracies() -> Callable[..., xr.Dataset]:
             {
                 "accuracy": (DIMS, values.max(3)),
                 "diverged": (DIMS, np.zeros(shape, np.int8)),
+                "ended": (DIMS, np.zeros(shape, np.int8), FLAGS),
                 "kept_epoch": (DIMS, values.argmax(3) + 1),
                 "validation_accuracy": ((*DIMS, "epoch"), values),
                 "constraint_error": ((*DIMS, "epoch"), 1e-7 * values),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from urnn import scoring
+from urnn.figures import series, style
 from urnn.figures.accuracy import plot as accuracy
 from urnn.figures.accuracy.settings import AccuracySettings
 from urnn.figures.style import looks
+from urnn.training import EARLY, OVERFLOW
 
 SETTINGS = AccuracySettings(kind="accuracy")
 
@@ -47,6 +50,35 @@ def test_what_diverged_is_counted(make_accuracies) -> None:
     (panel,) = accuracy.plot({"a": scores}, SETTINGS).axes
     (said,) = panel.texts
     assert said.get_text() == "all ×2" and said.xy == (48, 0)
+
+
+def test_an_overflow_after_the_epoch_kept_is_marked(make_accuracies, tmp_path) -> None:
+    scores = make_accuracies(realizations=3)
+    scores["ended"].loc[{"model": "rnn", "hidden_units": 32}] = [OVERFLOW, EARLY, OVERFLOW]
+    scores["ended"].loc[{"model": "urnn", "hidden_units": 16}] = OVERFLOW
+    scores["diverged"].loc[{"model": "urnn", "hidden_units": 16, "realization": 0}] = 1
+    figure = accuracy.plot({"a": scores}, SETTINGS)
+    means = scoring.reported(scores, "accuracy").mean("realization").to_series()
+    said = {text.get_text(): text.xy for text in figure.axes[0].texts}
+    assert said["†2"] == (32, pytest.approx(means["rnn", 32]))
+    assert said["×1 †2"] == (16, pytest.approx(means["urnn", 16]))
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"Diverged, left out", "Overflowed after the epoch kept"} <= {*words}
+    numbers = series.table(figure).set_index(["series", "x"])
+    assert numbers.loc[("RNN", 32), ["diverged", "overflowed"]].tolist() == [0, 2]
+    assert numbers.loc[("URNN", 16), ["diverged", "overflowed"]].tolist() == [1, 2]
+    style.save(figure, tmp_path / "figure.svg")
+    assert "3 realizations; 2 later overflows" in (tmp_path / "figure.svg").read_text("utf-8")
+    # scores of before do not say how trainings ended
+    (panel,) = accuracy.plot({"a": scores.drop_vars("ended")}, SETTINGS).axes
+    assert [text.get_text() for text in panel.texts] == ["×1"]
+
+
+def test_many_models_have_the_marks_too(make_accuracies) -> None:
+    scores = make_accuracies(models=tuple("abcdefg"))
+    scores["ended"].loc[{"model": "c", "hidden_units": 32, "realization": 1}] = OVERFLOW
+    panels = accuracy.plot({"a": scores}, SETTINGS).axes
+    assert [[text.get_text() for text in panel.texts] for panel in panels[:3]] == [[], ["†1"], []]
 
 
 def test_the_data_have_a_name_in_the_title(make_accuracies) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from urnn.figures import series
 from urnn.figures.history import plot as history
 from urnn.figures.history.settings import HistorySettings
+from urnn.training import OVERFLOW
 
 ACCURACY = HistorySettings(kind="history")
 ERROR = HistorySettings(kind="history", shows="constraint_error")
@@ -36,6 +38,34 @@ def test_no_dot_where_no_epoch_was_kept(make_accuracies) -> None:
     scores["validation_accuracy"][:, 0] = np.nan
     panel = history.plot({"a": scores}, ACCURACY).axes[0]
     assert len(panel.lines) == len(panel.collections[0].get_offsets()) == 4
+
+
+def test_a_cross_where_an_overflow_ended_the_training(make_accuracies) -> None:
+    scores = make_accuracies()
+    assert figure_words(scores) == "Hidden units\n(dot: epoch kept)"
+    at = {"model": "urnn", "hidden_units": 32, "realization": 1}
+    scores["ended"].loc[at] = OVERFLOW
+    scores["validation_accuracy"].loc[at][{"epoch": slice(3, None)}] = np.nan
+    first = {"model": "urnn", "hidden_units": 48, "realization": 0}  # in its first epoch
+    scores["ended"].loc[first] = OVERFLOW
+    scores["validation_accuracy"].loc[first] = np.nan
+    scores["kept_epoch"].loc[first] = 0
+    assert "cross: ended by an overflow" in figure_words(scores)
+    figure = history.plot({"a": scores}, ACCURACY)
+    crosses = [[line for line in panel.lines if line.get_marker() == "x"] for panel in figure.axes]
+    assert [len(of_panel) for of_panel in crosses] == [2, 0]
+    places = {tuple(map(float, line.get_xydata()[0])): line for line in crosses[0]}
+    end = float(scores["validation_accuracy"].sel(at).sel(epoch=3))
+    assert {*places} == {(3.0, end), (1.0, 0.0)}
+    assert places[1.0, 0.0].get_transform() == figure.axes[0].get_xaxis_transform()
+    numbers = series.table(figure)
+    ends = numbers[numbers["overflowed"] == 1]
+    assert ends[["series", "x"]].values.tolist() == [["32 units, realization 1", 3]]
+
+
+def figure_words(scores) -> str:
+    """What stands above the legend."""
+    return history.plot({"a": scores}, ACCURACY).legends[0].get_title().get_text()
 
 
 def test_the_constraint_error_leaves_zeros_out(make_accuracies) -> None:

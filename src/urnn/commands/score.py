@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from urnn.settings.model import Model
 
 #: what is read of a file of trained models, besides the parameters of its cell
-_NEEDS = ("diverged", "best_restart", "kept_epoch")
+_NEEDS = ("diverged", "best_restart", "kept_epoch", "ended")
 _ATTRIBUTES = ("experiment", "model", "hidden_units", "config", "seed")
 
 
@@ -101,6 +101,7 @@ def _score(file: xr.Dataset, model: Model, table: ScoreTable) -> None:
         for key, values in histories.items():
             values[m, h, s, : file.sizes["epoch"]] = replicas[key].values[r]
         table.kept_epoch[m, h, s] = replicas["kept_epoch"].values[r]
+        table.ended[m, h, s] = replicas["ended"].values[r]
         if replicas["diverged"].values[r] or not finite[r]:
             table.diverged[m, h, s] = 1  # left out of the averages by rule, and counted
             continue

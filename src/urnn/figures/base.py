@@ -101,7 +101,7 @@ MARKS = (
     "Bars of fewer than five realizations are not drawn; instead each realization is a small "
     "marker. Where bars meet, the first model has the widest. A triangle on the edge of a panel: a "
     "bar, or a realization, lies beyond it. ×2 beside a point: two trainings diverged and are left "
-    "out."
+    "out. †2: two overflowed after the epoch that is kept."
 )
 #: What captions say of curves of the paper.
 PUBLISHED = (

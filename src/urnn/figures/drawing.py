@@ -227,4 +227,5 @@ def legend(
         pairs = itertools.zip_longest(groups, kinds)
         entries = [handle for pair in pairs for handle in pair if handle is not None]
         columns = max(len(groups), len(kinds))
-    figure.legend(handles=entries, loc="outside lower center", ncols=columns, title=heading)
+    made = figure.legend(handles=entries, loc="outside lower center", ncols=columns, title=heading)
+    made.get_title().set_multialignment("center")

@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator
 from matplotlib.transforms import ScaledTranslation
 
 from urnn.errors import ArgumentError
 from urnn.figures import drawing, series
-from urnn.figures.style import BARS, EDGE, tint
-from urnn.scoring import mean_interval, quartiles
+from urnn.figures.style import BARS, EDGE, GREY, scale, tint
+from urnn.scoring import ended_by_overflow, mean_interval, quartiles
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     from urnn.settings.style import Style
 
 #: colour and marker by group
 Looks = Mapping[str, tuple[str, str]]
-#: how many trainings of a (group, x) diverged, where any did
-Lost = Mapping[tuple[str, float], int]
+
+
+class Overflows(NamedTuple):
+    """How many trainings overflowed."""
+
+    #: before there was an epoch to keep; they diverged, and are left out
+    diverged: int
+    #: after the epoch that is kept; they are in, but ended early
+    later: int
+
+    @property
+    def mark(self) -> str:
+        """What stands beside a point."""
+        signs = {"×": self.diverged, "†": self.later}
+        return " ".join(f"{sign}{count}" for sign, count in signs.items() if count)
+
+
+#: of a (group, x), where any overflowed
+Overflowed = Mapping[tuple[str, float], Overflows]
+_NONE = Overflows(0, 0)
 #: The fewest realizations whose mean has an interval in a figure; of fewer, each is drawn.
 INTERVAL_FROM = 5
 #: arguments of `means` by `urnn.figures.base.Averaged.statistic`, and what the bars are called
@@ -104,7 +122,7 @@ def means(
     lowest: float = -np.inf,
     estimator: Any = "mean",
     interval: Callable[[Any], tuple[float, float]] | None = mean_interval,
-    lost: Lost | None = None,
+    overflowed: Overflowed | None = None,
     title: str = "",
     labels: Sequence[str] = (),
     **line: Any,
@@ -121,7 +139,7 @@ def means(
         names: what the groups are called.
         lowest: a mean below this is not drawn and leaves a gap in the line.
         estimator, interval: as for `averages`.
-        lost: how many trainings diverged at a (group, x); written beside the point.
+        overflowed: how many trainings did at a (group, x); written beside the point.
         title: of the panel in the CSV file, if its own is not enough.
         labels: what the places 0, 1, ... of a categorical x are called in the CSV file.
         line: properties of the lines.
@@ -132,27 +150,34 @@ def means(
     points = averages(rows, estimator, interval)
     hidden = points["value"] < lowest
     shown = points.assign(value=points["value"].where(~hidden))
-    lost = {key: count for key, count in (lost or {}).items() if count}
+    overflowed = overflowed or {}
     for rank, group in enumerate(looks):
         of_group = shown[shown["group"] == group].sort_values("x")
         if of_group.empty:
             continue
         place = rank / max(len(looks) - 1, 1)
         drawn, bars = _bars(panel, of_group, place, looks[group], names[group], line)
-        counts = [lost.get((group, float(x)), 0) for x in of_group["x"]]
-        table = points.loc[of_group.index].rename(columns={"value": "y"}).assign(diverged=counts)
-        if labels:
-            table["x"] = [labels[round(x)] for x in table["x"]]
-        series.note(
-            panel, drawn, names[group], "this run", table.drop(columns="group"), title=title
-        )
+        table = _told(points.loc[of_group.index], overflowed, labels)
+        series.note(panel, drawn, names[group], "this run", table, title=title)
         series.attach(drawn, *bars)
         few = rows["x"].isin(of_group["x"][of_group["realizations"].between(2, INTERVAL_FROM - 1)])
         if interval is not None:
             of_few = rows[few & (rows["group"] == group) & (rows["value"] >= lowest)]
             series.attach(drawn, *_realizations(panel, of_few, looks[group]))
-    _mark_lost(panel, points[~hidden], lost, looks)
+    _mark_overflows(panel, points[~hidden], overflowed, looks)
     return points[hidden]
+
+
+def _told(points: pd.DataFrame, overflowed: Overflowed, labels: Sequence[str]) -> pd.DataFrame:
+    """The points of a group as the CSV file has them."""
+    places = points[["group", "x"]].itertuples(index=False, name=None)
+    counts = [overflowed.get(place, _NONE) for place in places]
+    table = points.rename(columns={"value": "y"}).drop(columns="group")
+    if labels:
+        table["x"] = [labels[round(x)] for x in table["x"]]
+    return table.assign(
+        diverged=[count.diverged for count in counts], overflowed=[one.later for one in counts]
+    )
 
 
 def _bars(
@@ -193,10 +218,12 @@ def _realizations(panel: Axes, rows: pd.DataFrame, look: tuple[str, str]) -> lis
     )
 
 
-def _mark_lost(panel: Axes, points: pd.DataFrame, lost: Lost, looks: Looks) -> None:
-    """The number of diverged trainings beside each point, or at the lower edge if there is none."""
+def _mark_overflows(
+    panel: Axes, points: pd.DataFrame, overflowed: Overflowed, looks: Looks
+) -> None:
+    """How many trainings overflowed, beside each point, or at the lower edge if there is none."""
     places = points.set_index(["group", "x"])["value"]
-    for (group, x), count in lost.items():
+    for (group, x), count in overflowed.items():
         if group not in looks:
             continue
         there = (group, x) in places.index
@@ -204,7 +231,7 @@ def _mark_lost(panel: Axes, points: pd.DataFrame, lost: Lost, looks: Looks) -> N
         panel.autoscale_view(scaley=False)
         rank = list(looks).index(group)
         panel.annotate(
-            f"×{count}" if there else f"all ×{count}",
+            count.mark if there else f"all {count.mark}",
             (x, places.loc[(group, x)] if there else 0),
             xycoords="data" if there else ("data", "axes fraction"),
             xytext=(4, -9) if there else (0, 3 + 8 * rank),
@@ -216,15 +243,33 @@ def _mark_lost(panel: Axes, points: pd.DataFrame, lost: Lost, looks: Looks) -> N
         )
 
 
-def lost_trainings(scores: xr.Dataset) -> Lost:
-    """How many trainings of a model with so many hidden units diverged, where any did."""
-    counts = scores["diverged"].fillna(0).sum("realization")
+def overflows(scores: xr.Dataset) -> Overflowed:
+    """How many trainings of a model with so many hidden units overflowed, where any did.
+
+    Scores without the variable ``ended`` tell only of those that diverged.
+    """
+    diverged = scores["diverged"].fillna(0) == 1
+    later = ended_by_overflow(scores) & ~diverged
     found = {}
     for model in scores["model"].values:
         for size in scores["hidden_units"].values:
-            count = int(counts.sel(model=model, hidden_units=size))
-            if count:
-                found[str(model), float(size)] = count
+            at = {"model": model, "hidden_units": size}
+            counts = Overflows(int(diverged.sel(at).sum()), int(later.sel(at).sum()))
+            if counts != _NONE:
+                found[str(model), float(size)] = counts
+    return found
+
+
+def overflow_marks(overflowed: Overflowed, style: Style) -> list[Line2D]:
+    """What stands in a legend for the marks that there are."""
+    found = []
+    for sign, label, there in (
+        ("×", "Diverged, left out", any(count.diverged for count in overflowed.values())),
+        ("†", "Overflowed after the epoch kept", any(n.later for n in overflowed.values())),
+    ):
+        if there:
+            look: dict[str, Any] = {"marker": f"${sign}$", "color": GREY, "linestyle": ""}
+            found.append(Line2D([], [], label=label, markersize=4.5 * scale(style), **look))
     return found
 
 
@@ -277,7 +322,7 @@ def rows_of_all(
     names: Mapping[str, str],
     score: str,
     style: Style,
-    lost: Lost,
+    overflowed: Overflowed,
     **how: Any,
 ) -> tuple[Figure, list[Axes]]:
     """A figure with a panel for each size, in which each model has a row: see `rows_of_models`."""
@@ -285,7 +330,7 @@ def rows_of_all(
     height = 0.1 + 0.06 * len(looks)
     figure, panels = drawing.grid(style, max(len(sizes), 1), 2.6, height, sharex=True, sharey=True)
     for panel, size in zip(panels, sizes, strict=False):
-        of_size = {model: count for (model, n), count in lost.items() if n == size}
+        of_size = {model: count for (model, n), count in overflowed.items() if n == size}
         rows_of_models(panel, rows[rows["x"] == size], looks, names, of_size, **how)
         panel.set_title(f"{size:g} hidden units", loc="left")
     for panel in panels:
@@ -299,20 +344,21 @@ def rows_of_models(
     rows: pd.DataFrame,
     looks: Looks,
     names: Mapping[str, str],
-    lost: Mapping[str, int],
+    overflowed: Mapping[str, Overflows],
     **how: Any,
 ) -> None:
     """The mean of each model in a row of its own, with its interval.
 
     The y axis names the models: for more of them than lines can be told apart. The rows are those
-    of `means`, of one size; lost is by model, and ``how`` is for `averages`. In the CSV file x is
-    the size and y the mean.
+    of `means`, of one size; overflowed is by model, and ``how`` is for `averages`. In the CSV file
+    x is the size and y the mean.
     """
     points = averages(rows, **how).set_index("group", drop=False)
     for place, (group, (colour, marker)) in enumerate(looks.items()):
-        if group in lost:
+        count = overflowed.get(group, _NONE)
+        if count != _NONE:
             at = (points["value"].get(group, 0.5), place)
-            how_many = f"×{lost[group]}" if group in points.index else f"all ×{lost[group]}"
+            how_many = count.mark if group in points.index else f"all {count.mark}"
             panel.annotate(how_many, at, xytext=(4, 3), textcoords="offset points", color=colour)
         if group not in points.index:
             continue
@@ -332,7 +378,8 @@ def rows_of_models(
         values = rows["value"][rows["group"] == group]
         if 1 < len(values) < INTERVAL_FROM:
             panel.plot(values, [place] * len(values), color=colour, marker=marker, **_SMALL)
-        table = one.rename(columns={"value": "y"}).assign(diverged=lost.get(group, 0))
+        table = one.rename(columns={"value": "y"})
+        table = table.assign(diverged=count.diverged, overflowed=count.later)
         series.note(panel, container.lines[0], names[group], "this run", table)
     panel.set_ylim(len(looks) - 0.5, -0.5)
     panel.yaxis.set_major_locator(FixedLocator(range(len(looks))))

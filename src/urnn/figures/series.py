@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Where numbers come from: a run, the published figures, or neither, such as a bound.
 Source = Literal["this run", "published", "reference"]
 #: What a point may have besides its place; empty where there is none.
-OPTIONAL = ("lower", "upper", "lowest", "highest", "realizations", "diverged")
+OPTIONAL = ("lower", "upper", "lowest", "highest", "realizations", "diverged", "overflowed")
 COLUMNS = ("line", "panel", "series", "source", "x_label", "x", "y_label", "y", *OPTIONAL)
 
 

@@ -78,7 +78,11 @@ def told(row: dict) -> str:
     more = []
     if _is_there(row["lower"]):
         more.append(f"{_number(row['lower'])} to {_number(row['upper'])}")
-    for key, word in (("realizations", "realization"), ("diverged", "diverged training")):
+    for key, word in (
+        ("realizations", "realization"),
+        ("diverged", "diverged training"),
+        ("overflowed", "later overflow"),
+    ):
         if _is_there(row[key]) and (row[key] or key == "realizations"):
             more.append(f"{row[key]:g} {word}{'s' if row[key] != 1 else ''}")
     return f"{text} ({'; '.join(more)})" if more else text

@@ -50,12 +50,12 @@ def plot(
     names = drawing.labels(dataset)
     look = looks(names)
     rows = points.table(scoring.reported(dataset, "accuracy"))
-    lost = points.lost_trainings(dataset)
+    overflowed = points.overflows(dataset)
     with applied(style):
         if len(names) > drawing.MOST_LINES:
-            figure, _ = points.rows_of_all(rows, look, names, "Test accuracy", style, lost)
+            figure, _ = points.rows_of_all(rows, look, names, "Test accuracy", style, overflowed)
         else:
-            figure = _against_units(dataset, published, (names, look, rows, lost), style)
+            figure = _against_units(dataset, published, (names, look, rows, overflowed), style)
         drawing.heading(figure, drawing.title(dataset), style)
     return figure
 
@@ -63,20 +63,21 @@ def plot(
 def _against_units(
     dataset: xr.Dataset,
     published: pd.DataFrame | None,
-    models: tuple[dict[str, str], points.Looks, pd.DataFrame, points.Lost],
+    models: tuple[dict[str, str], points.Looks, pd.DataFrame, points.Overflowed],
     style: Style,
 ) -> Figure:
     """A line for each model; of the models, names, looks, rows and what diverged."""
-    names, look, rows, lost = models
+    names, look, rows, overflowed = models
     curves = drawing.curves_of(published, names)
     figure = Figure(figsize=drawing.single(style), layout="constrained")
     panel = figure.subplots()
     for model, curve in curves.items():
         points.add_published(panel, style, curve, look[model], names[model])
-    points.means(panel, rows, look, names, lost=lost)
+    points.means(panel, rows, look, names, overflowed=overflowed)
     panel.set(xlabel="Hidden units", ylabel="Test accuracy")
     drawing.size_ticks(panel, dataset["hidden_units"].values.tolist())
     points.mark_cut_bars(panel)
     kinds = [drawing.published_line(style)] if curves else []
+    kinds += points.overflow_marks(overflowed, style)
     drawing.legend(figure, drawing.handles(names, look), kinds, columns=3)
     return figure

@@ -75,8 +75,10 @@ def plot(
                 gap = published.attrs["optimal"] - curves[model]
                 points.add_published(panel, style, gap, (GREY, "x"), name)
             of_model, how = rows[rows["model"] == model], points.AVERAGES[settings.statistic]
-            lost = _lost(scores, model)
-            hidden = points.means(panel, of_model, look, titles, lowest=_FLOOR, lost=lost, **how)
+            overflowed = _overflowed(scores, model)
+            hidden = points.means(
+                panel, of_model, look, titles, lowest=_FLOOR, overflowed=overflowed, **how
+            )
             _triangles(panel, hidden, look)
             panel.set_title(f"({chr(ord('a') + i)}) {name}", loc="left")
             panel.set(xlabel="Hidden units", ylabel="")
@@ -102,12 +104,12 @@ def _words(
     drawing.legend(figure, [*theirs, *groups], columns=1 + len(_LOOKS))
 
 
-def _lost(scores: Mapping[str, xr.Dataset], model: str) -> points.Lost:
-    """By experiment and size: how many trainings of a model diverged."""
+def _overflowed(scores: Mapping[str, xr.Dataset], model: str) -> points.Overflowed:
+    """By experiment and size: how many trainings of a model overflowed."""
     return {
         (label, size): count
         for label, dataset in scores.items()
-        for (of, size), count in points.lost_trainings(dataset).items()
+        for (of, size), count in points.overflows(dataset).items()
         if of == model
     }
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from urnn.figures import drawing, series
 from urnn.figures.style import DEFAULT, applied, scale
+from urnn.scoring import ended_by_overflow
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,14 +40,15 @@ def plot(
     """A quantity after each epoch; the darker the line, the more hidden units.
 
     The validation accuracy has a line for each realization, with a dot at the epoch kept; it ends
-    where early termination, an overflow or the number of epochs ended the training. Of the
-    constraint error, ||W^T W - I||_2 for a unitary set, the largest over the realizations is drawn,
-    on a log scale where zero has no place.
+    where early termination, an overflow or the number of epochs ended the training. A cross at its
+    end stands for an overflow; of a training without a whole epoch, it is at the lower edge. Of
+    the constraint error, ||W^T W - I||_2 for a unitary set, the largest over the realizations is
+    drawn, on a log scale where zero has no place.
 
     Args:
         scores: of one experiment: the quantity (model, hidden_units, realization, epoch) and
-            kept_epoch without the last dim, with the coordinate model_label (model) and the
-            attribute task_title.
+            kept_epoch and, if known, ended without the last dim, with the coordinate model_label
+            (model) and the attribute task_title.
         settings: the quantity.
         published: not drawn.
         style: sizes.
@@ -77,8 +79,16 @@ def plot(
             panels[0].set_yscale("log", nonpositive="mask")
         drawing.heading(figure, f"{drawing.data_name(dataset)}: {words}", style)
         entries = [Line2D([], [], color=colours[size], label=f"{size}") for size in sizes]
-        drawing.legend(figure, entries, columns=len(sizes), heading="Hidden units")
+        drawing.legend(figure, entries, columns=len(sizes), heading=_heading(dataset, settings))
     return figure
+
+
+def _heading(dataset: xr.Dataset, settings: HistorySettings) -> str:
+    """What stands above the legend."""
+    marks = [] if settings.shows == "constraint_error" else ["dot: epoch kept"]
+    if marks and ended_by_overflow(dataset).any():
+        marks.append("cross: ended by an overflow")
+    return f"Hidden units\n({', '.join(marks)})" if marks else "Hidden units"
 
 
 def _rows(values: xr.DataArray) -> pd.DataFrame:
@@ -87,8 +97,10 @@ def _rows(values: xr.DataArray) -> pd.DataFrame:
 
 
 def _accuracies(panel: Axes, of_model: xr.Dataset, line: dict[str, Any]) -> None:
-    """A line for each training, and a dot at the epoch kept."""
+    """A line for each training, a dot at the epoch kept, and a cross where an overflow ended it."""
     rows = _rows(of_model["validation_accuracy"])
+    overflowed = _overflowed(of_model)
+    _crosses_without_epoch(panel, overflowed - {*_trainings(rows)}, line["palette"])
     if rows.empty:
         return
     cells = list(rows.groupby(["hidden_units", "realization"]))
@@ -102,13 +114,42 @@ def _accuracies(panel: Axes, of_model: xr.Dataset, line: dict[str, Any]) -> None
         ax=panel,
         **line,
     )
-    for drawn, ((size, realization), _) in zip(panel.lines, cells, strict=True):
-        series.note_line(panel, drawn, f"{size} units, realization {realization}")
+    lines = panel.lines[-len(cells) :]
+    for drawn, ((size, realization), of_training) in zip(lines, cells, strict=True):
+        points = of_training[["epoch", "value"]].set_axis(["x", "y"], axis=1).assign(overflowed=0)
+        if (size, realization) in overflowed:
+            points.iloc[-1, -1] = 1
+            x, y = points.iloc[-1][["x", "y"]]
+            _cross(panel, x, y, line["palette"][size])
+        name = f"{size} units, realization {realization}"
+        series.note(panel, drawn, name, "this run", points)
     kept = of_model["kept_epoch"].to_series().rename("epoch").reset_index()
     dots = rows.merge(kept, on=["hidden_units", "realization", "epoch"])
     panel.scatter(
         dots["epoch"], dots["value"], s=9, c=dots["hidden_units"].map(line["palette"]), zorder=3
     )
+
+
+def _trainings(rows: pd.DataFrame) -> set[tuple[int, int]]:
+    """(hidden units, realization) of the rows."""
+    return {*rows[["hidden_units", "realization"]].itertuples(index=False, name=None)}
+
+
+def _overflowed(of_model: xr.Dataset) -> set[tuple[int, int]]:
+    """(hidden units, realization) of the trainings that an overflow ended, as far as is known."""
+    ended = ended_by_overflow(of_model).rename("overflow").to_dataframe().reset_index()
+    return _trainings(ended[ended["overflow"]])
+
+
+def _cross(panel: Axes, x: float, y: float, colour: Any, **place: Any) -> None:
+    panel.plot(x, y, "x", color=colour, markersize=5, markeredgewidth=1.2, zorder=4, **place)
+
+
+def _crosses_without_epoch(panel: Axes, trainings: set[tuple[int, int]], palette: Any) -> None:
+    """Of trainings that overflowed in the first epoch, at the lower edge."""
+    place = {"transform": panel.get_xaxis_transform(), "clip_on": False}
+    for size, _ in sorted(trainings):
+        _cross(panel, 1, 0, palette[size], **place)
 
 
 def _constraint_errors(panel: Axes, of_model: xr.Dataset, line: dict[str, Any]) -> None:

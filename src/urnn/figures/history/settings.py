@@ -21,9 +21,10 @@ class HistorySettings(FigureSettings):
     caption: ClassVar[str] = (
         "Training, epoch by epoch, one panel for each model. Validation accuracy: one line for "
         "each size and realization, with a dot at the epoch whose parameters were kept, which is "
-        "that of the lowest validation loss. Constraint error: the distance of W from the set it "
-        "is kept in (‖WᵀW − I‖₂ where that is the set of unitary matrices), the largest over the "
-        "realizations, one line for each size; zeros are not drawn."
+        "that of the lowest validation loss, and a cross where an overflow ended the training (at "
+        "the lower edge if in the first epoch). Constraint error: the distance of W from the set "
+        "it is kept in (‖WᵀW − I‖₂ where that is the set of unitary matrices), the largest over "
+        "the realizations, one line for each size; zeros are not drawn."
     )
 
     @property

@@ -63,19 +63,23 @@ def plot(
     summary, look = scoring.summarise(dataset), looks(names)
     rows = points.table(scoring.reported(dataset, "r2"))
     optimum = float(summary["r2_optimal_mean"]) if "r2_optimal_mean" in summary else None
-    lost = points.lost_trainings(dataset)
+    overflowed = points.overflows(dataset)
     score = "Median test R²" if settings.statistic == "median" else "Test R²"
     with applied(style):
         if len(names) > drawing.MOST_LINES:
             average = points.AVERAGES[settings.statistic]
-            figure, panels = points.rows_of_all(rows, look, names, score, style, lost, **average)
+            figure, panels = points.rows_of_all(
+                rows, look, names, score, style, overflowed, **average
+            )
             for panel in panels:
                 if optimum is not None:
                     panel.axvline(optimum, zorder=1.5, **DASHED)
             kinds = _kinds_of_line(optimum, "", False, style)[1:]
             drawing.legend(figure, [], kinds)
         else:
-            figure = _against_units(dataset, settings, published, (names, look, rows, lost), style)
+            figure = _against_units(
+                dataset, settings, published, (names, look, rows, overflowed), style
+            )
         drawing.heading(figure, drawing.title(dataset), style)
     return figure
 
@@ -84,11 +88,11 @@ def _against_units(
     dataset: xr.Dataset,
     settings: R2Settings,
     published: pd.DataFrame | None,
-    models: tuple[dict[str, str], points.Looks, pd.DataFrame, points.Lost],
+    models: tuple[dict[str, str], points.Looks, pd.DataFrame, points.Overflowed],
     style: Style,
 ) -> Figure:
-    """The two panels; of the models, names, looks, rows and what diverged."""
-    names, look, rows, lost = models
+    """The two panels; of the models, names, looks, rows and what overflowed."""
+    names, look, rows, overflowed = models
     factors = {m: float(dataset["state_factor"].sel(model=m).item()) for m in names}
     curves = drawing.curves_of(published, names)
     optimum = float(dataset["r2_optimal"].mean()) if "r2_optimal" in dataset else None
@@ -98,7 +102,7 @@ def _against_units(
         for model, curve in curves.items():
             adjusted = curve.set_axis(curve.index.to_numpy(float) / factor[model])
             points.add_published(panel, style, adjusted, look[model], names[model])
-        here = {(m, n / factor[m]): count for (m, n), count in lost.items()}
+        here = {(m, n / factor[m]): count for (m, n), count in overflowed.items()}
         of_panel = rows.assign(x=rows["x"] / rows["group"].map(factor).astype(float))
         _draw(panel, of_panel, names, look, settings.statistic, bottom, here)
     for panel, letter in zip(panels, "ab", strict=True):
@@ -124,11 +128,11 @@ def _draw(
     look: points.Looks,
     statistic: str,
     bottom: float,
-    lost: points.Lost,
+    overflowed: points.Overflowed,
 ) -> None:
     """Our points in one panel, and arrows to those below it."""
     average = points.AVERAGES[statistic]
-    hidden = points.means(panel, rows, look, names, lowest=bottom, lost=lost, **average)
+    hidden = points.means(panel, rows, look, names, lowest=bottom, overflowed=overflowed, **average)
     for model, x, value in hidden[["group", "x", "value"]].itertuples(index=False):
         _arrow(panel, x, value, look[model][0], list(look).index(model))
     drawing.size_ticks(panel, rows["x"])

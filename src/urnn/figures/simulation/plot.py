@@ -55,7 +55,7 @@ def plot(
         ratios: dict[str, Any] = {} if drawing.is_narrow(style) else {"width_ratios": (2, 3)}
         figure, (left, right) = drawing.grid(style, 2, 2.4, 0.75, **ratios)
         rows = points.table(scoring.reported(dataset, SCORE))
-        _against_size(left, rows, look, names, points.lost_trainings(dataset))
+        _against_size(left, rows, look, names, points.overflows(dataset))
         drawing.size_ticks(left, dataset["hidden_units"].values.tolist())
         shown = _stretch(right, dataset, settings, look, names)
         for panel, letter in zip((left, right), "ab", strict=True):
@@ -71,11 +71,11 @@ def _against_size(
     rows: pd.DataFrame,
     look: points.Looks,
     names: Mapping[str, str],
-    lost: points.Lost,
+    overflowed: points.Overflowed,
 ) -> None:
     """Every realization, and the means; what is far below the others stands at the lower edge."""
     means = rows.groupby(["group", "x"])["value"].mean()
-    points.means(panel, rows, look, names, interval=None, lost=lost)
+    points.means(panel, rows, look, names, interval=None, overflowed=overflowed)
     for group, of_group in rows.groupby("group"):
         colour, marker = look[str(group)]
         panel.plot(
