@@ -1,4 +1,4 @@
-"""The wheel in an environment of its own: the commands, and a fit, without the project's folder."""
+"""What is distributed: the source archive; the wheel made from it, in its own environment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -28,10 +29,20 @@ def run(*command: str | Path, folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source archive (sdist)."""
+    folder = tmp_path_factory.mktemp("sdist")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder, folder=ROOT)
+    (made,) = folder.glob("urnn-*.tar.gz")
+    return made
+
+
+@pytest.fixture(scope="module")
+def wheel(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that a packager builds, who has the archive and not the repository."""
     folder = tmp_path_factory.mktemp("wheel")
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index")
-    run(sys.executable, "-m", "pip", "wheel", *options, ROOT, folder=folder)
+    run(sys.executable, "-m", "pip", "wheel", *options, sources, folder=folder)
     (made,) = folder.glob("urnn-*.whl")
     return made
 
@@ -43,6 +54,18 @@ def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = (sys.executable, "-m", "pip", "--python", folder / "bin/python")
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel, folder=folder)
     return folder / "bin/urnn"
+
+
+def test_the_source_archive_is_the_repository(sources: Path) -> None:
+    """With docs, tests, benchmarks and the kept results that the tests compare with."""
+    with tarfile.open(sources) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    git = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
+    if (ROOT / ".git").exists():
+        assert names == {"PKG-INFO", *run(*git, folder=ROOT).split()}
+    # wherever the tests are run, what a packager looks for
+    wanted = ("docs/conf.py", "tests/conftest.py", "benchmarks/gpu_check.py", "Makefile")
+    assert {*wanted, "requirements.txt", "environment.yml", "LICENSE", "CITATION.cff"} <= names
 
 
 def test_the_wheel_has_the_package_and_the_workflow_and_nothing_else(wheel: Path) -> None:
