@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+import benchmarks.__main__ as main_benchmark
+from benchmarks import gpu as gpu_benchmark
 from urnn.__main__ import _stages
 
 ROOT = Path(__file__).parents[1]
@@ -41,8 +44,9 @@ def commands(page: str) -> list[list[str]]:
     """The commands of the console blocks of a page under docs, without their comments."""
     text = (ROOT / "docs" / page).read_text("utf-8")
     blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks = [block.replace("\\\n", " ") for block in blocks]
     lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    return [shlex.split(line, comments=True) for line in lines]
+    return [*filter(None, (shlex.split(line, comments=True) for line in lines))]
 
 
 #: options that make a fit quick
@@ -64,16 +68,45 @@ def run_in(folder: Path, command: list[str]) -> str:
     return result.stdout + (result.stderr if command[0] == "snakemake" else "")
 
 
+#: the pages with commands; each has its tests here, but for what is said beside it
+PAGES_WITH_COMMANDS = {
+    "CONTRIBUTING.md",
+    "README.md",  # its fit and prediction: tests/workflow/test_wheel.py
+    "benchmarks/README.md",
+    "docs/gpu.md",  # doctor: tests/test_doctor.py
+    "docs/snakemake.md",  # --report and --lint: tests/workflow/test_snakemake.py
+    "docs/theorems.md",
+    "docs/tutorials/first_run.md",
+    "docs/your_data.md",
+}
+
+
+def test_no_page_has_commands_that_nobody_runs() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *(ROOT / "docs").rglob("*.md")]
+    pages += (ROOT / "reports").rglob("*.md")
+    found = {
+        page.relative_to(ROOT).as_posix()
+        for page in pages
+        if re.search(r"^ *```(console|bash|sh|shell)", page.read_text("utf-8"), re.MULTILINE)
+    }
+    assert found == PAGES_WITH_COMMANDS
+
+
+def made_by(arguments: list[str]) -> str:
+    """What `make` with these arguments would run."""
+    # what is installed stands for the set-up, which downloads
+    options = ("--dry-run", "--assume-old=.venv/installed")
+    return subprocess.run(
+        ["make", *options, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+
 def test_the_commands_of_make_in_the_readme() -> None:
     """What they run; tests/workflow does it, and its test of the wheel the commands of urnn."""
     made = [command[1:] for command in commands("../README.md") if command[0] == "make"]
     assert made == [["run"], ["test"], ["run", "CONFIG=config/test.yaml"], ["paper"]]
     for arguments in made:
-        # what is installed stands for the set-up, which downloads
-        options = ("--dry-run", "--assume-old=.venv/installed")
-        words = subprocess.run(
-            ["make", *options, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout
+        words = made_by(arguments)
         config = {"paper": "config/paper.yaml"}.get(arguments[0], "config/config.yaml")
         config = arguments[-1].partition("=")[2] or config
         expected = "-m pytest" if arguments == ["test"] else f"--configfile {config}"
@@ -95,10 +128,60 @@ def test_the_first_run_of_the_tutorial(tmp_path: Path) -> None:
     assert "first: urnn with 04 hidden units" in run_in(tmp_path, [*ours, *snakefile])
 
 
+def test_the_commands_of_contributors() -> None:
+    """Which programs they run; CI runs the first two."""
+    expected = {"test": "-m pytest", "check": "mypy", "format": "ruff check --fix"}
+    for command in commands("../CONTRIBUTING.md"):
+        assert expected.pop(command[1]) in made_by(command[1:])
+    assert not expected
+
+
+def test_the_commands_of_the_benchmarks(tmp_path: Path) -> None:
+    """Those that measure are only parsed, for they take minutes or a GPU."""
+    modules = {"benchmarks": main_benchmark, "benchmarks.gpu": gpu_benchmark}
+    for command in commands("../benchmarks/README.md"):
+        if command[0] == "make":
+            assert "-m benchmarks" in made_by(command[1:])
+            continue
+        assert command[:2] == ["python", "-m"]
+        if command[2] in modules:
+            modules[command[2]]._parser().parse_args(command[3:])
+        else:
+            result = next((ROOT / "benchmarks/results").glob("*-gru.json"))
+            run_in(ROOT, [*command[:3], str(result), str(tmp_path / "benchmark.png")])
+            assert (tmp_path / "benchmark.png").is_file()
+
+
+def test_the_conversion_of_the_page_on_theorems(tmp_path: Path) -> None:
+    made = torch.nn.ModuleDict({"rnn": torch.nn.RNN(2, 3, nonlinearity="relu")})
+    made["fc"] = torch.nn.Linear(3, 1)
+    made["rnn"].weight_hh_l0.data *= 0.5 / torch.linalg.matrix_norm(made["rnn"].weight_hh_l0, 2)
+    torch.save(made.state_dict(), tmp_path / "model.pt")
+    (command,) = commands("theorems.md")
+    assert "Convertible" in run_in(tmp_path, command)
+    assert (tmp_path / "unitary.pt").is_file() and (tmp_path / "report.json").is_file()
+
+
+def like_the_project(folder: Path) -> None:
+    """What Snakemake needs of the project's folder."""
+    for name in ("Snakefile", "workflow", "config", "profiles", "slurm"):
+        (folder / name).symlink_to(ROOT / name)
+
+
+def test_the_commands_of_the_page_on_gpus(tmp_path: Path) -> None:
+    """Dry runs; the page says of the last that no test can run it."""
+    like_the_project(tmp_path)
+    run, *others = [one for one in commands("gpu.md") if one[0] != "python"]
+    check, slurm = others
+    assert "-m benchmarks.gpu_check" in made_by(check[1:])
+    for command in (run, slurm):
+        quick = ["--configfile", str(ROOT / "config/test.yaml")]
+        assert "This was a dry-run" in run_in(tmp_path, [*command, "--dry-run", *quick])
+
+
 def test_the_commands_of_the_page_on_snakemake(tmp_path: Path) -> None:
     """Each as a dry run in a folder like the project's."""
-    for name in ("Snakefile", "workflow", "config", "profiles", "slurm"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    like_the_project(tmp_path)
     for name in ("mine.yaml", "paper.yaml"):  # all the paper's jobs would take their time
         (tmp_path / name).symlink_to(ROOT / "config/test.yaml")
     checked = 0

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.test_docs import commands
 from urnn import devices, doctor
 from urnn.__main__ import main
 from urnn.recurrence import LOSSES, Spec
@@ -55,6 +56,13 @@ def test_the_cpu_passes_and_the_lines_fit(few: None, capsys: pytest.CaptureFixtu
     if not torch.cuda.is_available():
         assert "  GPU      none: " in printed
     assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_the_command_of_the_page_on_gpus(few: None, capsys: pytest.CaptureFixture[str]) -> None:
+    (command,) = (one for one in commands("gpu.md") if one[0] == "python")
+    assert command[:3] == ["python", "-m", "urnn"]
+    assert main([*command[3:], "--no-times"]) == 0
+    assert "checks passed." in capsys.readouterr().out
 
 
 def test_json_says_all_of_it(few: None, capsys: pytest.CaptureFixture[str]) -> None:
