@@ -52,7 +52,7 @@ def test_it_draws_from_what_it_needs_and_nothing_else(kind, settings, scores):
 
 
 def test_facts(settings, required):
-    assert len(settings.caption) > 100 and settings.caption[-1] == "."
+    assert len(settings.text) > 100 and settings.text[-1] == "." and "{" not in settings.text
     metrics = {loss.metric for loss in losses.LOSSES.values()}
     assert settings.metric is None or settings.metric in metrics
     assert settings.curves == required.get("published")
@@ -61,8 +61,15 @@ def test_facts(settings, required):
     values |= {"kind": settings.kind, "note": "Look.", **required}
     of_config = row(type(settings), base).model_validate(values)
     assert of_config.sources == (["a", "b"] if settings.several else ["a"])
-    assert of_config.text == f"Look.\n\n{settings.caption}" and settings.text == settings.caption
+    assert of_config.text == f"Look.\n\n{settings.text}"
     assert POINT.part(of_config) == settings
+
+
+@pytest.mark.parametrize("kind", ["r2", "gap"])
+def test_the_caption_says_which_average_is_drawn(kind):
+    texts = {name: POINT.make(kind, statistic=name).text for name in ("mean", "median")}
+    assert "Markers are means" in texts["mean"] and "medians" not in texts["mean"]
+    assert "Markers are medians" in texts["median"] and "Markers are means" not in texts["median"]
 
 
 def test_one_experiment_is_not_several(kind, settings, scores):

@@ -128,12 +128,14 @@ def test_the_nearest_data_and_way_are_named(make_scores) -> None:
     both = {"near": made(0.001), "far": made(0.004)}  # and nothing stalls or overflows
     found = findings.describe(both, SETTINGS, CURVES)
     assert found["sentences"][0].startswith(
-        "Nearest to the published curves, from 4 hidden units on, is near with the mean of the last"
-        " epoch, overflowed left out: root mean square difference 0.0010 over the curves of RNN "
+        "Nearest to the published curves, from 4 hidden units on, is “near” with the mean of the "
+        "last epoch, overflowed left out: root mean square difference 0.0010 over the curves of "
+        "RNN "
     )
-    assert "The best that the others come to: far: 0.0040. Ways that" in found["sentences"][0]
+    assert "The others come no nearer than: “far” 0.0040. Ways that" in found["sentences"][0]
     assert found["sentences"][1].startswith(
-        "Each curve alone comes nearest with: RNN 0.0010 (near, mean of the last epoch, overflowed "
+        "Each curve alone comes nearest with: RNN 0.0010 (“near”, mean of the last epoch, "
+        "overflowed "
     )
     table = found["tables"][0]
     assert [row[:4] for row in table["rows"][:4]] == [
@@ -158,7 +160,7 @@ def test_the_epoch_after_which_the_mean_is_nearest(scores) -> None:
     )
     assert deviations.nearest_epoch(scores, "rnn", pd.Series([0.8], index=[8]), 4)[0] == 1
     said = findings.describe({"a": scores}, SETTINGS, CURVES)["sentences"][2]
-    assert said.startswith("a, had training ended earlier: the mean is nearest to the published ")
+    assert said.startswith("“a”, had training ended earlier: the mean is nearest to the published ")
     assert said.endswith("; there were 4 epochs.")
 
 

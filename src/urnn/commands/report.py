@@ -152,8 +152,9 @@ def _files(name: str, folder: Path, page: Path) -> Any:
 
 
 def _title(name: str) -> str:
-    """figure2-tuned: Figure 2 tuned."""
+    """figure2-tuned-20dB: Figure 2 tuned 20 dB."""
     words = re.sub(r"^figure(?=\d)", "figure ", name).replace("-", " ")
+    words = re.sub(r"(\d)dB\b", r"\1 dB", words)
     return words[:1].upper() + words[1:]
 
 

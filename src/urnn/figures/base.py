@@ -55,9 +55,14 @@ class FigureSettings(Settings):
         return []
 
     @property
+    def described(self) -> str:
+        """The caption, as it is for these settings."""
+        return self.caption
+
+    @property
     def text(self) -> str:
         """What stands below it."""
-        return self.caption
+        return self.described
 
     def chosen(self, scores: xr.Dataset) -> xr.Dataset:
         """Scores of the models that it shows.
@@ -99,9 +104,9 @@ class FigureSettings(Settings):
 #: What captions say of the marks around means.
 MARKS = (
     "Bars of fewer than five realizations are not drawn; instead each realization is a small "
-    "marker. Where bars meet, the first model has the widest. A triangle on the edge of a panel: a "
-    "bar, or a realization, lies beyond it. ×2 beside a point: two trainings diverged and are left "
-    "out. †2: two overflowed after the epoch that is kept."
+    "marker. Where bars meet, they narrow in the order of the legend. A triangle on the edge of a "
+    "panel: a bar, or a realization, lies beyond it. ×2 beside a point: two trainings diverged and "
+    "are left out. †2: two overflowed after the epoch that is kept."
 )
 #: What captions say of curves of the paper.
 PUBLISHED = (
@@ -110,14 +115,31 @@ PUBLISHED = (
 )
 
 
+#: What captions say of points and bars, by the statistic.
+_POINTS = {
+    "mean": "Markers are means over the realizations whose training did not diverge; bars are 95 % "
+    "intervals of these means (Student's t below ten realizations, else bootstrap).",
+    "median": "Markers are medians over the realizations whose training did not diverge; bars hold "
+    "the middle half of them.",
+}
+
+
 class Averaged(Settings):
     """How a point is made from the realizations, of a kind of figure that averages over them."""
+
+    #: with the place {points} for what markers and bars are
+    caption: ClassVar[str]
 
     statistic: Literal["mean", "median"] = Field(
         "mean",
         description="of the realizations: mean, with its 95 % interval, or median, with the middle "
         "half of them, which a few failed trainings among few do not move",
     )
+
+    @property
+    def described(self) -> str:
+        """The caption, with what is drawn and not what could be."""
+        return self.caption.format(points=_POINTS[self.statistic])
 
 
 class _Entry(Settings):
@@ -130,7 +152,7 @@ class _Entry(Settings):
     @property
     def text(self) -> str:
         """The note, and the caption of the kind; paragraphs are separated by a blank line."""
-        return "\n\n".join(part for part in (self.note, getattr(self, "caption", "")) if part)
+        return "\n\n".join(part for part in (self.note, getattr(self, "described", "")) if part)
 
 
 class OneExperiment(_Entry):

@@ -135,6 +135,6 @@ def unescaped(text: str) -> str:
 
 
 def _plain(formula: str) -> str:
-    for command, sign in (("^T", "ᵀ"), ("_u", "ᵤ")):
+    for command, sign in (("^T", "ᵀ"), ("_u", "ᵤ"), ("_0", "₀"), ("_1", "₁")):
         formula = formula.replace(command, sign)
     return re.sub(r"[{}^]", "", formula)

@@ -10,7 +10,7 @@ from urnn.figures.base import MARKS, Averaged, FigureSettings
 from urnn.published import OfR2
 
 
-class GapSettings(FigureSettings, Averaged):
+class GapSettings(Averaged, FigureSettings):
     """The gap to the optimum of several experiments side by side, on a log scale."""
 
     kind: Literal["gap"] = Field(description="what the figure shows")
@@ -18,12 +18,11 @@ class GapSettings(FigureSettings, Averaged):
 
     caption: ClassVar[str] = (
         "The gap to the optimum, on a logarithmic scale, one panel for each model: the R² of a "
-        "perfect model on the same noisy data minus that of the trained model. Markers are means "
-        "over the realizations whose training did not diverge, and bars 95 % intervals of these "
-        "means, paired by realization; or, where the axis says so, markers are medians, and bars "
-        f"hold the middle half of the realizations. {MARKS} A large triangle at the lower edge "
-        "marks a gap of at most 0.00001: the optimum is reached. Grey and dotted: the published "
-        "curves, subtracted from the published optimum."
+        "perfect model on the same noisy data minus that of the trained model, realization by "
+        "realization. {points} "
+        f"{MARKS} A large triangle at the lower edge marks a gap of at most 0.00001: the optimum "
+        "is reached. Grey and dotted, where shown: the published curves, subtracted from the "
+        "published optimum."
     )
     several: ClassVar[bool] = True
     needs_optimum: ClassVar[bool] = True

@@ -158,7 +158,7 @@ def _curves(
         agreement, reason = "open", "the intervals are too wide to tell"
     return [
         {
-            "claim": f"The curves of {_said(figure)}.",
+            "claim": f"The scores are those that {_said(figure)} shows.",
             "evidence": [
                 f"Root mean square of our means less the published values, from {_SMALLEST} hidden "
                 "units on, and how many of these lie inside our 95 % intervals: ",

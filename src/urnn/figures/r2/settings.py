@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from urnn.verdict import Claim
 
 
-class R2Settings(FigureSettings, Averaged):
+class R2Settings(Averaged, FigureSettings):
     """Test R^2 against hidden units and adjusted hidden units."""
 
     kind: Literal["r2"] = Field("r2", description="what the figure shows")
@@ -28,12 +28,10 @@ class R2Settings(FigureSettings, Averaged):
         "of random contractive ReLU systems, one system for each realization), the "
         "signal-to-noise ratio, the number of realizations and the largest number of epochs. (a) "
         "Against the number of hidden units; (b) against the adjusted number, where the hidden "
-        "units of unitary networks (URNN) count half. Markers are means over the realizations "
-        "whose training did not diverge, and bars 95 % intervals of these means (Student's t "
-        "below ten realizations, else bootstrap); or, where the axis says so, markers are medians, "
-        f"and bars hold the middle half of the realizations. {MARKS} An arrow with a value marks a "
-        "point that lies below the panel. Dashed: the R² of a perfect model on the same noisy "
-        f"data. {PUBLISHED} More than six models have a row each, and each size a panel."
+        "units of unitary networks (URNN) count half. {points} "
+        f"{MARKS} An arrow with a value marks a point that lies below the panel. Dashed: the R² of "
+        f"a perfect model on the same noisy data. {PUBLISHED} More than six models have a row "
+        "each, and each size a panel."
     )
 
     @property

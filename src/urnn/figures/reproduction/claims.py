@@ -48,7 +48,8 @@ def claims(
     agreement: Agreement = "agrees" if all(near) else "in part" if any(near) else "differs"
     return [
         {
-            "claim": f"The curves of {figure}, in whatever way they were made.",
+            "claim": f"The scores are those that {figure} shows, in whatever way its points were "
+            "made.",
             "evidence": [
                 f"Nearest are {source}, {way.label}; root mean square difference from "
                 f"{settings.smallest} hidden units on: ",

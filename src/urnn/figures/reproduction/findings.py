@@ -121,11 +121,11 @@ def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
     overall, models = together(of_models, settings)
     each = ", ".join(
         f"{labels[m]} {number(of_models[m].rms)} ({of_models[m].inside} of {of_models[m].points} "
-        "points inside)"
+        "points inside our intervals)"
         for m in models
     )
     text = (
-        f"Nearest to the published curves, from {settings.smallest} hidden units on, is {data} "
+        f"Nearest to the published curves, from {settings.smallest} hidden units on, is “{data}” "
         f"with the {way.label}: root mean square difference {number(overall)} over the curves of "
         f"{each}."
     )
@@ -140,8 +140,8 @@ def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
             )
             for other in dict.fromkeys(others)
         }
-        listed = "; ".join(f"{other}: {number(value)}" for other, value in best.items())
-        text += f" The best that the others come to: {listed}."
+        listed = ", ".join(f"“{other}” {number(value)}" for other, value in best.items())
+        text += f" The others come no nearer than: {listed}."
     return f"{text} Ways that leave out what stalled, a choice by the score, are not counted here."
 
 
@@ -154,7 +154,7 @@ def _best_of_each(
         for model, one in of_models.items():
             curve = settings.same.get(model, model)
             if one.rms < best.get(curve, (np.inf, ""))[0]:
-                text = f"{labels[model]} {number(one.rms)} ({data}, {way.label})"
+                text = f"{labels[model]} {number(one.rms)} (“{data}”, {way.label})"
                 best[curve] = one.rms, text
     return f"Each curve alone comes nearest with: {'; '.join(text for _, text in best.values())}."
 
@@ -174,7 +174,7 @@ def _earlier(
             epoch, rms = deviations.nearest_epoch(scores, model, curve, settings.smallest)
             parts.append(f"{labels[model]} after epoch {epoch} ({number(rms)})")
     return (
-        f"{data}, had training ended earlier: the mean is nearest to the published curve for "
+        f"“{data}”, had training ended earlier: the mean is nearest to the published curve for "
         f"{', '.join(parts)}; there were {scores.sizes['epoch']} epochs."
     )
 
@@ -214,7 +214,7 @@ def _sentence_on_points(data: str, way: Way, rows: list[Point]) -> str:
     outside = [row for row in rows if not row.inside]
     explained = [row for row in outside if row.explained]
     text = (
-        f"{data}, {way.label}: the 95 % interval holds {len(rows) - len(outside)} of {len(rows)} "
+        f"“{data}”, {way.label}: the 95 % interval holds {len(rows) - len(outside)} of {len(rows)} "
         "published values."
     )
     if outside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ _LOOKS = {
         _SHOWN, [(BLUE, "o"), (SKY_BLUE, "X"), (VERMILLION, "s"), (ORANGE, "P")], strict=True
     )
 }
+#: characters above a panel of a narrow figure
+_NARROW = 22
 #: the scale is linear within it
 _LINEAR = 0.01
 
@@ -91,7 +94,8 @@ def _panels(
     if drawing.is_narrow(style):
         figure, panels = drawing.grid(style, len(keys), 1.75, 0.5, **shared)
         for panel, (label, model) in zip(panels, keys, strict=True):
-            panel.set_title(f"{drawing.plain(label)}:\n{names[model]}", fontsize="medium")
+            above = textwrap.fill(f"{drawing.plain(label)}:", _NARROW)
+            panel.set_title(f"{above}\n{names[model]}", fontsize="medium")
     else:
         figure = Figure(
             figsize=(style.width, style.height * (0.25 + 0.5 * len(data))), layout="constrained"
@@ -99,9 +103,10 @@ def _panels(
         panels = list(figure.subplots(len(data), len(models), squeeze=False, **shared).ravel())
         for panel, model in zip(panels, models, strict=False):
             panel.set_title(names[model])
-    for panel in panels[-len(models) :]:
-        panel.set_xlabel("Hidden units")
     for panel, (label, _) in zip(panels, keys, strict=True):
+        place = panel.get_subplotspec()
+        if place is None or place.is_last_row():
+            panel.set_xlabel("Hidden units")
         if drawing.starts_row(panel):
             row = "" if drawing.is_narrow(style) else f"{drawing.plain(label)}\n"
             panel.set_ylabel(f"{row}Test R² − published")

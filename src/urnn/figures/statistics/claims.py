@@ -47,8 +47,8 @@ def claims(scores: Mapping[str, xr.Dataset], settings: StatisticsSettings) -> li
         ]
         found.append(
             Claim(
-                claim=f"The {theirs} needs at most {factor} times the hidden units of the {ours}; "
-                "on some systems so many (theorems 1 and 2).",
+                claim=f"The {theirs} needs at most {factor} times the hidden units of the {ours}, "
+                "and that many on some systems (theorems 1 and 2).",
                 evidence=evidence,
                 agreement=agreement,
                 reason=reason,
