@@ -77,6 +77,28 @@ def test_make_installs_the_lock_and_one_torch() -> None:
     assert "--require-hashes --no-deps --requirement requirements.txt" in text
 
 
+def test_the_container_installs_what_make_installs() -> None:
+    """The lock, the same torch, and all that the wheel is made of."""
+    lines = (ROOT / "workflow/envs/Dockerfile").read_text().replace("\\\n", "").splitlines()
+    told = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    run = " && ".join(rest for word, rest in told if word == "RUN")
+    assert "--require-hashes --no-deps --requirement requirements.txt" in run
+    (torch,) = re.findall(r"^TORCH +:= (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert re.findall(r"torch==\S+", run) == [torch]
+    python = next(rest for word, rest in told if word == "FROM")
+    version = re.search(r"python:(\d+)\.(\d+)-", python)
+    lowest = re.fullmatch(r">=(\d+)\.(\d+)", PROJECT["requires-python"])
+    assert version and lowest
+    assert tuple(map(int, version.groups())) >= tuple(map(int, lowest.groups()))
+    copied = {path for word, rest in told if word == "COPY" for path in rest.split()[:-1]}
+    assert all((ROOT / path).exists() for path in copied)
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    wheel = build["targets"]["wheel"]
+    needed = {path.split("/")[0] for path in (*wheel["packages"], *wheel["force-include"])}
+    files = {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"], "requirements.txt"}
+    assert copied == needed | files
+
+
 def test_one_version_with_its_date() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     changes = (ROOT / "CHANGELOG.md").read_text()
