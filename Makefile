@@ -19,8 +19,9 @@ run: $(VENV)/installed             ## figures and report of the default configur
 paper: $(VENV)/installed           ## the paper's full protocol
 	$(BIN)/snakemake --cores $(CORES) --configfile config/paper.yaml
 
+# one process more than cores, because some tests wait: for a cluster, for the moment to kill a run
 test: $(VENV)/installed            ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $$(($(CORES) + 1)) --dist loadscope --no-loadscope-reorder
 
 check: $(VENV)/installed docs      ## lint, format, types, docs
 	$(BIN)/ruff check .
@@ -44,6 +45,8 @@ $(VENV)/installed: pyproject.toml requirements.txt
 	$(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check
+# else each start compiles it where Python is told not to keep that (PYTHONDONTWRITEBYTECODE)
+	$(BIN)/python -m compileall -q src
 	touch $@
 
 benchmark: $(VENV)/installed       ## our training step beside those of other tools; OPTIONS=--quick

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,31 @@ def by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "ONEDNN", {})
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share what is made once for their file go to one process, all others one by one.
+
+    pytest-xdist's own groups are without effect in pytest 9, whose names of tests they change.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    @cache
+    def shares(path: str) -> bool:
+        return 'scope="module"' in (config.rootpath / path).read_text("utf-8")
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path if shares(path) else nodeid
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """An order and groups in which two processes are busy to the end (`--dist loadgroup`).
+    """An order in which all processes are busy to the end.
 
     Whole runs of the workflow come first, for they take longest. While one process runs the test
-    configuration, which most of those need, the other has those that do not. Tests that share what
-    is made once for a file go together, all others where there is room.
+    configuration, which most of those need, the others have those that do not.
     """
     in_workflow = [item for item in items if "workflow" in item.path.parts]
     needing = [item for item in in_workflow if "finished" in _fixtures(item)]
@@ -54,13 +74,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         *needing[1:],
         *(item for item in items if item not in rest),
     ]
-    for item in items:
-        if "module" in _fixtures(item).values():
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
-def _fixtures(item: pytest.Item) -> dict[str, str]:
-    """The fixtures that a test has, directly or not, and the scope of each."""
+def _fixtures(item: pytest.Item) -> set[str]:
+    """The fixtures that a test has, directly or not."""
     found = getattr(item, "_fixtureinfo", None)
-    definitions = found.name2fixturedefs if found else {}
-    return {name: of_name[-1].scope for name, of_name in definitions.items() if of_name}
+    return {*found.name2fixturedefs} if found else set()

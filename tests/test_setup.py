@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +24,22 @@ CONDA = {
     "snakemake": "snakemake-minimal",
     "torch": "pytorch",
 }
+
+
+@pytest.fixture(scope="module")
+def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file in which each process that asks for this fixture leaves its number."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # a worker of pytest-xdist: above its own folder
+        folder = folder.parent
+    with (folder / "processes").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    return folder / "processes"
+
+
+@pytest.mark.parametrize("again", range(4))
+def test_what_is_made_for_a_file_is_made_in_one_process(again: int, processes: Path) -> None:
+    assert processes.read_text() == f"{os.getpid()}\n"
 
 
 def names(requirements: list[str]) -> dict[str, str]:
