@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,22 @@ def make_data() -> Callable[..., Path]:
         return path
 
     return make
+
+
+def shared_folder(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of the tests that all of its processes have."""
+    folder = factory.getbasetemp()
+    # a worker of pytest-xdist has its own below it
+    return folder.parent if hasattr(request.config, "workerinput") else folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """All processes, jobs of a workflow too, have what the emulator of a GPU compiles."""
+    folder = shared_folder(request, tmp_path_factory) / "emulator"
+    os.environ.setdefault("URNN_EMULATOR_CACHE", str(folder))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import yaml
 
 import benchmarks.__main__ as main_benchmark
 from benchmarks import gpu as gpu_benchmark
+from tests import preloaded
 from urnn.__main__ import _stages
 
 ROOT = Path(__file__).parents[1]
@@ -55,17 +56,20 @@ QUICK = shlex.split("--hidden-units 2 --epochs 3 --restarts 1 --realizations 1 -
 
 def run_in(folder: Path, command: list[str]) -> str:
     """A command of a page; what it prints."""
-    python = [sys.executable, "-m"]
-    program = {"urnn": [*python, "urnn"], "snakemake": [*python, "snakemake"]}
+    if command[0] == "snakemake":
+        status, output = preloaded.run(command[1:], folder)
+        assert status == 0, f"{command}: {output}"
+        return output
+    program = [sys.executable, *(["-m", "urnn"] if command[0] == "urnn" else [])]
     result = subprocess.run(
-        [*program.get(command[0], [sys.executable]), *command[1:]],
+        [*program, *command[1:]],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
-    return result.stdout + (result.stderr if command[0] == "snakemake" else "")
+    return result.stdout
 
 
 #: the pages with commands; each has its tests here, but for what is said beside it

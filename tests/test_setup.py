@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import shared_folder
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OPTIONAL = PROJECT["optional-dependencies"]
@@ -29,12 +31,10 @@ CONDA = {
 @pytest.fixture(scope="module")
 def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file in which each process that asks for this fixture leaves its number."""
-    folder = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):  # a worker of pytest-xdist: above its own folder
-        folder = folder.parent
-    with (folder / "processes").open("a") as file:
+    path = shared_folder(request, tmp_path_factory) / "processes"
+    with path.open("a") as file:
         file.write(f"{os.getpid()}\n")
-    return folder / "processes"
+    return path
 
 
 @pytest.mark.parametrize("again", range(4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import re
 import shutil
@@ -10,13 +11,27 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from tests import preloaded
+from tests.conftest import shared_folder
+from urnn.__main__ import main
+
 ROOT = Path(__file__).parents[2]
+CONFIG = ("--configfile", "config/test.yaml")
 PARTS = ("Snakefile", "config", "profiles", "slurm", "workflow", "src", "pyproject.toml")
+
+
+def urnn(*arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """``urnn ARGUMENTS`` in a folder, without a process of its own."""
+    said, printed = io.StringIO(), io.StringIO()
+    words = [str(argument) for argument in arguments]
+    with redirect_stderr(said), redirect_stdout(printed), chdir(folder):
+        status = main(words)
+    return subprocess.CompletedProcess(words, status, printed.getvalue(), said.getvalue())
 
 
 class Project:
@@ -31,20 +46,24 @@ class Project:
 
     def run(self, *arguments: str, check: bool = True) -> str:
         """Run snakemake on the test configuration; what it prints."""
-        with self.start(*arguments) as process:
-            output, _ = process.communicate()
-        assert not check or process.returncode == 0, output[-6000:]
+        status, output = preloaded.run([*CONFIG, *arguments], self.folder, self.environment)
+        assert not check or status == 0, output[-6000:]
         return output
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This project's package is used, and what is compiled of it stays for copies of it."""
+        # the tests are there too, for what stands in for a GPU
+        path = f"{self.folder / 'src'}{os.pathsep}{ROOT}"
+        return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": ""}
 
     @contextmanager
     def start(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """Snakemake on the test configuration, at work while the block runs and ended with it."""
-        command = [sys.executable, "-m", "snakemake", "--configfile", "config/test.yaml"]
         with subprocess.Popen(
-            [*command, *arguments],
+            [sys.executable, "-m", "snakemake", *CONFIG, *arguments],
             cwd=self.folder,
-            # the tests are there too, for what stands in for a GPU
-            env={**os.environ, "PYTHONPATH": f"{self.folder / 'src'}{os.pathsep}{ROOT}"},
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -99,9 +118,7 @@ def finished(
     request: pytest.FixtureRequest,
 ) -> Project:
     """The test configuration, run to the end; the first process that asks runs it for all."""
-    shared = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):  # a worker of pytest-xdist: above its own folder
-        shared = shared.parent
+    shared = shared_folder(request, tmp_path_factory)
     with (shared / "finished.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder, done = shared / "finished", shared / "finished.done"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
-from tests import traced
-from tests.workflow.conftest import ROOT
+from tests import preloaded, traced
+from tests.workflow import conftest
 from urnn import storage, trained
 from urnn.fitting import workflow
 
@@ -27,13 +25,7 @@ ARGUMENTS = (
 
 
 def urnn(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run(
-        [sys.executable, "-m", "urnn", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-    )
+    result = conftest.urnn(*arguments, folder=folder)
     assert not check or result.returncode == 0, result.stdout + result.stderr
     return result
 
@@ -192,16 +184,10 @@ def test_nothing_is_written_over(fitted: tuple[Path, str, float]) -> None:
 
 def stale(folder: Path) -> list[str]:
     """What a dry run of the fit's configuration lists."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow()), "--dry-run"]
-    result = subprocess.run(
-        [*command, "--configfile", "config.yaml", "--cores", "1"],
-        cwd=folder / "record-fit",
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    return sorted(re.findall(r"^Job \d+: (.*)$", result.stderr + result.stdout, re.MULTILINE))
+    arguments = ("--snakefile", workflow(), "--dry-run", "--configfile", "config.yaml")
+    status, output = preloaded.run([*arguments, "--cores", "1"], folder / "record-fit")
+    assert status == 0, output
+    return sorted(re.findall(r"^Job \d+: (.*)$", output, re.MULTILINE))
 
 
 def test_what_runs_again_when_the_record_changes(fitted: tuple[Path, str, float]) -> None:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
+from tests import preloaded
+
 if TYPE_CHECKING:
     from tests.workflow.conftest import Project
 
 KILLS = 20
+#: every kind of job but the page
+FIGURES = ("figure3", "history", "theorem3")
+TARGETS = [f"reports/figures/{name}.svg" for name in FIGURES]
+#: what they need and are
+MADE = [
+    "results/test-15dB/**/*.nc",
+    "results/test-digits/**/*.nc",
+    "results/theory/theorem3.nc",
+    *(f"reports/figures/**/{name}.*" for name in FIGURES),
+]
 
 
 def running(folder: Path) -> list[int]:
@@ -33,34 +46,43 @@ def running(folder: Path) -> list[int]:
     return sorted(found)
 
 
-def kill(processes: list[int]) -> None:
+def kill(processes: list[int]) -> list[int]:
+    """End processes at once; those that there were."""
     for process in processes:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    return processes
 
 
-def start(project: Project, *options: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--configfile",
-        "config/test.yaml",
-        "--cores",
-        "2",
-    ]
-    # a process group of its own, so that nothing of it outlives the kill
-    return subprocess.Popen(
-        [*command, *options],
-        cwd=project.folder,
-        env={**os.environ, "PYTHONPATH": str(project.folder / "src")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+def start(project: Project, temporary: Path, *options: str) -> ForkServerProcess:
+    arguments = ("--configfile", "config/test.yaml", "--cores", "2", *options)
+    return preloaded.start(arguments, project.folder, temporary, project.environment)
+
+
+def wait(condition: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def interrupt(
+    process: ForkServerProcess, folder: Path, number: int, random: np.random.Generator
+) -> None:
+    """Kill snakemake and all that it has started, at a random moment."""
+
+    def jobs() -> list[int]:
+        return [found for found in running(folder) if found != process.pid]
+
+    if number % 5 != 4:  # else while it starts
+        wait(lambda: jobs() or not process.is_alive(), 60)
+    time.sleep(float(random.uniform(0, 2.5)))
+    there = jobs()
+    if number % 2 and there:  # a job alone: snakemake sees it fail, and goes on or ends
+        kill([int(random.choice(there))])
+        time.sleep(0.5)
+    process.kill()
+    process.join()
+    wait(lambda: not kill(running(folder)), 20)  # with what was being started
 
 
 def same(first: Path, second: Path) -> None:
@@ -83,25 +105,15 @@ def test_kill_9_at_twenty_moments_loses_and_changes_nothing(
     random = np.random.default_rng(0)
     for number in range(KILLS):
         # the lock of the one that was killed is still there; to take it away is one start more
-        process = start(project, *(["--nolock"] if number else []))
-        time.sleep(float(random.uniform(1.5, 5)))
-        workers = [p for p in running(project.folder) if p != process.pid]
-        if number % 2 and workers:  # a job alone: snakemake sees it fail, and goes on or ends
-            kill([int(random.choice(workers))])
-            time.sleep(0.5)
-        kill([process.pid, *running(project.folder)])
-        process.wait()
-        end = time.monotonic() + 20
-        while running(project.folder) and time.monotonic() < end:
-            kill(running(project.folder))  # what was being started
-            time.sleep(0.1)
+        process = start(project, tmp_path, *TARGETS, *(["--nolock"] if number else []))
+        interrupt(process, project.folder, number, random)
         assert running(project.folder) == []
     project.snakemake("--unlock")
-    project.snakemake()
-    assert project.stale() == []
-    for folder, pattern in [("results", "*.nc"), ("reports/figures", "*.*")]:
-        paths = sorted(path for path in (finished.folder / folder).rglob(pattern))
-        assert paths
+    project.snakemake(*TARGETS)
+    assert "Nothing to be done" in project.snakemake("--dry-run", *TARGETS)
+    for pattern in MADE:
+        paths = sorted(finished.folder.glob(pattern))
+        assert paths, pattern
         for path in paths:
             same(path, project.folder / path.relative_to(finished.folder))
     left = [*project.folder.rglob("*.tmp"), *project.folder.rglob("*.checkpoint.nc")]
@@ -113,11 +125,10 @@ def test_two_runs_at_once_in_one_folder(finished: Project, tmp_path: Path) -> No
     shutil.rmtree(project.folder / "results/test-20dB/models")
     for made in ("results/test-20dB/scores.nc", "reports/figures/figure2.png"):
         (project.folder / made).unlink()
-    process = start(project)
-    end = time.monotonic() + 60
-    while not list((project.folder / ".snakemake/locks").glob("*")) and time.monotonic() < end:
-        time.sleep(0.05)
+    process = start(project, tmp_path)
+    wait(lambda: list((project.folder / ".snakemake/locks").glob("*")), 60)
     output = project.snakemake(check=False)
     assert "cannot be locked" in output and "Traceback" not in output
-    assert process.wait(timeout=300) == 0
+    process.join(300)
+    assert process.exitcode == 0
     assert project.stale() == []

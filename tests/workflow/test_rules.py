@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
+
 ROOT = Path(__file__).parents[2]
 #: a rule by its name; of rules that are made in a loop, what their names begin with
 RULES = {
@@ -70,12 +72,12 @@ def test_the_page_draws_the_graph_of_the_rules(tmp_path: Path) -> None:
     """The edges of Snakemake's own graph, without those that a longer way implies."""
     from urnn.report import stages
 
-    command = [sys.executable, "-m", "snakemake", "--rulegraph", "--configfile", "config/test.yaml"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    names = dict(re.findall(r'(\d+)\[label = "([\w -]+?)"', result.stdout))
+    status, output = preloaded.run(("--rulegraph", "--configfile", "config/test.yaml"), ROOT)
+    assert status == 0, output
+    names = dict(re.findall(r'(\d+)\[label = "([\w -]+?)"', output))
     # data have a rule for each block
     names = {number: re.sub(r"^data_.+", "data", name) for number, name in names.items()}
-    edges = {(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", result.stdout)}
+    edges = {(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", output)}
     edges = {(a, b) for a, b in edges if b != "all"}
     after = {a: {b for x, b in edges if x == a} for a, _ in edges}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import site
-import subprocess
-import sys
 import venv
 import zipfile
 from collections.abc import Mapping
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tests import preloaded
 from tests.workflow.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -44,16 +43,9 @@ def snakemake(
     folder: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None
 ) -> str:
     """Snakemake with this project's package, in another folder; what it prints."""
-    result = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout[-6000:]
-    return result.stdout
+    status, output = preloaded.run(["--cores", "2", *arguments], folder, environment)
+    assert status == 0, output[-6000:]
+    return output
 
 
 def written(path: Path, values: object) -> Path:
