@@ -34,6 +34,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 ReturnToService=2
+MinJobAge=3600
 MpiDefault=none
 SwitchType=switch/none
 StateSaveLocation={folder}/state
