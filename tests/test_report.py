@@ -352,6 +352,13 @@ DRAWN = (
 )
 
 
+def test_words_have_one_size_in_all_figures(figure, benchmarks):
+    """A drawing is shown no larger than by a factor that all have."""
+    for width in (9, 400):
+        figure["path"].write_text(SVG.decode().replace("0 0 9 9", f"0 0 {width} 9"))
+        assert f'style="max-width: {1.8 * width:.0f}px"' in render(figure, benchmarks)
+
+
 def test_shapes_and_styles_stand_in_the_page_once(figure, benchmarks):
     figure["path"].write_text(DRAWN.format(style="none"))
     page = render(figure, benchmarks, figures=[figure, {**figure, "name": "figure3"}])

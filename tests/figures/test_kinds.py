@@ -72,6 +72,15 @@ def test_the_caption_says_which_average_is_drawn(kind):
     assert "Markers are medians" in texts["median"] and "Markers are means" not in texts["median"]
 
 
+def test_the_caption_of_a_history_says_what_is_shown():
+    accuracy, error = (
+        POINT.make("history", shows=name).text
+        for name in ("validation_accuracy", "constraint_error")
+    )
+    assert "epoch whose parameters were kept" in accuracy and "WᵀW" not in accuracy
+    assert "WᵀW" in error and "kept, which" not in error
+
+
 def test_one_experiment_is_not_several(kind, settings, scores):
     plot = POINT.part_module(kind, "plot").plot
     if settings.several:

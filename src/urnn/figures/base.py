@@ -127,9 +127,6 @@ _POINTS = {
 class Averaged(Settings):
     """How a point is made from the realizations, of a kind of figure that averages over them."""
 
-    #: with the place {points} for what markers and bars are
-    caption: ClassVar[str]
-
     statistic: Literal["mean", "median"] = Field(
         "mean",
         description="of the realizations: mean, with its 95 % interval, or median, with the middle "
@@ -137,9 +134,9 @@ class Averaged(Settings):
     )
 
     @property
-    def described(self) -> str:
-        """The caption, with what is drawn and not what could be."""
-        return self.caption.format(points=_POINTS[self.statistic])
+    def points(self) -> str:
+        """What markers and bars are, for the caption."""
+        return _POINTS[self.statistic]
 
 
 class _Entry(Settings):

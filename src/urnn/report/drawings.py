@@ -20,6 +20,8 @@ _DRAWN = frozenset(
 _DECLARATION = r"\s*[a-z-]+\s*:[-#\w., %]+"
 #: a style that can stand in a style sheet: it refers to nothing and closes nothing
 _PLAIN_STYLE = re.compile(rf"{_DECLARATION}(?:;{_DECLARATION})*;?\s*")
+#: that a point of a drawing takes at most: the widest figures fill the page
+_PIXELS = 1.8
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 _LONG = re.compile(r"-?\d+\.\d{3,}")
 _SHIFT = re.compile(r"translate\(([-\d.]+)[ ,]+([-\d.]+)\)")
@@ -67,6 +69,10 @@ class Drawings:
             self._classify(element)
             _shorten(element)
         _unwrap(root)
+        if kind == "wide":
+            # or the words of a figure of one panel would be larger than those of the others
+            width = float(root.get("viewBox", "0 0 0 0").split()[2])
+            root.attrib |= {"style": f"max-width: {_PIXELS * width:.0f}px"}
         for key in ("width", "height", "version"):
             root.attrib.pop(key, None)
         root.attrib |= {"xmlns": _SVG, "role": "img", "aria-label": label, "class": kind}

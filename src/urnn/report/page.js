@@ -62,6 +62,7 @@ function source(svg) {
   const copy = svg.cloneNode(true);
   const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
   copy.removeAttribute("class");
+  copy.removeAttribute("style");
   copy.setAttribute("width", `${width}pt`);
   copy.setAttribute("height", `${height}pt`);
   for (const point of copy.querySelectorAll("[data-tip]")) {

@@ -10,7 +10,7 @@ from urnn.figures.base import MARKS, Averaged, FigureSettings
 from urnn.published import OfR2
 
 
-class GapSettings(Averaged, FigureSettings):
+class GapSettings(FigureSettings, Averaged):
     """The gap to the optimum of several experiments side by side, on a log scale."""
 
     kind: Literal["gap"] = Field(description="what the figure shows")
@@ -26,6 +26,11 @@ class GapSettings(Averaged, FigureSettings):
     )
     several: ClassVar[bool] = True
     needs_optimum: ClassVar[bool] = True
+
+    @property
+    def described(self) -> str:
+        """The caption, with the average that is drawn."""
+        return self.caption.format(points=self.points)
 
     @property
     def metric(self) -> str:

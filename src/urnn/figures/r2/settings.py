@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from urnn.verdict import Claim
 
 
-class R2Settings(Averaged, FigureSettings):
+class R2Settings(FigureSettings, Averaged):
     """Test R^2 against hidden units and adjusted hidden units."""
 
     kind: Literal["r2"] = Field("r2", description="what the figure shows")
@@ -33,6 +33,11 @@ class R2Settings(Averaged, FigureSettings):
         f"a perfect model on the same noisy data. {PUBLISHED} More than six models have a row "
         "each, and each size a panel."
     )
+
+    @property
+    def described(self) -> str:
+        """The caption, with the average that is drawn."""
+        return self.caption.format(points=self.points)
 
     @property
     def metric(self) -> str:
