@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urnn.errors import DataError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -79,16 +81,13 @@ class Squared:
         """The mean squared error (R,); the accuracy is NaN."""
         import numpy as np
 
-        # numpy one replica at a time, so that what is between stays in the cache
-        size = 1 if backend.xp is np else len(outputs)
-        losses = []
-        for first in range(0, len(outputs), size):
-            part = slice(first, first + size)
-            targets = y[dataset[part]]
-            error = outputs[part] - targets
-            error[backend.xp.isnan(targets)] = 0
-            error *= error
-            losses.append(backend.to_numpy(error.mean((1, 2, 3))))
+        if backend.xp is not np:
+            losses = [_mean_square(backend.xp, outputs, y[dataset])]
+        else:
+            # one replica at a time, so that what is between stays in the cache
+            pairs = zip(outputs, dataset, strict=True)
+            losses = [_mean_square(np, some[None], y[of][None]) for some, of in pairs]
+        losses = [backend.to_numpy(part) for part in losses]
         loss = np.concatenate(losses).astype(np.float64)
         return loss, np.full(len(loss), np.nan)
 
@@ -97,6 +96,18 @@ class Squared:
         import numpy as np
 
         return 1 - loss / np.mean(np.square(np.nan_to_num(y), dtype=np.float64))
+
+
+def _mean_square(xp: ModuleType, outputs: Any, y: Any) -> Any:
+    """mean((outputs - y)^2) of each replica, where a target that is missing counts as no error."""
+    error = outputs - y
+    error *= error
+    found = error.mean((1, 2, 3))
+    # only then can a target be missing
+    if xp.isnan(found).any():
+        error[xp.isnan(y)] = 0
+        found = error.mean((1, 2, 3))
+    return found
 
 
 class CrossEntropy:
