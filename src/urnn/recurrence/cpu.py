@@ -10,7 +10,7 @@ The compiled kernels are kept between processes; see `urnn.recurrence.native`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -30,7 +30,7 @@ from urnn.recurrence import (
     vector,
 )
 from urnn.recurrence.emitter import DOUBLE, INT64, LANES, Array, Emitter, Offset
-from urnn.recurrence.lanes import BLOCK, Layout, Parameters, Room
+from urnn.recurrence.lanes import BLOCK, Bring, Layout, Parameters, Room
 from urnn.recurrence.native import Doubles, Floats, Integers, Kernel, Real, address, shared
 from urnn.recurrence.sweeps import (
     ALL,
@@ -192,24 +192,25 @@ def _backward(
     states: tuple[Array, ...],
     exact_loss: Array,
     length: Offset,
-    targets: Callable[[Offset, Offset], None],
+    targets: Bring | None,
 ) -> None:
     """Back through the time steps of a tile, from its X, H and A.
 
     The errors of the last step are in E where the loss is of labels; else ``targets`` brings those
-    of a chunk, its first step and its number, to Y.
+    of each chunk to Y.
     """
     cell, HIDDEN, ROWS = spec.cell, spec.hidden_units, spec.cell.gates * spec.hidden_units
     STATE, AHEAD = (size * layout.vectors * LANES for size in (HIDDEN, ROWS))
-    LAST, (X, H, _, _), zero = layout.chunk * AHEAD, states, e.double(0.0)
+    LAST, (X, H, _, Y), zero = layout.chunk * AHEAD, states, e.double(0.0)
     D, DI = work.D, work.DI if cell.split else work.D
     lanes.fill(e, work.carried, STATE if cell.carried else 0, zero)
     lanes.fill(e, D[LAST:], AHEAD, zero)
     # in chunks: what D and E hold stays in the cache until it is reduced
     with chunks_back(e, length, layout.chunk) as (begin, steps):
         lanes.fill(e, work.lane_loss, LANES, zero)
-        if spec.loss != "cross_entropy":
-            targets(begin, steps)
+        if targets is not None:
+            # while those of the chunk before it come from memory
+            targets(begin, steps, -layout.chunk * spec.output_size, Y)
         _back_through_chunk(e, spec, layout, weights, work, states, (begin, steps, length))
         reduction(e, cell, _sizes(spec), layout, sums, D, DI, H, X, begin, steps)
         if spec.loss != "cross_entropy":
@@ -241,9 +242,8 @@ def _forward(
 ) -> None:
     """The inputs of a tile to X, its states to H and A, and ``outputs`` of each step to Y."""
     units, row, (X, H, A, Y) = spec.hidden_units, layout.vectors * LANES, states
-    (source, _, length, size), begins = x, e.stack(row, INT64)
-    *strides, of_step, _ = lanes.by_trial(*x[1:])
-    lanes.find(e, *strides, which, place, begins)
+    source, _, length, size = x
+    bring = lanes.finder(e, source, lanes.by_trial(*x[1:]), which, place)
     lanes.spread(e, weights.h_init, units, place, H)
     if spec.cell.has_cell_state:
         lanes.spread(e, weights.c_init, units, place, initial)
@@ -252,8 +252,7 @@ def _forward(
     # a block at a time, while the next one comes from memory
     with e.loop(e.parts(length, BLOCK), BLOCK) as begin:
         steps = e.minimum(BLOCK, length - begin)
-        of, to = (of_step, size, begin, steps), X[begin * size * row :]
-        lanes.gather_from(e, source, begins, *of, BLOCK * size, layout.vectors, to)
+        bring(begin, steps, BLOCK * size, X[begin * size * row :])
         forward_sweep(e, spec.cell, sizes, layout, weights, X, H, A, Y, steps, slots, slots, begin)
 
 
@@ -300,9 +299,9 @@ def _add_tile(
     Y = X[length * IN :]
     H = Y[(1 if labels else layout.chunk) * OUT :]
     A = H[(length + 1) * STATE :]
-    states, begins = (X, H, A, Y), e.stack(layout.vectors * LANES, INT64)
-    of_start = (which, place, weights, work.initial)
-    _forward(e, spec, layout, x, *of_start, states, 0, ALL)
+    states = (X, H, A, Y)
+    targets: Bring | None = None
+    _forward(e, spec, layout, x, which, place, weights, work.initial, states, 0, ALL)
     if labels:
         last = H[length * STATE :]
         weigh(e, batch, place, e.builder.fdiv(e.double(1.0), e.double(batch)), work.weight)
@@ -315,14 +314,7 @@ def _add_tile(
     else:
         values = e.double(batch * length * OUTPUT)
         weigh(e, batch, place, e.builder.fdiv(e.double(2.0), values), work.weight)
-        *strides, of_step, _ = lanes.by_trial(number, length, OUTPUT)
-        lanes.find(e, *strides, which, place, begins)
-
-    def targets(begin: Offset, steps: Offset) -> None:
-        # while those of the chunk before it come from memory
-        before, of = -layout.chunk * OUTPUT, (of_step, OUTPUT, begin, steps)
-        lanes.gather_from(e, y, begins, *of, before, layout.vectors, Y)
-
+        targets = lanes.finder(e, y, lanes.by_trial(number, length, OUTPUT), which, place)
     _backward(e, spec, layout, weights, sums, work, states, exact_loss, length, targets)
 
 

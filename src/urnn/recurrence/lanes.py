@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import namedtuple
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +33,7 @@ ALONE_FROM = 16
 #: time steps that are brought to their lanes at once, so that each trial fills whole cache lines
 BLOCK = LINE
 #: values of a trial ahead of which more of them are fetched; they may lie far out in memory
-AHEAD = 4 * LANES
+_FETCHED = 4 * LANES
 #: models in a vector below that, and lanes of their rows
 _SHARED, _ROW = 8, 16
 
@@ -307,24 +307,42 @@ def gather_from(
             to[(whole + k) * row + lane] = of[begin[lane] + whole + k]
 
 
-def gather(
+#: (first, steps, ahead, target): time steps of a tile to target, see `gather_from`
+Bring = Callable[[Offset, Offset, Offset, Array], None]
+
+
+def finder(
     e: Emitter,
     source: Array,
     strides: tuple[Any, ...],
     which: tuple[Any, ...],
-    first: Offset,
-    steps: Offset,
     place: tuple[Any, ...],
-    target: Array,
-) -> None:
-    """Time steps of a tile to its lanes: target (steps * size, row).
+) -> Bring:
+    """Finds the trials of a tile once; what it returns brings some of their time steps at a time.
 
     The strides are those of `by_trial`; `each_trial` says which trials.
     """
     (*starts, of_step, size), (_, _, vectors, _) = strides, place
     begin = e.stack(vectors * LANES, INT64)
     find(e, *starts, which, place, begin)
-    gather_from(e, source, begin, of_step, size, first, steps, AHEAD, vectors, target)
+
+    def bring(first: Offset, steps: Offset, ahead: Offset, target: Array) -> None:
+        gather_from(e, source, begin, of_step, size, first, steps, ahead, vectors, target)
+
+    return bring
+
+
+def gather(
+    e: Emitter,
+    source: Array,
+    strides: tuple[Any, ...],
+    which: tuple[Any, ...],
+    steps: Offset,
+    place: tuple[Any, ...],
+    target: Array,
+) -> None:
+    """The first time steps of a tile to its lanes: target (steps * size, row); see `finder`."""
+    finder(e, source, strides, which, place)(0, steps, _FETCHED, target)
 
 
 def _runs(e: Emitter, of_step: Int, size: Offset, steps: Offset) -> tuple[Offset, Offset]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from urnn.recurrence import Spec, lanes, memory, vector
 from urnn.recurrence.cells.base import Cell
-from urnn.recurrence.emitter import INT64, LANES, Array, Emitter, Int, Offset
+from urnn.recurrence.emitter import LANES, Array, Emitter, Int, Offset
 from urnn.recurrence.lanes import Layout, Parameters, Room
 from urnn.recurrence.native import Floats, Integers, Kernel, Strided
 from urnn.recurrence.sweeps import (
@@ -107,10 +107,10 @@ def _forward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Kern
                 place, which = (group, tile, VECTORS, MODELS), (dataset, trials, replicas, batch)
                 first = (group * tiles + tile) * (length + 1) * keep
                 H, A = H_kept[first * STATE :], A_kept[first * KEPT :]
-                lanes.gather(e, x, _strides(of_x, INPUT), which, 0, length, place, X)
-                lanes.gather(e, h_init, initial, which, 0, 1, place, H)
+                lanes.gather(e, x, _strides(of_x, INPUT), which, length, place, X)
+                lanes.gather(e, h_init, initial, which, 1, place, H)
                 if CELL:
-                    lanes.gather(e, c_init, initial, which, 0, 1, place, work.c)
+                    lanes.gather(e, c_init, initial, which, 1, place, work.c)
                     lanes.put_cell(e, work.c, HIDDEN, ROW, VALUES, A)
                 sizes = (HIDDEN, INPUT, 0)
                 forward_sweep(e, cell, sizes, layout, weights, X, H, A, X, length, ALL, slots)
@@ -148,18 +148,17 @@ def _back_through_time(
     step = backward_step(cell, given=True)
     d_states, of_states, dc_last, which, place, length = given
     (*_, batch), (X, H, A, DX) = which, states
-    begins, (*strides, of_step, _) = e.stack(VECTORS * LANES, INT64), _strides(of_states, HIDDEN)
     D, G, DI = work.D, work.G, work.DI if cell.split else work.D
     lanes.fill(e, D[LAST:], AHEAD, e.double(0.0))
     lanes.fill(e, work.carried, STATE, e.double(0.0))
     if cell.has_cell_state:
         last = lanes.by_step(batch, 1, HIDDEN)
-        lanes.gather(e, dc_last, last, which, 0, 1, place, work.carried)
+        lanes.gather(e, dc_last, last, which, 1, place, work.carried)
         lanes.silence(e, work.carried, HIDDEN, batch, place)
-    lanes.find(e, *strides, which, place, begins)
+    strides = _strides(of_states, HIDDEN)
+    bring = lanes.finder(e, d_states, strides, which, place)
     with chunks_back(e, length, CHUNK) as (begin, steps):
-        before, of = -CHUNK * of_step, (of_step, HIDDEN, begin, steps)
-        lanes.gather_from(e, d_states, begins, *of, before, VECTORS, G)
+        bring(begin, steps, -CHUNK * strides[2], G)
         lanes.silence(e, G, steps * HIDDEN, batch, place)
         with e.loop(steps) as passed:
             k = steps - 1 - passed
@@ -273,7 +272,7 @@ def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Ker
                 place = (group, tile, VECTORS, MODELS)
                 first = (group * tiles + tile) * (length + 1)
                 H, A = H_kept[first * STATE :], A_kept[first * KEPT :]
-                lanes.gather(e, x, _strides(of_x, INPUT), which, 0, length, place, X)
+                lanes.gather(e, x, _strides(of_x, INPUT), which, length, place, X)
                 given = (d_states, of_states, dc_last, which, place, length)
                 _back_through_time(
                     e, cell, (HIDDEN, INPUT, 0), layout, given, wanted, weights, sums, work,
