@@ -122,7 +122,7 @@ def test_kill_9_at_twenty_moments_loses_and_changes_nothing(
 
 def test_two_runs_at_once_in_one_folder(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "project")
-    shutil.rmtree(project.folder / "results/test-20dB/models")
+    shutil.rmtree(project.folder / "results/test-20dB/models/lstm")
     for made in ("results/test-20dB/scores.nc", "reports/figures/figure2.png"):
         (project.folder / made).unlink()
     process = start(project, tmp_path)

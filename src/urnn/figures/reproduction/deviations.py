@@ -159,13 +159,13 @@ def distance(of_model: xr.DataArray, curve: pd.Series, statistic: str, smallest:
     if not theirs.size:
         nan = float("nan")
         return Distance(nan, nan, nan, nan, 0, 0)
-    average: Callable[..., NDArray] = np.nanmedian if statistic == "median" else np.nanmean
-    difference = average(sample, axis=1) - theirs
+    average: Callable[[NDArray], NDArray] = _nanmedian if statistic == "median" else _nanmean
+    difference = average(sample) - theirs
     count = sample.shape[1]
     drawn = np.random.default_rng(_SEED).integers(count, size=(_RESAMPLES, count))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a resample of NaN alone is NaN
-        again = np.array([average(row[drawn], axis=1) for row in sample])  # (size, resample)
+        again = np.array([average(row[drawn]) for row in sample])  # (size, resample)
     low, high = np.nanquantile(again, [0.025, 0.975], axis=1)
     square = float(np.mean(difference**2))
     squares = np.nanmean((again - theirs[:, None]) ** 2, axis=0)
@@ -179,6 +179,21 @@ def distance(of_model: xr.DataArray, curve: pd.Series, statistic: str, smallest:
         int(((low <= theirs) & (theirs <= high)).sum()) if count > 1 else 0,
         int(theirs.size),
     )
+
+
+def _nanmean(values: NDArray) -> NDArray:
+    """The mean over the last axis of what is not NaN."""
+    return np.nanmean(values, axis=-1)
+
+
+def _nanmedian(values: NDArray) -> NDArray:
+    """The median over the last axis of what is not NaN; np.nanmedian takes six times as long."""
+    ordered = np.sort(values, axis=-1)  # NaN comes last
+    count = np.count_nonzero(~np.isnan(values), axis=-1)[..., None]
+    middle = [
+        np.take_along_axis(ordered, place, -1) for place in (count.clip(1) - 1 >> 1, count >> 1)
+    ]
+    return np.mean(middle, axis=0)[..., 0]
 
 
 def nearest_epoch(
