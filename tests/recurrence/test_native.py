@@ -170,7 +170,7 @@ for cell in ("rnn", "lstm"):
     s = Spec(cell, 2, 1, 1); k = parameter_count(s); theta = np.full((1, k), .5, "f")
     x = np.ones((1, 1, 3, 1), "f"); i = np.zeros(1, int); b = backend("cpu")
     b.step(s)(theta, x, x, i, i[None])
-    kernel = cpu._step(s, lanes.layout(2, 1))
+    kernel = cpu._step(s, lanes.layout(s.cell, 2, 1))
     print(b.step(s)(theta, x, x, i, i[None])[0][0], int(kernel.found))
 """
 

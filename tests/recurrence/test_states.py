@@ -121,9 +121,10 @@ def test_the_named_functions_are_those_of_their_cells() -> None:
 
 
 def test_the_layout_takes_the_fewer_vectors() -> None:
-    assert states.layout(4, 1, 10).models == 1
-    assert states.layout(4, 30, 10).models == 8
-    assert states.layout(20, 30, 10).models == 1
+    rnn = POINT.make("rnn")
+    assert states.layout(rnn, 4, 1, 10).models == 1
+    assert states.layout(rnn, 4, 30, 10).models == 8
+    assert states.layout(rnn, 20, 30, 10).models == 1
 
 
 def test_one_initial_state_for_all_trials(plain_cell: Cell) -> None:
@@ -148,7 +149,7 @@ def test_a_replica_has_the_same_bits_in_any_stack(plain_cell: Cell) -> None:
             assert torch.equal(value, found[name][chosen]), name
     alone = run(plain_cell, {name: tensor[2:3] for name, tensor in tensors.items()})[0]
     if plain_cell.gates == 1:
-        assert states.layout(4, 1, 10) != states.layout(4, 7, 10)
+        assert states.layout(plain_cell, 4, 1, 10) != states.layout(plain_cell, 4, 7, 10)
     assert torch.equal(alone[0], all_states[2])
 
 

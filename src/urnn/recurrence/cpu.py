@@ -471,7 +471,7 @@ class _Step:
         """The kernel for a size of minibatches, and its arguments, of which the trials change."""
         theta, x, y, dataset = self._given
         replicas, (_, number, length, _) = len(theta), x.shape
-        layout = lanes.layout(self._spec.hidden_units, batch)
+        layout = lanes.layout(self._spec.cell, self._spec.hidden_units, batch)
         if len(self._loss) != replicas:
             self._gradient, self._loss = np.empty_like(theta), np.empty(replicas)
         size = _room(self._spec, layout, length)
@@ -518,7 +518,7 @@ class CpuBackend:
         at_last = spec.loss == "cross_entropy"
         steps = 1 if at_last else length
         result = memory.empty(replicas, batch, steps, spec.output_size)
-        layout = lanes.layout(spec.hidden_units, batch)
+        layout = lanes.layout(spec.cell, spec.hidden_units, batch)
         row = layout.vectors * LANES
         values = (length * size + steps * spec.output_size) * row
         _outputs(spec, layout)(

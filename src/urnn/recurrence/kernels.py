@@ -127,7 +127,7 @@ class OnCpu:
         """See `Kernels.layout`."""
         from urnn.recurrence import states
 
-        return states.layout(spec.hidden_units, replicas, batch)
+        return states.layout(spec.cell, spec.hidden_units, replicas, batch)
 
 
 def _on_gpu(cell: Cell, device: torch.device) -> Kernels | None:

@@ -36,6 +36,9 @@ BLOCK = LINE
 _FETCHED = 4 * LANES
 #: models in a vector below that, and lanes of their rows
 _SHARED, _ROW = 8, 16
+#: lanes of longer rows, where there are registers for their sums, and the units from which they
+#: are faster: each weight that is read serves more trials, but the states leave the cache
+_LONG_ROW, _LONG_FROM = 80, 8
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,22 @@ class Layout:
         return BLOCK if self.models > 1 else max(20 // self.vectors, 4)
 
 
-def layout(hidden_units: int, batch: int) -> Layout:
-    """The layout for a number of hidden units and of trials in a batch.
+def layout(cell: Cell, hidden_units: int, batch: int) -> Layout:
+    """The layout for a cell, its hidden units and the trials in a batch.
 
     It follows from these alone, never from the number of replicas, so that each one's sums have the
     same order in every stack. Rows of models that share vectors are short, so that all time steps
-    of a tile stay in the cache.
+    of a tile stay in the cache; but a cell that keeps nothing besides its states has fewer of them.
     """
     models = _SHARED if hidden_units < ALONE_FROM else 1
     trials = LANES // models
-    most = _ROW // LANES if models > 1 else 4 if REGISTERS > 16 else 2
+    many = REGISTERS > 16
+    if models == 1:
+        most = 4 if many else 2
+    elif many and cell.kept == 0 and hidden_units >= _LONG_FROM:
+        most = _LONG_ROW // LANES
+    else:
+        most = _ROW // LANES
     vectors = -(-batch // trials)
     tiles = -(-vectors // most)
     return Layout(models, trials, -(-vectors // tiles), tiles)

@@ -34,13 +34,13 @@ from urnn.recurrence.sweeps import (
 )
 
 
-def layout(hidden_units: int, replicas: int, batch: int) -> Layout:
+def layout(cell: Cell, hidden_units: int, replicas: int, batch: int) -> Layout:
     """The layout that takes fewer vectors: models side by side, or each of them alone.
 
     States are the same bits in both; gradients differ in rounding, by the order of their sums.
     """
     alone = max(hidden_units, lanes.ALONE_FROM)
-    layouts = lanes.layout(hidden_units, batch), lanes.layout(alone, batch)
+    layouts = [lanes.layout(cell, units, batch) for units in (hidden_units, alone)]
     return min(layouts, key=lambda p: (-(-replicas // p.models) * p.vectors * p.tiles, p.models))
 
 
@@ -311,7 +311,7 @@ def _strides(strides: Array, size: int) -> tuple[Any, ...]:
 
 def kept_rows(spec: Spec, replicas: int, batch: int) -> tuple[int, int]:
     """How many tiles there are, and the length of a row of H for one of their time steps."""
-    shape = layout(spec.hidden_units, replicas, batch)
+    shape = layout(spec.cell, spec.hidden_units, replicas, batch)
     return -(-replicas // shape.models) * shape.tiles, spec.hidden_units * shape.vectors * LANES
 
 
@@ -327,7 +327,7 @@ def forward(
     """
     replicas, batch, length, inputs = x.shape
     cell, n = spec.cell, spec.hidden_units
-    shape = layout(n, replicas, batch)
+    shape = layout(cell, n, replicas, batch)
     tiles, state = kept_rows(spec, replicas, batch)
     tiles = tiles if keep else 1
     H = memory.empty(tiles * (length + 1) * state)
@@ -364,7 +364,7 @@ def backward(
     """
     replicas, batch, length, inputs = x.shape
     cell, n = spec.cell, spec.hidden_units
-    shape = layout(n, replicas, batch)
+    shape = layout(cell, n, replicas, batch)
     dh_init = np.empty((replicas, batch, 1, n), np.float32)
     dc_init = np.empty((0, 0, 0, 0) if dc_last is None else dh_init.shape, np.float32)
     dx = memory.empty(*(x.shape if wanted else (0, 0, 0, 0)))
