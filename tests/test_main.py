@@ -89,6 +89,23 @@ def test_a_cell_that_is_not_there_is_explained(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["kernels", "--batches", "0"], "argument --batches: must be 1 or more, not 0"),
+        (["kernels", "--batches", "1.5"], "argument --batches: invalid int value: '1.5'"),
+        (["data", "--realization", "-1"], "argument --realization: must be 0 or more, not -1"),
+        (["train", "--seed", "-2"], "argument --seed: must be 0 or more, not -2"),
+    ],
+)
+def test_a_number_that_cannot_be_is_explained(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert words in capsys.readouterr().err
+
+
 def test_a_size_that_the_cell_cannot_have_is_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from urnn.commands import whole
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -39,12 +41,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--norm", choices=["2", "inf"], default="2", help="that norm (default: 2)")
     parser.add_argument(
-        "--horizon", type=int, help="the steps for which the outputs must agree (default: all)"
+        "--horizon", type=whole(1), help="the steps for which the outputs must agree (default: all)"
     )
     parser.add_argument(
         "--inputs", type=Path, help="inputs to compare on as well, (time, input), .npy or .csv"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, help="of the random inputs (default: 0)"
+    )
     parser.add_argument(
         "--output", type=Path, help="the unitary network: .pt, or .npz for a single layer"
     )

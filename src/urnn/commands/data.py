@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from urnn import tasks
+from urnn.commands import whole
 from urnn.errors import ConfigError
 from urnn.settings.base import parse
 
@@ -17,9 +18,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the task and its settings, JSON or @FILE (YAML), such as "
         f'\'{{"task": "NAME", ...}}\'; tasks: {", ".join(tasks.POINT)}',
     )
-    parser.add_argument("--seed", type=int, default=2019, help="the run's seed (default: 2019)")
     parser.add_argument(
-        "--realization", type=int, required=True, nargs="+", help="numbers of the realizations"
+        "--seed", type=whole(0), default=2019, help="the run's seed (default: 2019)"
+    )
+    parser.add_argument(
+        "--realization", type=whole(0), required=True, nargs="+", help="numbers of the realizations"
     )
     parser.add_argument(
         "--output",

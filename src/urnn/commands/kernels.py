@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from urnn.commands import whole
 from urnn.losses import LOSSES, Squared
 from urnn.recurrence import cells
 from urnn.settings.base import parse
@@ -21,14 +22,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss", choices=list(LOSSES), default=Squared.name, help="what is minimised"
     )
-    parser.add_argument("--hidden-units", type=int, required=True, help="size of the model")
-    parser.add_argument("--input-size", type=int, required=True)
-    parser.add_argument("--output-size", type=int, required=True)
+    parser.add_argument("--hidden-units", type=whole(1), required=True, help="size of the model")
+    parser.add_argument("--input-size", type=whole(1), required=True)
+    parser.add_argument("--output-size", type=whole(1), required=True)
     parser.add_argument(
-        "--batches", type=int, nargs="+", required=True, help="sizes of the minibatches"
+        "--batches", type=whole(1), nargs="+", required=True, help="sizes of the minibatches"
     )
     parser.add_argument(
-        "--trials", type=int, nargs="+", required=True, help="numbers of trials that are scored"
+        "--trials",
+        type=whole(1),
+        nargs="+",
+        required=True,
+        help="numbers of trials that are scored",
     )
     parser.add_argument("--output", type=Path, required=True, help="file that says what is there")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from urnn.commands import whole
 from urnn.settings.base import parse
 from urnn.theorems import POINT
 
@@ -12,7 +13,9 @@ from urnn.theorems import POINT
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("theorem", choices=list(POINT), help="which theorem")
     parser.add_argument("--settings", default="{}", help="its settings, JSON or @FILE (YAML)")
-    parser.add_argument("--seed", type=int, default=2019, help="the run's seed (default: 2019)")
+    parser.add_argument(
+        "--seed", type=whole(0), default=2019, help="the run's seed (default: 2019)"
+    )
     parser.add_argument("--output", type=Path, required=True, help="NetCDF file to write")
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from urnn.commands import whole
 from urnn.settings.base import parse
 from urnn.settings.model import AnyModel, code_of
 from urnn.settings.training import Recipe
@@ -27,7 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="{}", help="model settings, JSON or @FILE (YAML)")
     parser.add_argument("--recipe", default="{}", help="training settings, JSON or @FILE (YAML)")
     parser.add_argument("--hidden-units", type=int, required=True, help="size of the model")
-    parser.add_argument("--seed", type=int, default=2019, help="the run's seed (default: 2019)")
+    parser.add_argument(
+        "--seed", type=whole(0), default=2019, help="the run's seed (default: 2019)"
+    )
     parser.add_argument(
         "--device",
         default="auto",
