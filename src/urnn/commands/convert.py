@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--norm", choices=["2", "inf"], default="2", help="that norm (default: 2)")
     parser.add_argument(
-        "--horizon", type=whole(1), help="the steps for which the outputs must agree (default: all)"
+        "--horizon", type=int, help="the steps for which the outputs must agree (default: all)"
     )
     parser.add_argument(
         "--inputs", type=Path, help="inputs to compare on as well, (time, input), .npy or .csv"

@@ -24,7 +24,7 @@ def host_features() -> dict[str, bool]:
         return {}
 
 
-#: processors on which 16 floats take as long as twice 8, of which batches leave fewer empty
+#: processors that split a vector of 16 floats in two; with 8, batches leave fewer lanes empty
 _HALVING = ("znver4",)
 
 

@@ -36,8 +36,8 @@ BLOCK = LINE
 _FETCHED = 4 * LANES
 #: models in a vector below that, and lanes of their rows
 _SHARED, _ROW = 8, 16
-#: lanes of longer rows, where there are registers for their sums, and the units from which they
-#: are faster: each weight that is read serves more trials, but the states leave the cache
+#: lanes of longer rows, where those would be one vector, and the units from which they are faster:
+#: each weight that is read serves more trials, but the states leave the cache
 _LONG_ROW, _LONG_FROM = 80, 8
 
 
@@ -76,10 +76,9 @@ def layout(cell: Cell, hidden_units: int, batch: int) -> Layout:
     """
     models = _SHARED if hidden_units < ALONE_FROM else 1
     trials = LANES // models
-    many = REGISTERS > 16
     if models == 1:
-        most = 4 if many else 2
-    elif many and cell.kept == 0 and hidden_units >= _LONG_FROM:
+        most = 4 if REGISTERS > 16 else 2
+    elif LANES == _ROW and cell.kept == 0 and hidden_units >= _LONG_FROM:
         most = _LONG_ROW // LANES
     else:
         most = _ROW // LANES
