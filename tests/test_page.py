@@ -83,9 +83,9 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
         yield browser
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1400, False), (390, True)])
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_and_nothing_is_cut_off(page, browser, width, dark):
-    """Both widths and both colour schemes: neither has anything to do with the other."""
     found = Tab(browser, page.path, width, dark=dark).audit()
     assert (found["width"], found["dark"]) == (width, dark)
     assert found["violations"] == [] and found["passes"] > 20

@@ -139,15 +139,18 @@ def test_another_recipe_on_the_same_data(project: Project) -> None:
 
 
 def test_more_realizations_train_only_the_new_block(project: Project) -> None:
-    # as 10 -> 20 with blocks of 10: here blocks of 2, of which 0 and 1 have one
-    project.edit(CONFIG, "realizations: 3", "realizations: 4")
-    expect(
-        project,
-        data(first=3, last=3),  # 0 to 2 are there
-        trainings(blocks=[(2, 3)]),
-        scores(),
-        FIGURES,
-        REPORT,
+    # as 10 -> 20 with blocks of 10: here 2 -> 4 with blocks of 2
+    project.edit(CONFIG, "realizations: 3", "realizations: 2")
+    project.snakemake()
+    expect(project, [])
+    project.edit(CONFIG, "realizations: 2", "realizations: 4")
+    project_jobs = project.stale()
+    assert project_jobs == sorted(
+        data(first=3, last=3)  # 0 to 2 are there
+        + trainings(blocks=[(2, 3)])
+        + scores()
+        + FIGURES
+        + REPORT
     )
 
 
