@@ -91,6 +91,29 @@ def test_which_model_classifies_best(make_accuracies):  # noqa: F811
     assert POINT.make("accuracy").claims({"a": make_accuracies(models=("rnn",))}, None) == []
 
 
+@pytest.mark.parametrize(
+    ("leads", "agreement", "reason"),
+    [
+        ((0.10, 0.11, 0.12), "agrees", ""),
+        ((-0.10, -0.11, -0.12), "differs", ""),
+        ((-0.05, 0.06, 0.07), "open", "the interval holds 0"),
+        ((0.10, 0.11), "agrees", ""),  # too few for an interval
+    ],
+)
+def test_the_interval_decides_on_who_classifies_better(make_accuracies, leads, agreement, reason):  # noqa: F811
+    scores = make_accuracies(realizations=len(leads))
+    scores["accuracy"][1] = 0.5
+    scores["accuracy"][0] = 0.5 + np.array(leads)
+    settings = POINT.make("accuracy", published="figure4")
+    (claim,) = settings.claims({"a": scores}, published.load("figure4"))
+    assert (claim["agreement"], claim["reason"]) == (agreement, reason)
+    told = {part.of: part.value for part in claim["evidence"] if isinstance(part, verdict.Quantity)}
+    of = "the mean over all sizes and over the realizations that have them of "
+    of += "accuracy[urnn] − accuracy[rnn]"
+    assert told[of] == pytest.approx(np.mean(leads))
+    assert told[f"the realizations in {of}"] == len(leads)
+
+
 @pytest.mark.parametrize("margin", [0.05, 3.0])
 def test_the_networks_that_are_enough_for_records(make_scores, tmp_path, margin):  # noqa: F811
     """Of a large margin smaller networks; the best ones where none of a kind is enough."""

@@ -99,15 +99,16 @@ def _ratios(d: xr.Dataset, margin: str, model: str, other: str) -> np.ndarray:
     return ratio[np.isfinite(ratio)]
 
 
-def _ahead(d: xr.Dataset, a: str, b: str) -> np.ndarray:
-    sizes = d["hidden_units"].values
-    means = [
-        [np.nanmean(_good(d, m, n, "accuracy")) if np.isfinite(_good(d, m, n, "accuracy")).any()
-         else np.nan for n in sizes]
-        for m in (a, b)
-    ]  # fmt: skip
-    ahead = np.array(means[0]) - np.array(means[1])
-    return ahead[np.isfinite(ahead)]
+def _differences(d: xr.Dataset, a: str, b: str) -> np.ndarray:
+    """Of the sizes at which any pair was scored (size, realization), NaN where one diverged."""
+    rows = [_good(d, a, n, "accuracy") - _good(d, b, n, "accuracy") for n in d["hidden_units"]]
+    return np.array([row for row in rows if np.isfinite(row).any()])
+
+
+def _over_sizes(d: xr.Dataset, a: str, b: str) -> np.ndarray:
+    """The mean difference of each realization that has all these sizes."""
+    values = _differences(d, a, b).mean(0)
+    return values[np.isfinite(values)]
 
 
 def _bound(values: np.ndarray, which: str) -> float:
@@ -121,6 +122,7 @@ _RATIO = (
     r"([\d.]+) of the optimum, (\w+) / (\w+)"
 )
 _AHEAD = r"accuracy\[(\w+)\] − accuracy\[(\w+)\]"
+_OF_SIZES = f"the mean over all sizes and over the realizations that have them of {_AHEAD}"
 _WAY = (
     r"the (mean|median) of the (last|best) epoch, (overflowed \w[\w ]*), of r2\[(\w+)\] "
     r"from (\d+) hidden units on"
@@ -191,9 +193,15 @@ RULES: dict[str, Callable[..., float]] = {
     ),
     f"the realizations in {_RATIO}": lambda d, *at: len(_ratios(d, *at)),
     "the realizations": lambda d: d.sizes["realization"],
-    f"sizes at which the mean of {_AHEAD} is above 0": lambda d, *at: (_ahead(d, *at) > 0).sum(),
-    f"sizes of {_AHEAD}": lambda d, *at: len(_ahead(d, *at)),
-    f"mean over all sizes of {_AHEAD}": lambda d, *at: _ahead(d, *at).mean(),
+    f"sizes at which the mean of {_AHEAD} is above 0": lambda d, *at: (
+        np.nanmean(_differences(d, *at), axis=1) > 0
+    ).sum(),
+    f"sizes of {_AHEAD}": lambda d, *at: len(_differences(d, *at)),
+    _OF_SIZES: lambda d, *at: _over_sizes(d, *at).mean(),
+    f"(lower|upper) bound of the 95 % interval of {_OF_SIZES}": lambda d, which, *at: _bound(
+        _over_sizes(d, *at), which
+    ),
+    f"the realizations in {_OF_SIZES}": lambda d, *at: len(_over_sizes(d, *at)),
     f"root mean square, less the published, of {_WAY}": _rms,
     f"what chance gives of {_WAY}": lambda d, *at: deviations.distance(*_distance(d, *at)).chance,
     f"hidden units of {_CHOICE}": lambda d, *at: _chosen(d, *at)[0],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from urnn.figures.accuracy.findings import lead
+from urnn.figures.accuracy.settings import AccuracySettings
 from urnn.figures.findings import interval, number
 from urnn.figures.statistics import findings
 from urnn.figures.statistics.settings import StatisticsSettings
@@ -74,3 +77,42 @@ def test_without_an_optimum_a_sentence_says_so(pair) -> None:
         "of a perfect model on these data is not known."
     ]
     assert unknown["tables"] == [known["tables"][0], known["tables"][2]]
+
+
+def test_the_order_by_accuracy_and_how_certain_it_is(make_accuracies) -> None:
+    scores = make_accuracies(models=("rnn", "urnn", "lstm"), realizations=3)
+    scores["accuracy"][:] = np.array([0.70, 0.90, 0.71])[:, None, None]
+    scores["accuracy"] += np.array([-0.01, 0.0, 0.01])  # the same for all: a difference has none
+    scores["accuracy"][0] += np.array([0.05, -0.05, 0.0])
+    settings = AccuracySettings(kind="accuracy", published="figure4")
+    curves = pd.DataFrame({"urnn": [0.6, 0.7, 0.8]}, index=[16, 32, 48])
+    found = settings.findings({"a": scores}, curves)
+    assert found["sentences"] == [
+        "From the highest mean test accuracy over all sizes to the lowest: URNN; LSTM; RNN. "
+        "Neighbours whose difference has a 95 % interval above 0: URNN over LSTM."
+    ]
+    (table,) = found["tables"]
+    assert table["head"][1:4] == ["Mean", "Published mean", "Less the next"]
+    assert table["rows"] == [
+        ["URNN", "0.900", "0.700", "+0.190", "+0.190 to +0.190", "3 of 3", "3"],
+        ["LSTM", "0.710", "–", "+0.010", "−0.114 to +0.134", "3 of 3", "3"],
+        ["RNN", "0.700", "–", "–", "–", "–", "–"],
+    ]
+    two = settings.findings({"a": scores.isel(realization=[0, 1])}, None)
+    assert "too few realizations" in two["sentences"][0]
+    assert two["tables"][0]["rows"][0][3] == "–"
+    one = settings.findings({"a": scores.sel(model=["rnn"])}, None)
+    assert one == {"sentences": [], "tables": []}
+
+
+def test_a_size_that_diverged_leaves_the_order(make_accuracies) -> None:
+    scores = make_accuracies(models=("rnn", "urnn"), realizations=3)
+    scores["accuracy"][:] = np.array([0.7, 0.9])[:, None, None]
+    scores["diverged"][0, 1] = 1  # no realization of 32 units
+    scores["diverged"][1, 2, 1] = 1
+    found = lead(scores, "urnn", "rnn")
+    assert (found.ahead, found.sizes, found.realizations) == (2, [16, 48], 2)
+    scores["diverged"][1] = 1
+    found = lead(scores, "urnn", "rnn")
+    assert (found.ahead, found.sizes, found.realizations) == (0, [], 0)
+    assert np.isnan([found.mean, found.lower, found.upper]).all()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from urnn import verdict
-from urnn.scoring import reported
+from urnn.figures.accuracy.findings import Lead, lead
 from urnn.verdict import Agreement, Claim, Quantity
 
 if TYPE_CHECKING:
@@ -32,18 +32,17 @@ def claims(
     if len(unitary) != 1:
         return []
     (model,) = unitary
-    means = reported(dataset, "accuracy").mean("realization")
     labels = {m: str(dataset["model_label"].sel(model=m).item()) for m in factors}
     data = str(dataset.attrs.get("task_title", source))
     found = []
     for other in factors:
         if other != model:
-            ahead = (means.sel(model=model) - means.sel(model=other)).dropna("hidden_units")
-            if ahead.size:
-                theirs = _published(published, model, other, ahead["hidden_units"].values.tolist())
+            one = lead(dataset, model, other)
+            if one.sizes:
+                theirs = _published(published, model, other, one.sizes)
                 names = (labels[model], labels[other])
                 of = f"accuracy[{model}] − accuracy[{other}]"
-                found.append(_claim(ahead, theirs, source, figure, names, (data, of)))
+                found.append(_claim(one, theirs, source, figure, names, (data, of)))
     return found
 
 
@@ -55,7 +54,7 @@ def _published(published: pd.DataFrame | None, model: str, other: str, sizes: li
 
 
 def _claim(
-    ahead: xr.DataArray,
+    one: Lead,
     theirs: float,
     source: str,
     figure: str | None,
@@ -64,24 +63,40 @@ def _claim(
 ) -> Claim:
     """One comparison; of the words, the data and what is subtracted."""
     (ours, other), (data, of) = names, words
-    count = int((ahead > 0).sum())
     evidence: list[str | Quantity] = [
         f"{data}: ahead at ",
-        verdict.quantity(count, source, f"sizes at which the mean of {of} is above 0", 0),
+        verdict.quantity(one.ahead, source, f"sizes at which the mean of {of} is above 0", 0),
         " of ",
-        verdict.quantity(ahead.size, source, f"sizes of {of}", 0),
-        " sizes; mean difference ",
-        verdict.quantity(float(ahead.mean()), source, f"mean over all sizes of {of}", 3, True),
+        verdict.quantity(len(one.sizes), source, f"sizes of {of}", 0),
+        " sizes",
     ]
+    if one.realizations:
+        mean = f"the mean over all sizes and over the realizations that have them of {of}"
+        evidence += [
+            "; mean difference ",
+            verdict.quantity(one.mean, source, mean, 3, True),
+            " (",
+            *verdict.interval(one.lower, one.upper, source, mean, 3),
+            "; realizations: ",
+            verdict.quantity(one.realizations, source, f"the realizations in {mean}", 0),
+            ")",
+        ]
     if figure is not None and np.isfinite(theirs):
         evidence += ["; published ", verdict.quantity(theirs, figure, f"the same {of}", 3, True)]
-    agreement: Agreement = "in part"
-    if count in (0, ahead.size):
-        agreement = "agrees" if count else "differs"
+    agreement, reason = _agreement(one)
     return {
         "claim": f"The {ours} classifies images, pixel by pixel, better than the {other} of as "
         "many hidden units (figure 4: permuted MNIST).",
         "evidence": [*evidence, "."],
         "agreement": agreement,
-        "reason": "" if figure is not None else "other data than the paper's",
+        "reason": reason if figure is not None else "other data than the paper's",
     }
+
+
+def _agreement(one: Lead) -> tuple[Agreement, str]:
+    """By the sizes, and by the interval where there is one."""
+    if one.lower <= 0 <= one.upper:
+        return "open", "the interval holds 0"
+    if one.ahead in (0, len(one.sizes)):
+        return ("agrees" if one.ahead else "differs"), ""
+    return "in part", ""

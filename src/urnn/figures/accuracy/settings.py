@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from urnn.figures.findings import Findings
     from urnn.verdict import Claim
 
 
@@ -42,6 +43,15 @@ class AccuracySettings(FigureSettings):
     def needs(self) -> tuple[str, ...]:
         """The scores."""
         return ("accuracy", "diverged")
+
+    def findings(
+        self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
+    ) -> Findings:
+        """The order of the models, and how certain it is."""
+        from urnn.figures.accuracy import findings
+
+        (dataset,) = scores.values()
+        return findings.describe(dataset, published)
 
     def claims(
         self, scores: Mapping[str, xr.Dataset], published: pd.DataFrame | None
