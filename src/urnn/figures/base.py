@@ -103,10 +103,10 @@ class FigureSettings(Settings):
 
 #: What captions say of the marks around means.
 MARKS = (
-    "Bars of fewer than five realizations are not drawn; instead each realization is a small "
-    "marker. Where bars meet, they narrow in the order of the legend. A triangle on the edge of a "
-    "panel: a bar, or a realization, lies beyond it. ×2 beside a point: two trainings diverged and "
-    "are left out. †2: two overflowed after the epoch that is kept."
+    "With fewer than five realizations each of them is drawn as a small marker, and there are no "
+    "bars. Where bars meet, they get narrower in the order of the legend. A triangle on the edge "
+    "of a panel: a bar, or a realization, lies beyond it. ×2 beside a point: two trainings "
+    "diverged and are left out. †2: two overflowed after the epoch that is kept."
 )
 #: What captions say of curves of the paper.
 PUBLISHED = (

@@ -17,7 +17,7 @@ class GapSettings(FigureSettings, Averaged):
     published: OfR2 | None = Field(None, description="published curves drawn beside ours")
 
     caption: ClassVar[str] = (
-        "The gap to the optimum, on a logarithmic scale, one panel for each model: the R² of a "
+        "The gap to the optimum on a logarithmic scale, one panel for each model: the R² of a "
         "perfect model on the same noisy data minus that of the trained model, realization by "
         "realization. {points} "
         f"{MARKS} A large triangle at the lower edge marks a gap of at most 0.00001: the optimum "

@@ -30,8 +30,8 @@ class R2Settings(FigureSettings, Averaged):
         "Against the number of hidden units; (b) against the adjusted number, where the hidden "
         "units of unitary networks (URNN) count half. {points} "
         f"{MARKS} An arrow with a value marks a point that lies below the panel. Dashed: the R² of "
-        f"a perfect model on the same noisy data. {PUBLISHED} More than six models have a row "
-        "each, and each size a panel."
+        f"a perfect model on the same noisy data. {PUBLISHED} With more than six models, each "
+        "has a row, and each size a panel."
     )
 
     @property
