@@ -39,6 +39,7 @@ def test_only_what_differs_is_said() -> None:
     ]
     tuned = {e.setting: e.here for e in found if e.experiment == "tuned-20dB"}
     assert tuned["epochs of lstm"] == "60" and "epochs of rnn" not in tuned
+    assert tuned["restarts of rnn"] == "5" and tuned["restarts with 2 hidden units"] == "20"
 
 
 def test_other_data_are_told_and_measured_ones_compared_with_nothing() -> None:

@@ -42,8 +42,13 @@ def test_csv(tmp_path: Path) -> None:
         GOOD.replace(",", ";"),
         GOOD.replace(",", "\t"),
         GOOD.replace(",", " , "),
-        GOOD.replace("0.1", "0,1").replace("0.2", "0,2").replace(",", ";").replace("0;", "0,", 0),
+        "t;u;y\n0;1;2\n0,1;3;4\n0,2;5;6\n",  # decimal commas
+        "t;u;y\n2024-01-01T00:00:00;1,0;2\n2024-01-01T00:00:01;3,0;4\n2024-01-01T00:00:02;5,0;6\n",
         "# made by hand\n\n" + GOOD,
+        "# a comment\n" * 3000 + GOOD,
+        "t,u,y,,\n0,1,2,,\n0.1,3,4,,\n0.2,5,6,,\n",  # as spreadsheets leave empty columns
+        "t,u,y," + ",".join(f"channel{k:012}" for k in range(2000)) + "\n"
+        + "".join(row + ",7" * 2000 + "\n" for row in ("0,1,2", "0.1,3,4", "0.2,5,6")),
         GOOD.replace("\n", "\r\n"),
         '"t","u","y"\n' + GOOD.partition("\n")[2],
         GOOD + "\n\n",
@@ -52,8 +57,6 @@ def test_csv(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_ways_to_write_a_table(content: str | bytes, tmp_path: Path) -> None:
-    if isinstance(content, str) and "0;1" in content:  # decimal commas
-        content = "t;u;y\n0;1;2\n0,1;3;4\n0,2;5;6\n"
     record = read(saved(tmp_path / "a.csv", content), ["u", "y"], "t")
     np.testing.assert_array_equal(record.values, [[1, 2], [3, 4], [5, 6]])
 
@@ -77,7 +80,8 @@ def test_arrays(tmp_path: Path) -> None:
     record = read(tmp_path / "a.npz", ["u", "y[1]"])
     np.testing.assert_array_equal(record.values, np.stack([u, y[:, 1]], 1))
     times = np.datetime64("2024-01-01") + np.arange(5) * np.timedelta64(500, "ms")
-    xr.Dataset({"u": ("time", u)}, {"time": times}).to_netcdf(tmp_path / "a.nc")
+    forecast = {"time": times, "made": np.datetime64("2023-12-31")}  # of which nothing is asked
+    xr.Dataset({"u": ("time", u)}, forecast).to_netcdf(tmp_path / "a.nc")
     assert read(tmp_path / "a.nc", ["u"], "time").sample_time == 0.5
 
 
@@ -139,6 +143,13 @@ bad(
 )
 bad("too many cells in one line", ".csv", csv("0,1,2\n1,2,3,4\n2,3,4"), "line 3 has 4 cells")
 bad("too many cells far down", ".csv", csv("0,1,2\n" * 90 + "1,2,3,4"), "line 92 has 4 cells")
+bad("text among decimal commas", ".csv", "u;y\n1,5;2,5\n1,6;bad\n", "'bad' in column 'y' at line 3")
+bad(
+    "points among decimal commas",
+    ".csv",
+    "u;y\n1,5;2,5\n1.234;3\n",
+    "'1.234' in column 'u' at line 3",
+)
 bad("infinite", ".csv", csv("0,1,2\n1,inf,3"), "column 'u' is infinite at line 3")
 bad("no value at all", ".csv", csv("0,,2\n1,,3"), "column 'u' has no value")
 bad("empty", ".csv", "", "is empty")

@@ -527,6 +527,23 @@ def test_other_realizations_are_compared_without_an_interval(tmp_path):
     assert one["table"]["rows"][0] == ["RNN", "2", "0.9800", "0.9750", "+0.0050", "–"]
 
 
+@pytest.mark.parametrize(
+    ("here", "there", "paired"),
+    [
+        ({}, {}, True),
+        ({"task_settings": "1"}, {}, True),  # a file of before does not say
+        ({"task_settings": "1"}, {"task_settings": "1"}, True),
+        ({"task_settings": "1"}, {"task_settings": "2"}, False),
+        ({"signals": "1"}, {"signals": "2"}, False),
+    ],
+)
+def test_only_the_same_data_are_paired(here, there, paired):
+    scores = make_scores()
+    pair = {"a": scores.assign_attrs(here)}, {"a": scores.assign_attrs(there)}
+    ((*_, interval),) = comparison.side_by_side(*pair)["experiments"][0]["table"]["rows"][:1]
+    assert (interval != "–") == paired
+
+
 def test_how_many_realizations_each_size_has_is_said():
     scores = make_scores()
     assert uneven("a", scores) == ""

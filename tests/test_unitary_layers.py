@@ -243,6 +243,8 @@ def test_what_cannot_be_is_refused() -> None:
         urnn.nn.UnitaryRNN(2, 3, nonlinearity="modrelu")
     with pytest.raises(ValueError, match="transition must be one of"):
         urnn.nn.UnitaryRNN(2, 4, transition="unitry")
+    with pytest.raises(ValueError, match="start must be one of orthogonal, identity, but it is"):
+        urnn.nn.UnitaryRNN(2, 4, start="Identity")
     with pytest.raises(ValueError, match="Unknown nonlinearity 'swish'"):
         urnn.nn.UnitaryRNN(2, 4, nonlinearity="swish")
     model = urnn.nn.UnitaryRNN(2, 4, nonlinearity="modrelu", transition="cayley")

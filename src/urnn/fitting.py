@@ -6,6 +6,7 @@ alone, the results, the report page, and the models to use.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _NAME = "fit"  # of the experiment and the recipe
 _FIRST_LINE = "# Written by urnn fit."
+_DIGEST_LINE = "# Edited, it is not written over: the digest of what follows was"
 #: optimizer steps that a training takes, about, and the bounds of its epochs
 _STEPS, _EPOCHS = 6000, (50, 1000)
 #: windows, at most; and samples of a window and of its warm-up, where they are not given
@@ -57,15 +59,16 @@ class Fit:
     device: str
 
 
-def run(fit: Fit, folder: Path, cores: int, profile: str | None) -> None:
+def run(fit: Fit, folder: Path, cores: int, profile: str | None, overwrite: bool) -> None:
     """Write the configuration, run the workflow, and print the verdict.
 
     Raises:
-        ConfigError: an option is not allowed, or the folder holds something else.
+        ConfigError: an option is not allowed, or the folder holds something else: without
+            ``overwrite`` also an edited configuration, or that of another record.
         DataError: a record cannot be used.
         Interrupted: the workflow was interrupted or failed; what is finished is kept.
     """
-    _check_folder(folder)
+    _check_folder(folder, fit, overwrite)
     print("Reading the records ...", file=sys.stderr, flush=True)
     config = configuration(fit)
     load(config)
@@ -139,8 +142,8 @@ def _task(fit: Fit, name: str) -> Any:
     return task
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder that holds something that is not ours.
+def _check_folder(folder: Path, fit: Fit, overwrite: bool) -> None:
+    """Refuse a folder that holds something that would be lost.
 
     Raises:
         ConfigError: it does.
@@ -148,11 +151,32 @@ def _check_folder(folder: Path) -> None:
     config = folder / "config.yaml"
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    ours = config.is_file() and config.read_text(encoding="utf-8").startswith(_FIRST_LINE)
-    if not ours:
+    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    if not text.startswith(_FIRST_LINE):
         raise ConfigError(
             f"--folder: {folder} is there and was not made by `urnn fit`; choose another name"
         )
+    problem = _reason_to_keep(text, fit)
+    if problem and not overwrite:
+        raise ConfigError(
+            f"--folder: {folder} is there, and {problem}; choose another name, or add --overwrite"
+        )
+
+
+def _reason_to_keep(text: str, fit: Fit) -> str | None:
+    """Why a configuration of ours should not be written over, or None."""
+    _, _, rest = text.partition(_DIGEST_LINE)
+    digest, _, body = rest.partition("\n")
+    if digest.strip() != _digest(body):
+        return "its config.yaml was edited"
+    first = yaml.safe_load(body)["experiments"][_NAME]["records"][0]
+    if first != str(Path(fit.records[0]).resolve()):
+        return f"it holds a fit of {first}"
+    return None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _write(config: Mapping[str, Any], folder: Path) -> None:
@@ -162,6 +186,7 @@ def _write(config: Mapping[str, Any], folder: Path) -> None:
     head = (
         f"{_FIRST_LINE} To run it again, from this folder:\n"
         f"# snakemake -s {workflow()} --configfile config.yaml --cores 2\n"
+        f"{_DIGEST_LINE} {_digest(text)}\n"
     )
     path = folder / "config.yaml"
     if not path.is_file() or path.read_text(encoding="utf-8") != head + text:

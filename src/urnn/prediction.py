@@ -62,7 +62,7 @@ def run(
 
 
 def _read(path: Path, described: Signals) -> tuple[Record, bool]:
-    """The record, outputs included where it has them all; missing else."""
+    """The record, outputs included where it has values of all; missing else."""
     names = [*described.inputs, *described.outputs]
     try:
         return records.read(path, names, described.time), True
@@ -87,17 +87,14 @@ def errors(
         measured[begin + described.warm_up : begin + len(piece.y)] = counted
     if np.isnan(measured).all(0).any():
         return ["The record has no outputs to compare after the warm-up."]
-    rmse = scoring.rmse(measured, y)
+    rmse = zip(described.outputs, scoring.rmse(measured, y), strict=True)
+    lines = [f"RMSE of {name}: {value:.6g}" for name, value in rmse]
+    if (np.nanmin(measured, 0) == np.nanmax(measured, 0)).all():
+        return [*lines, "R² is not defined: the measured outputs are constant in these rows."]
     std = np.array(described.output_std)
     found = scoring.compute(("r2", "r2_centred"), measured / std, y / std)
-    return [
-        *(
-            f"RMSE of {name}: {value:.6g}"
-            for name, value in zip(described.outputs, rmse, strict=True)
-        ),
-        f"R²: {found['r2']:.6f}, centred R²: {found['r2_centred']:.6f} "
-        f"(without the first {described.warm_up} samples)",
-    ]
+    told = f"R²: {found['r2']:.6f}, centred R²: {found['r2_centred']:.6f}"
+    return [*lines, f"{told} (without the first {described.warm_up} samples)"]
 
 
 def _write(

@@ -7,7 +7,7 @@ remedy.
 from __future__ import annotations
 
 import csv
-import io
+import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from urnn.errors import DataError
 from urnn.settings.base import near
 
-#: bytes that are read to find a text file's encoding, separator and columns
+#: bytes that are read to find whether a file is text, and in which encoding
 _HEAD = 1 << 16
+#: rows that are read to find how numbers are written
+_SAMPLE = 30
 _SEPARATORS = ",;\t|"
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 #: texts that stand for a missing sample, besides an empty cell
@@ -39,7 +41,7 @@ class Table:
 
 
 class MissingColumn(DataError):
-    """A file has no column of the name that was asked for."""
+    """A file has no column of the name that was asked for, or an empty one."""
 
 
 def _require(path: Path, names: Iterable[str], there: Sequence[str]) -> None:
@@ -68,14 +70,15 @@ def _read_csv(path: Path, names: Sequence[str]) -> Table:
     import pandas as pd
 
     dialect = _dialect(path)
-    _require(path, names, dialect.names)
+    _require(path, names, [name for name in dialect.names if name])
     options: dict[str, Any] = {
         "sep": dialect.separator,
         "decimal": dialect.decimal,
         "encoding": dialect.encoding,
         "skiprows": dialect.skipped + 1,
         "header": None,
-        "names": dialect.names,
+        # a name for columns without one, such as spreadsheets leave at the end of every line
+        "names": [name or f"\0{k}" for k, name in enumerate(dialect.names)],
         "skip_blank_lines": False,
         "skipinitialspace": True,
         "na_values": list(_MISSING),
@@ -99,10 +102,13 @@ def _read_csv(path: Path, names: Sequence[str]) -> Table:
     frame = frame[list(names)]
     while len(frame) and frame.iloc[-1].isna().all():  # blank lines at the end
         frame = frame.iloc[:-1]
-    return Table({name: _numbers(path, name, frame[name], place) for name in names}, place)
+    numbers = {name: _numbers(path, name, frame[name], dialect.decimal, place) for name in names}
+    return Table(numbers, place)
 
 
-def _numbers(path: Path, name: str, column: Any, place: Callable[[int], str]) -> NDArray:
+def _numbers(
+    path: Path, name: str, column: Any, decimal: str, place: Callable[[int], str]
+) -> NDArray:
     """A column as numbers; dates and times as seconds since the first.
 
     Raises:
@@ -112,7 +118,11 @@ def _numbers(path: Path, name: str, column: Any, place: Callable[[int], str]) ->
 
     if column.dtype.kind in "fiub":
         return np.asarray(column, np.float64)
-    numbers = pd.to_numeric(column, errors="coerce")
+    text = column
+    if decimal == ",":  # 1.234 could be a thousand and more
+        text = column.where(~column.str.contains(".", regex=False, na=False), "no number")
+        text = text.str.replace(",", ".", regex=False)
+    numbers = pd.to_numeric(text, errors="coerce")
     wrong = np.asarray(numbers.isna() & column.notna())
     if not wrong.any():
         return np.asarray(numbers, np.float64)
@@ -147,25 +157,24 @@ def _dialect(path: Path) -> _Dialect:
     Raises:
         DataError: it is empty or no text, or its first line holds no names.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
+    with path.open("rb") as binary:
+        head = binary.read(_HEAD)
     if not head.strip():
         raise DataError(f"{path} is empty; a record has a line of names and a row for each sample")
     encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
     if b"\0" in head and encoding != "utf-16":
         raise DataError(f"{path} is not a text file; save it as CSV, or name it as what it is")
     try:
-        # the last character may be cut in two
-        text = io.TextIOWrapper(io.BytesIO(head), encoding, errors="strict").read(_HEAD // 4)
+        with path.open(encoding=encoding) as file:
+            skipped, first = 0, file.readline()
+            while first and (not first.strip() or first[0] in "#%"):
+                skipped, first = skipped + 1, file.readline()
+            rows = [line.rstrip("\n") for line in itertools.islice(file, _SAMPLE)]
     except UnicodeDecodeError as error:
         raise _no_text(path, error) from None
-    lines = text.splitlines()
-    skipped = 0
-    while skipped < len(lines) and (not lines[skipped].strip() or lines[skipped][0] in "#%"):
-        skipped += 1
-    if skipped == len(lines):
+    if not first:
         raise DataError(f"{path} has comments only; a record has a line of names")
-    first, rows = lines[skipped], lines[skipped + 1 : skipped + 30]
+    first = first.rstrip("\n")
     counts = {mark: first.count(mark) for mark in _SEPARATORS}
     separator = max(counts, key=lambda mark: counts[mark])
     separator = separator if counts[separator] else ","
@@ -257,6 +266,8 @@ def _read_netcdf(path: Path, names: Sequence[str]) -> Table:
     except Exception as error:  # netCDF4 has no error class of its own for a damaged file
         raise DataError(f"{path} is not a readable NetCDF file ({error}); write it again") from None
     for name, values in arrays.items():
+        if values.ndim == 0:
+            continue
         if values.dtype.kind == "M":
             arrays[name] = (values - values[:1]) / np.timedelta64(1, "s")
         elif values.dtype.kind == "m":

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urnn.errors import DataError
-from urnn.record_files import READERS, Table
+from urnn.record_files import READERS, MissingColumn, Table
 
 #: largest deviation of a step in time from a whole number of sample times
 _JITTER = 0.01
@@ -144,7 +144,7 @@ def _check_column(path: Path, name: str, table: Table) -> None:
             "the sample is missing"
         )
     if np.isnan(values).all():
-        raise DataError(f"{path}: column {name!r} has no value; name another column")
+        raise MissingColumn(f"{path}: column {name!r} has no value; name another column")
 
 
 def _spaced(

@@ -17,7 +17,7 @@ from urnn.settings.training import Recipe
 from urnn.tasks.split import SPLIT
 
 #: attributes of a data file that what is made from it takes over
-KEPT_ATTRIBUTES = ("task", "task_title", "snr_db", signals.ATTRIBUTE)
+KEPT_ATTRIBUTES = ("task", "task_title", "snr_db", signals.ATTRIBUTE, "task_settings")
 
 
 class Trials(NamedTuple):
@@ -93,6 +93,9 @@ def _read(paths: Sequence[Path], uses: Sequence[str], called: str) -> Trials:
         for name in blocks[0]
         if all(name in block for block in blocks)
     }
+    told = dict(data.attrs)
+    if "config" in told:
+        told["task_settings"] = told["config"]
     return Trials(
         stacked["x"],
         stacked["y"],
@@ -101,7 +104,7 @@ def _read(paths: Sequence[Path], uses: Sequence[str], called: str) -> Trials:
         loss,
         output_size,
         stacked["realization"].astype(np.int32),
-        {key: data.attrs[key] for key in KEPT_ATTRIBUTES if key in data.attrs},
+        {key: told[key] for key in KEPT_ATTRIBUTES if key in told},
     )
 
 

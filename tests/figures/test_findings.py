@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from urnn.figures.accuracy.findings import lead
 from urnn.figures.accuracy.settings import AccuracySettings
 from urnn.figures.findings import interval, number
+from urnn.figures.simulation.settings import SimulationSettings
 from urnn.figures.statistics import findings
 from urnn.figures.statistics.settings import StatisticsSettings
 
@@ -116,3 +119,19 @@ def test_a_size_that_diverged_leaves_the_order(make_accuracies) -> None:
     found = lead(scores, "urnn", "rnn")
     assert (found.ahead, found.sizes, found.realizations) == (0, [], 0)
     assert np.isnan([found.mean, found.lower, found.upper]).all()
+
+
+@pytest.mark.parametrize(
+    ("leads", "words"),
+    [
+        ((0.05, 0.06), "is open: .* but there are too few realizations to be sure. More "),
+        ((0.05, -0.03, 0.09), "is open: .* but trainings of the same network differ by as much. "),
+        ((0.05, 0.06, 0.07), "No unitary network of these sizes is enough"),
+    ],
+)
+def test_a_verdict_on_records_needs_realizations(make_scores, leads, words) -> None:
+    scores = make_scores(("rnn", "urnn"), sizes=(4,), realizations=len(leads))
+    scores["r2_centred"][0] = 0.9
+    scores["r2_centred"][1] = 0.9 - np.array(leads)
+    found = SimulationSettings(kind="simulation").findings({"fit": scores}, None)
+    assert re.search(words, found["sentences"][0])

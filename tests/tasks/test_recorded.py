@@ -144,6 +144,8 @@ RECORDS: list[tuple[Any, dict[str, Any], str]] = [
     (lambda rows: constant(rows, "y"), {}, "the output 'y' is constant.*name another output"),
     (lambda rows: rows.loc.__setitem__((slice(0, 299), "y"), np.nan), {}, "no row with all inputs"),
     (lambda rows: rows.loc.__setitem__((slice(300, 399), "y"), np.nan), {}, "output without any"),
+    (lambda rows: rows.loc.__setitem__((slice(300, 399), "y"), 0.25), {},
+     "outputs are constant in the test after the warm-up.*give a larger test_share"),
     (lambda rows: rows.loc.__setitem__((slice(None, None, 20), "v"), np.nan), {"missing": "cut"},
      "0 windows of 40 samples fit.*longest stretch has 19.*or missing: mask"),
     (lambda rows: None, {"window": 301}, "0 windows of 301 samples fit"),

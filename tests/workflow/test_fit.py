@@ -174,10 +174,20 @@ def test_nothing_is_written_over(fitted: tuple[Path, str, float]) -> None:
         (("predict", "record.csv", "record.csv", "--output", "z.csv"), "is no NetCDF file"),
         (("fit", "record.csv", "--inputs", "w", "--outputs", "y"), "has no column 'w'"),
         (("fit", "no.csv", "--inputs", "u", "--outputs", "y"), "no.csv does not exist"),
+        (("fit", "other/record.csv", *ARGUMENTS[2:]), f"it holds a fit of {folder}/record.csv"),
     ]:
         refused = urnn(folder, *arguments, check=False)
         assert refused.returncode == 1, arguments
         assert words in refused.stderr and "Traceback" not in refused.stderr, refused.stderr
+    config = folder / "record-fit/config.yaml"
+    written = config.read_bytes()
+    try:
+        config.write_bytes(written.replace(b"seed: 2019", b"seed: 2020"))
+        refused = urnn(folder, *ARGUMENTS, check=False)
+        assert "its config.yaml was edited; choose another name" in refused.stderr
+        assert b"seed: 2020" in config.read_bytes()
+    finally:
+        config.write_bytes(written)
     assert (folder / "record.csv").read_bytes() == before
     assert not (folder / "z.csv").exists() and not (folder / "no-fit").exists()
 

@@ -58,6 +58,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--folder", type=Path,
         help="where everything is written (default: NAME-fit of the first record, here)",
     )  # fmt: skip
+    add(
+        "--overwrite", action="store_true",
+        help="use the folder even if its configuration was edited or is of another record",
+    )  # fmt: skip
     add("--cores", type=int, default=os.cpu_count(), help="jobs at once (default: all cores)")
     add("--profile", help="a profile of Snakemake, such as one for Slurm (default: none)")
 
@@ -66,5 +70,5 @@ def run(options: argparse.Namespace) -> None:
     from urnn import fitting
 
     chosen = {name: getattr(options, name) for name in Fit.__dataclass_fields__}
-    folder = options.folder or Path(f"{Path(options.records[0]).stem}-fit")
-    fitting.run(Fit(**chosen), folder, options.cores, options.profile)
+    folder = options.folder or Path(f"{Path(options.records[0]).resolve().stem}-fit")
+    fitting.run(Fit(**chosen), folder, options.cores, options.profile, options.overwrite)

@@ -22,7 +22,7 @@ from torch.nn.utils import parametrize
 from urnn.errors import ArgumentError
 from urnn.matrices import real_form
 from urnn.transition import POINT
-from urnn.transition.base import Transition
+from urnn.transition.base import STARTS, Transition
 from urnn.transition.parametrised import Parametrised
 
 #: where a module keeps its constraints, by the name of the weight
@@ -142,7 +142,8 @@ def constrain(
         options: of the set, such as field="complex".
 
     Raises:
-        ArgumentError: W is no real square matrix, or the set has none of this size.
+        ArgumentError: W is no real square matrix, the set has none of this size, or there is no
+            such start.
         ConfigError: there is no such set, or no such option. Both are ValueErrors.
     """
     found = POINT.make(transition, **options)
@@ -153,6 +154,8 @@ def constrain(
     problem = found.size_problem(len(W))
     if problem:
         raise ArgumentError(f"{name}: {problem}")
+    if start not in (None, *STARTS):
+        raise ArgumentError(f"start must be one of {', '.join(STARTS)}, but it is {start!r}")
     if found.direct:
         with torch.no_grad():
             W.copy_(_projected(found, W) if start is None else _drawn(found, W, start).view_as(W))

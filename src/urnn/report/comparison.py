@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from urnn import scoring
+from urnn import scoring, signals
 from urnn.figures.findings import NONE, Table, interval, number
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ def _rows(here: xr.Dataset, there: xr.Dataset, metric: str) -> list[list[str]]:
 
 
 def _paired(here: xr.Dataset, there: xr.Dataset) -> bool:
-    """Whether a realization is the same draw of the data in both."""
-    keys = ("seed", "task", "snr_db")
+    """Whether a realization is the same draw of the data in both, as far as the files tell."""
+    keys = ["seed", "task", "snr_db", signals.ATTRIBUTE]
+    if "task_settings" in here.attrs and "task_settings" in there.attrs:  # older files lack them
+        keys.append("task_settings")
     return all(here.attrs.get(key) == there.attrs.get(key) for key in keys)
 
 

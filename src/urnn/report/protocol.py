@@ -65,18 +65,35 @@ def _compared(config: Config, name: str, paper: dict[str, Any]) -> Iterator[tupl
         yield f"system.{key}", task.get("system", {}).get(key), value
     if "realizations" in paper:
         yield "realizations", experiment.realizations, paper["realizations"]
-    recipes = {
-        model: config.recipe(name, model, max(experiment.hidden_units)).model_dump()
-        for model in experiment.models
-    }
     for key, value in paper["recipe"].items():
-        here = {model: recipe[key] for model, recipe in recipes.items()}
-        values = list(here.values())
-        if all(one == values[0] for one in values):
-            yield key, values[0], value
-        else:
-            for model, one in here.items():
-                yield f"{key} of {model}", one, value
+        here = {
+            size: {m: getattr(config.recipe(name, m, size), key) for m in experiment.models}
+            for size in experiment.hidden_units
+        }
+        for setting, one in _grouped(key, here):
+            yield setting, one, value
+
+
+def _grouped(key: str, here: dict[int, dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """A setting of each size and model as few lines: what the largest has, and what differs."""
+    usual = here[max(here)]
+    yield from _of_models(key, usual, usual)
+    for size in sorted(here):
+        odd = {model: one for model, one in here[size].items() if one != usual[model]}
+        for setting, one in _of_models(key, odd, usual):
+            yield f"{setting} with {size} hidden unit{'s' if size > 1 else ''}", one
+
+
+def _of_models(
+    key: str, values: dict[str, Any], every: dict[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """One line if all models have the same value, else one for each."""
+    distinct = [one for i, one in enumerate(values.values()) if one not in [*values.values()][:i]]
+    if len(values) == len(every) and len(distinct) == 1:
+        yield key, distinct[0]
+    else:
+        for model, one in values.items():
+            yield f"{key} of {model}", one
 
 
 def _shown(value: Any) -> str:

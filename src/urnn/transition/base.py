@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+#: how W may begin: drawn, or as W = I
+STARTS = ("orthogonal", "identity")
+
+
 class Transition(Settings):
     """A set of real n x n matrices W, and how a member is trained; n is the number of hidden units.
 

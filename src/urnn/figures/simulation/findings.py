@@ -94,6 +94,7 @@ def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[
         other = "an unconstrained network" if is_unitary else "a unitary network"
         return [f"{_scored(one, labels)} is the only kind here; to compare, train {other} too."]
     unitary, free = found[True], found[False]
+    pairs = _pairs(scores, unitary, free)
     sentences = []
     if unitary.r2 >= least and free.r2 >= least:
         same = unitary.hidden_units == free.hidden_units
@@ -108,11 +109,14 @@ def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[
             f"A unitary network is enough, and better than the others here: "
             f"{_scored(unitary, labels)}; the best other network is {_scored(free, labels)}."
         )
-    elif _pairs(scores, unitary, free).upper >= 0:
+    elif not pairs.upper < 0:  # NaN of too few pairs
+        why = "trainings of the same network differ by as much"
+        if np.isnan(pairs.upper):
+            why = "there are too few realizations to be sure"
         sentences.append(
             f"Whether a unitary network is enough is open: {_scored(free, labels)} is better than "
-            f"{_scored(unitary, labels)}, the best unitary one, but trainings of the same network "
-            "differ by as much. More realizations would tell."
+            f"{_scored(unitary, labels)}, the best unitary one, but {why}. "
+            "More realizations would tell."
         )
     else:
         sentences.append(

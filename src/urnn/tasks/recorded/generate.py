@@ -139,7 +139,8 @@ def described(task: Recorded, training: Sequence[Piece], test: Sequence[Piece]) 
     """Names, scaling and sampling of the signals.
 
     Raises:
-        DataError: there is nothing to train on, or a signal is constant over the training part.
+        DataError: there is nothing to train on, a signal is constant over the training part, or
+            the test cannot be scored.
     """
     places = ", ".join(task.records)
     if not training or all(np.isnan(piece.y).all() for piece in training):
@@ -168,17 +169,30 @@ def described(task: Recorded, training: Sequence[Piece], test: Sequence[Piece]) 
                 + ("" if kind == "input" else ", or name another output")
             )
         scales |= {f"{kind}_mean": mean.tolist(), f"{kind}_std": std.tolist()}
-    scored = np.concatenate([piece.y[task.warm_up :] for piece in test])
-    if np.isnan(scored).all(0).any():
-        raise DataError(
-            f"{', '.join(task.test_records or task.records)}: the test has an output without any "
-            "value after the warm-up; give a larger test_share or other test_records"
-        )
+    _check_test(task, np.concatenate([piece.y[task.warm_up :] for piece in test]))
     sample_time = task.sample_time or training[0].record.sample_time
     return Signals(
         list(task.inputs), list(task.outputs), **scales, sample_time=sample_time, time=task.time,
         warm_up=task.warm_up, missing=task.missing,
     )  # fmt: skip
+
+
+def _check_test(task: Recorded, scored: NDArray[np.float64]) -> None:
+    """Refuse outputs (samples, output) of the test by which no model can be scored.
+
+    Raises:
+        DataError: an output has no value, or all are constant.
+    """
+    problem = None
+    if np.isnan(scored).all(0).any():
+        problem = "the test has an output without any value after the warm-up"
+    elif (np.nanmin(scored, 0) == np.nanmax(scored, 0)).all():
+        problem = "the outputs are constant in the test after the warm-up, so R² is not defined"
+    if problem:
+        raise DataError(
+            f"{', '.join(task.test_records or task.records)}: {problem}; give a larger test_share "
+            "or other test_records"
+        )
 
 
 # windows
