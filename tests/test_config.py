@@ -66,7 +66,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{EXPERIMENT}.recipe", "long", "'long' is not in recipes"),
     (f"{EXPERIMENT}.data_of", "synthetic-15db", "did you mean 'synthetic-15dB'"),
     (f"{EXPERIMENT}.data_of", "synthetic-20dB", "is not an experiment with data of its own"),
-    (f"{EXPERIMENT}.data_of", "synthetic-15dB", "snr_db: 20.0 is not what synthetic-15dB has"),
+    (f"{EXPERIMENT}.data_of", "synthetic-15dB", "snr_db: 20.0 differs from synthetic-15dB"),
     (f"{EXPERIMENT}.system", {"test_ratio": 0}, "greater than 0"),
     (f"{EXPERIMENT}.system", {"test_ratio": 1}, "less than 1"),
     (f"{EXPERIMENT}.system", {"epsilon": -0.1}, "greater than 0"),

@@ -252,7 +252,7 @@ def test_files_that_do_not_go_together_are_named(
     capsys.readouterr()
     assert score(data_of(folder), [first, other], output) == 1
     assert capsys.readouterr().err == (
-        "urnn score: --models: the files are of several experiments; give one's\n"
+        "urnn score: --models: the files are of several experiments; name those of one\n"
     )
     train(data_of(folder)[:1], other, {"transition": "unitary"}, name="urnn")
     capsys.readouterr()

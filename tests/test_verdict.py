@@ -96,7 +96,7 @@ def test_which_model_classifies_best(make_accuracies):  # noqa: F811
     [
         ((0.10, 0.11, 0.12), "agrees", ""),
         ((-0.10, -0.11, -0.12), "differs", ""),
-        ((-0.05, 0.06, 0.07), "open", "the interval holds 0"),
+        ((-0.05, 0.06, 0.07), "open", "the interval contains 0"),
         ((0.10, 0.11), "agrees", ""),  # too few for an interval
     ],
 )

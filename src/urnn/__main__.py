@@ -1,4 +1,4 @@
-"""The command line: `python -m urnn <stage> ...`. Each stage is a file in `urnn.commands`."""
+"""Fit, train, score and convert recurrent networks; `urnn COMMAND --help` explains a command."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one stage; the exit status is 0, 1 after a `UserError`, or 130."""
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="python -m urnn", description=__doc__)
-    subparsers = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    subparsers = parser.add_subparsers(dest="stage", required=True, metavar="COMMAND")
     stages = {
         name: subparsers.add_parser(name, help=summary, description=summary)
         for name, summary in _stages().items()

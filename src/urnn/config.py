@@ -221,7 +221,7 @@ class Config(Settings):
         identity = theirs.source.identity()
         for key, value in ours.source.identity().items():
             if value != identity.get(key):
-                yield f"{path}.{key}: {value!r} is not what {source} has, whose data it uses"
+                yield f"{path}.{key}: {value!r} differs from {source}, whose data it uses"
         if ours.realizations > theirs.realizations:
             yield (
                 f"{path}.realizations: {ours.realizations}, but {source}, whose data it uses, has "

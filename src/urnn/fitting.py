@@ -235,7 +235,7 @@ def _run_workflow(folder: Path, cores: int, profile: str | None) -> None:
         except KeyboardInterrupt:
             process.wait()  # it has the signal too, and ends its jobs
             raise Interrupted(
-                "interrupted; the same command goes on from what is finished"
+                "interrupted; run the same command again to continue from what is finished"
             ) from None
     if process.returncode:
         raise Interrupted(

@@ -178,8 +178,8 @@ def _spaced(
     if rows[-1] + 1 > _MOST_ADDED * len(rows):
         row = int(np.argmax(counts)) + 1
         raise DataError(
-            f"{path}: {rows[-1] + 1 - len(rows)} samples are missing between {len(rows)}, most of "
-            f"them before {table.place(row)}; split the record there into two files"
+            f"{path}: {rows[-1] + 1 - len(rows)} samples are missing, {len(rows)} are there; the "
+            f"longest gap is before {table.place(row)}; split the record there into two files"
         )
     spaced = np.full((rows[-1] + 1, values.shape[1]), np.nan)
     spaced[rows] = values

@@ -71,13 +71,13 @@ def above(lower: float, upper: float, bound: float = 0.0) -> tuple[Agreement, st
         return "agrees", ""
     if upper < bound:
         return "differs", ""
-    return "open", f"the interval holds {bound:g}"
+    return "open", f"the interval contains {bound:g}"
 
 
 def below(lower: float, upper: float, bound: float) -> tuple[Agreement, str]:
     """Whether a mean with this interval is at most a bound."""
     found, reason = above(-upper, -lower, -bound)
-    return found, reason and f"the interval holds {bound:g}" if math.isfinite(lower) else reason
+    return found, reason and f"the interval contains {bound:g}" if math.isfinite(lower) else reason
 
 
 def joined(parts: Sequence[Sequence[str | Quantity]], by: str = "; ") -> list[str | Quantity]:

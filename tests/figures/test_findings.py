@@ -92,10 +92,10 @@ def test_the_order_by_accuracy_and_how_certain_it_is(make_accuracies) -> None:
     found = settings.findings({"a": scores}, curves)
     assert found["sentences"] == [
         "From the highest mean test accuracy over all sizes to the lowest: URNN; LSTM; RNN. "
-        "Neighbours whose difference has a 95 % interval above 0: URNN over LSTM."
+        "The 95 % interval of the difference lies above 0 for: URNN over LSTM."
     ]
     (table,) = found["tables"]
-    assert table["head"][1:4] == ["Mean", "Published mean", "Less the next"]
+    assert table["head"][1:4] == ["Mean", "Published mean", "Lead over the next"]
     assert table["rows"] == [
         ["URNN", "0.900", "0.700", "+0.190", "+0.190 to +0.190", "3 of 3", "3"],
         ["LSTM", "0.710", "–", "+0.010", "−0.114 to +0.134", "3 of 3", "3"],

@@ -112,7 +112,7 @@ def test_a_miss_is_traced_to_stalled_trainings_or_unexplained(make_scores) -> No
     assert cells[:2] == ["–", "unexplained"]
     assert cells[2].startswith("stalled: 3, 17; without 0.98")
     assert (
-        "holds 1 of 3 published values. Of the other 2, 1 lie below; 1 of these are"
+        "contains 1 of 3 published values. Of the other 2, 1 lie below; 1 of these are"
         in text["sentences"][2]
     )
 
@@ -160,8 +160,9 @@ def test_the_epoch_after_which_the_mean_is_nearest(scores) -> None:
     )
     assert deviations.nearest_epoch(scores, "rnn", pd.Series([0.8], index=[8]), 4)[0] == 1
     said = findings.describe({"a": scores}, SETTINGS, CURVES)["sentences"][2]
-    assert said.startswith("“a”, had training ended earlier: the mean is nearest to the published ")
-    assert said.endswith("; there were 4 epochs.")
+    assert said.startswith(
+        "“a”: over the 4 epochs, the mean is nearest to the published curve for "
+    )
 
 
 def test_the_figure_shows_each_way_against_zero(scores) -> None:

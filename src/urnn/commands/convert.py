@@ -27,10 +27,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "models of the workflow (.nc)",
     )
     parser.add_argument(
-        "--nonlinearity", choices=["relu", "tanh"], help="which a state_dict does not say"
+        "--nonlinearity",
+        choices=["relu", "tanh"],
+        help="activation of the network; needed for a state_dict, which does not record it",
     )
-    parser.add_argument("--readout", help="name of the linear layer that reads the states: fc")
-    parser.add_argument("--prefix", help="name of the recurrent network among others: encoder.rnn")
+    parser.add_argument("--readout", help="linear layer that reads the states, such as fc")
+    parser.add_argument("--prefix", help="recurrent network to convert, such as encoder.rnn")
     parser.add_argument(
         "--realization", type=int, help="which of the trained models (default: the first)"
     )

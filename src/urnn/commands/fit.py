@@ -42,12 +42,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add(
         "--activation", choices=["relu", "tanh"], default="relu",
-        help="of the models that have one (default: relu)",
+        help="activation of the RNNs and the URNN (default: relu)",
     )  # fmt: skip
-    add("--window", type=int, help="samples of a training window (default: by the records)")
-    add("--warm-up", type=int, help="samples that do not count at its start (default: a fifth)")
-    add("--epochs", type=int, help="passes over the windows (default: by their number)")
-    add("--restarts", type=int, default=8, help="trainings; the best by validation (default: 8)")
+    add("--window", type=int, help="samples in a training window (default: from the records)")
+    add("--warm-up", type=int, help="first samples of a window, not counted (default: a fifth)")
+    add("--epochs", type=int, help="passes over the windows (default: from their number)")
+    add("--restarts", type=int, default=8, help="trainings; validation picks one (default: 8)")
     add(
         "--realizations", type=int, default=3,
         help="repetitions with other initial values and validation windows (default: 3)",
@@ -56,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     add(
         "--folder", type=Path,
-        help="where everything is written (default: NAME-fit of the first record, here)",
+        help="where to write everything (default: NAME-fit here, after the first record's NAME)",
     )  # fmt: skip
     add(
         "--overwrite", action="store_true",

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         storage.read(path, (*_NEEDS, *SCORED_HISTORIES), _ATTRIBUTES) for path in options.models
     ]
     if len({file.attrs["experiment"] for file in files}) > 1:
-        raise DataError("--models: the files are of several experiments; give one's")
+        raise DataError("--models: the files are of several experiments; name those of one")
     settings = {
         file.attrs["model"]: validated(AnyModel, json.loads(file.attrs["config"])["model"], "model")
         for file in files

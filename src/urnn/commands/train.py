@@ -23,8 +23,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data", type=Path, nargs="+", help="data files, one for each realization of the block"
     )
-    parser.add_argument("--experiment", required=True, help="name; the seeds derive from it too")
-    parser.add_argument("--name", required=True, help="name of the model; so do they from this")
+    parser.add_argument(
+        "--experiment", required=True, help="name of the experiment; it enters the seeds"
+    )
+    parser.add_argument("--name", required=True, help="name of the model; it enters the seeds")
     parser.add_argument("--model", default="{}", help="model settings, JSON or @FILE (YAML)")
     parser.add_argument("--recipe", default="{}", help="training settings, JSON or @FILE (YAML)")
     parser.add_argument("--hidden-units", type=int, required=True, help="size of the model")

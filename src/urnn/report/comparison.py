@@ -36,7 +36,7 @@ def side_by_side(here: Mapping[str, xr.Dataset], there: Mapping[str, xr.Dataset]
 def _experiment(name: str, here: xr.Dataset, there: xr.Dataset) -> dict[str, Any]:
     metric = scoring.metric(here)
     table: Table = {
-        "caption": f"Test {metric}, mean over the realizations; difference: here less there, "
+        "caption": f"Test {metric}, mean over the realizations; difference: here minus there, "
         "paired by realization where seeds and data are the same, with its 95 % interval.",
         "head": ["Model", "Hidden units", "Here", "There", "Difference", "95 % interval"],
         "rows": [],

@@ -85,8 +85,8 @@ def _claim(
         evidence += ["; published ", verdict.quantity(theirs, figure, f"the same {of}", 3, True)]
     agreement, reason = _agreement(one)
     return {
-        "claim": f"The {ours} classifies images, pixel by pixel, better than the {other} of as "
-        "many hidden units (figure 4: permuted MNIST).",
+        "claim": f"The {ours} classifies images, pixel by pixel, better than the {other} with the "
+        "same number of hidden units (figure 4: permuted MNIST).",
         "evidence": [*evidence, "."],
         "agreement": agreement,
         "reason": reason if figure is not None else "other data than the paper's",
@@ -96,7 +96,7 @@ def _claim(
 def _agreement(one: Lead) -> tuple[Agreement, str]:
     """By the sizes, and by the interval where there is one."""
     if one.lower <= 0 <= one.upper:
-        return "open", "the interval holds 0"
+        return "open", "the interval contains 0"
     if one.ahead in (0, len(one.sizes)):
         return ("agrees" if one.ahead else "differs"), ""
     return "in part", ""

@@ -81,7 +81,7 @@ def _sentence(names: list[str], leads: list[Lead]) -> str:
     pairs = zip(names, names[1:], leads, strict=False)
     certain = [f"{a} over {b}" for a, b, one in pairs if one.lower > 0]
     which = "; ".join(certain) if certain else "none"
-    return f"{order} Neighbours whose difference has a 95 % interval above 0: {which}."
+    return f"{order} The 95 % interval of the difference lies above 0 for: {which}."
 
 
 def _table(
@@ -111,7 +111,8 @@ def _table(
         "model, paired by realization, with the 95 % interval over the realizations that have "
         "every size (Student's t below ten, else bootstrap; – below three).",
         "head": [
-            "Model", "Mean", *beside, "Less the next", "95 % interval", "Sizes ahead of the next",
+            "Model", "Mean", *beside, "Lead over the next", "95 % interval",
+            "Sizes ahead of the next",
             "Realizations",
         ],
         "rows": rows,

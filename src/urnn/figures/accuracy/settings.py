@@ -32,8 +32,8 @@ class AccuracySettings(FigureSettings):
         "the number of realizations and the largest number of epochs. Markers are means over the "
         "realizations whose training did not diverge; bars are 95 % intervals of these means "
         f"(Student's t below ten realizations, else bootstrap). {MARKS} {PUBLISHED} "
-        "They are of permuted MNIST. With more than six models, each has a row, and each size a "
-        "panel."
+        "These curves are for permuted MNIST. With more than six models, each model has its own "
+        "row, and each size its own panel."
     )
 
     @property

@@ -88,10 +88,15 @@ def _comparison(
         evidence += ["; published ", verdict.quantity(at_paper, figure, of, sign=True)]
     said = _said(figure)
     if row.factor == 1:
-        claim = f"With as many hidden units, the {theirs} scores lower than the {ours} ({said})."
+        claim = (
+            f"With the same number of hidden units, the {theirs} scores lower than the {ours} "
+            f"({said})."
+        )
         agreement, reason = verdict.above(d.lower, d.upper)
     else:
-        claim = f"With twice as many, the {theirs} scores as high as the {ours} ({said})."
+        claim = (
+            f"With twice as many hidden units, the {theirs} scores as high as the {ours} ({said})."
+        )
         agreement, reason = verdict.below(d.lower, d.upper, MARGIN)
     return {
         "claim": claim,
@@ -158,10 +163,11 @@ def _curves(
         agreement, reason = "open", "the intervals are too wide to tell"
     return [
         {
-            "claim": f"The scores are those that {_said(figure)} shows.",
+            "claim": f"The scores agree with those of {_said(figure)}.",
             "evidence": [
-                f"Root mean square of our means less the published values, from {_SMALLEST} hidden "
-                "units on, and how many of these lie inside our 95 % intervals: ",
+                "Root mean square difference of our means from the published values, from "
+                f"{_SMALLEST} hidden units on, and how many of those lie inside our 95 % "
+                "intervals: ",
                 *verdict.joined(parts),
                 ".",
             ],

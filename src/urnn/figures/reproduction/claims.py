@@ -48,8 +48,8 @@ def claims(
     agreement: Agreement = "agrees" if all(near) else "in part" if any(near) else "differs"
     return [
         {
-            "claim": f"The scores are those that {figure} shows, in whatever way its points were "
-            "made.",
+            "claim": f"The scores agree with those of {figure}, for at least one way of making its "
+            "points.",
             "evidence": [
                 f"Nearest are {source}, {way.label}; root mean square difference from "
                 f"{settings.smallest} hidden units on: ",

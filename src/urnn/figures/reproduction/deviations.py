@@ -135,7 +135,7 @@ class Distance:
     upper: float
     #: what it would be by chance, if the published points were means of as many other realizations
     chance: float
-    #: points whose own interval holds the published value
+    #: points whose own interval contains the published value
     inside: int
     points: int
 
@@ -232,7 +232,7 @@ class Point:
 
     @property
     def inside(self) -> bool:
-        """Whether the interval holds the published value."""
+        """Whether the interval contains the published value."""
         return self.lower <= self.published <= self.upper
 
     @property

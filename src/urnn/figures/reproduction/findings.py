@@ -174,8 +174,8 @@ def _earlier(
             epoch, rms = deviations.nearest_epoch(scores, model, curve, settings.smallest)
             parts.append(f"{labels[model]} after epoch {epoch} ({number(rms)})")
     return (
-        f"“{data}”, had training ended earlier: the mean is nearest to the published curve for "
-        f"{', '.join(parts)}; there were {scores.sizes['epoch']} epochs."
+        f"“{data}”: over the {scores.sizes['epoch']} epochs, the mean is nearest to the published "
+        f"curve for {', '.join(parts)}."
     )
 
 
@@ -200,8 +200,8 @@ def _ways(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
         "caption": "Root mean square difference from the published curve, from "
         f"{settings.smallest} hidden units on. Interval: basic bootstrap, of the difference "
         "without the scatter of our own means, which the number before it contains. By chance: "
-        "what two samples of so many systems would differ by. Inside: points whose 95 % interval "
-        "holds the published value. All curves: with the nearest model of each.",
+        "the difference between two samples of that many systems. Inside: points whose 95 % "
+        "interval contains the published value. All curves: the nearest model of each curve.",
         "head": [
             "Data", "Point of the curve", "Model", "Difference", "95 % interval", "By chance",
             "Inside",
@@ -214,8 +214,8 @@ def _sentence_on_points(data: str, way: Way, rows: list[Point]) -> str:
     outside = [row for row in rows if not row.inside]
     explained = [row for row in outside if row.explained]
     text = (
-        f"“{data}”, {way.label}: the 95 % interval holds {len(rows) - len(outside)} of {len(rows)} "
-        "published values."
+        f"“{data}”, {way.label}: the 95 % interval contains {len(rows) - len(outside)} of "
+        f"{len(rows)} published values."
     )
     if outside:
         text += (

@@ -44,9 +44,9 @@ class ReproductionSettings(FigureSettings):
         "the mean or the median over the realizations, of the score after the last epoch or at the "
         "epoch with the lowest loss on the test trials (which the released script validates on), "
         "where trainings that overflowed are left out (the tables have other treatments). Bars are "
-        "95 % intervals over our realizations, the widest of the first way; the published values "
-        "have an uncertainty of their own, about as large. A triangle on the edge of a panel: a "
-        "bar goes on beyond it."
+        "95 % intervals over our realizations, the widest bars for the first way; the published "
+        "values have an uncertainty of their own, about as large. A triangle on the edge of a "
+        "panel: a bar continues beyond it."
     )
     several: ClassVar[bool] = True
 

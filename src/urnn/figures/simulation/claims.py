@@ -33,7 +33,8 @@ def claims(scores: Mapping[str, xr.Dataset], settings: SimulationSettings) -> li
             "contractive ReLU networks).",
             "evidence": [
                 *_told(unitary, dataset, source, _which("unitary network", settings)),
-                " is the smallest unitary network that is enough, or the best; of the others ",
+                " is the smallest unitary network that is enough, or else the best one; the "
+                "smallest (or best) other network is ",
                 *_told(other, dataset, source, _which("other network", settings)),
                 ".",
             ],

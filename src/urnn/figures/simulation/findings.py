@@ -86,19 +86,20 @@ def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[
     if best < _NOTHING:
         return [
             "No network explains the outputs: the best centred R² in simulation is "
-            f"{number(best)}. Look whether the inputs act on the outputs at all, whether the test "
-            "is of the same kind as the training, and whether the windows are long enough."
+            f"{number(best)}. Check that the inputs act on the outputs at all, that the test data "
+            "are like the training data, and that the windows are long enough."
         ]
     if len(found) == 1:
         ((is_unitary, one),) = found.items()
         other = "an unconstrained network" if is_unitary else "a unitary network"
-        return [f"{_scored(one, labels)} is the only kind here; to compare, train {other} too."]
+        return [f"Only one kind was trained: {_scored(one, labels)}. Train {other} to compare."]
     unitary, free = found[True], found[False]
     pairs = _pairs(scores, unitary, free)
     sentences = []
     if unitary.r2 >= least and free.r2 >= least:
         same = unitary.hidden_units == free.hidden_units
-        cost = "as many" if same else f"{unitary.hidden_units} instead of {free.hidden_units}"
+        other = f"{unitary.hidden_units} instead of {free.hidden_units}"
+        cost = "the same number of" if same else other
         sentences.append(
             f"A unitary network is enough: {_scored(unitary, labels)} comes within "
             f"{100 * margin:g} % of the lowest error, as {_scored(free, labels)} does. "

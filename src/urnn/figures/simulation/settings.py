@@ -31,13 +31,13 @@ class SimulationSettings(FigureSettings):
 
     caption: ClassVar[str] = (
         "Models of measured signals, tested on records that they were not trained on. A model is "
-        "given the inputs alone and simulates the outputs from the first sample on; it is not told "
-        "earlier outputs. The warm-up at the start of a record does not count. (a) R² about the "
+        "given the inputs alone and simulates the outputs from the first sample on; it never sees "
+        "measured outputs. The warm-up at the start of a record does not count. (a) R² about the "
         "mean (centred, so that a constant output has 0) against the number of hidden units: a "
         "small marker for each realization (they differ in initial values and in the windows kept "
-        "for validation), and a line through the means. A triangle at the lower edge stands for "
-        "what lies below it. (b) The first output after the warm-up of the first record of the "
-        "test, as measured and as simulated by the smallest unitary and the smallest other network "
+        "for validation), and a line through the means. A triangle at the lower edge: a value lies "
+        "below it. (b) The first of the outputs in the first test record, after the warm-up, as "
+        "measured and as simulated by the smallest unitary and the smallest other network "
         "that are enough: their error, the root of 1 − R², is above the lowest by at most the "
         "margin, 5 % unless the configuration says otherwise."
     )

@@ -24,12 +24,12 @@ class System(Settings):
     )
     divide_by_norm: bool = Field(
         True,
-        description="true: W as above, the paper's formula. false: W = I - epsilon A^T A, the "
+        description="true: W as above, the poster's formula. false: W = I - epsilon A^T A, the "
         "authors' released script, with shorter time constants",
     )
     output_bias: bool = Field(
         False,
-        description="false: y = C h, the paper's formula. true: y = C h + d with d iid standard "
+        description="false: y = C h, the poster's formula. true: y = C h + d with d iid standard "
         "Gaussian, the authors' released script; d counts as signal in the noise variance",
     )
     time_steps: Annotated[int, Field(ge=2)] = Field(1000, description="steps of a trial")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Theorem1Settings(TheoremSettings):
     """Random contractive networks, each converted to a unitary one."""
 
-    title: ClassVar[str] = "Theorem 1: the unitary network is the same map"
+    title: ClassVar[str] = "Theorem 1: the unitary network has the same map"
     caption: ClassVar[str] = (
         "Theorem 1. Every contractive real ReLU network with bounded inputs has exactly the same "
         "input-output map as a real unitary one with N = n + rank(I − WᵀW) states, which is at "

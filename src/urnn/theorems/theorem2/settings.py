@@ -22,7 +22,7 @@ class Theorem2Settings(TheoremSettings):
     caption: ClassVar[str] = (
         "Theorem 2. Some networks need a real unitary network with all 2n states for equality, but "
         "networks with fewer states come as near as their weights allow: the error has no positive "
-        "lower limit. (A complex unitary network may do with half as many states.) Top row: "
+        "lower limit. (A complex unitary network may need only half as many.) Top row: "
         "h(k) = relu(ρ h(k−1) + x(k)), y = h, in the region where it is linear. (a) Smallest error "
         "of the impulse response that was found with N states and ‖Fᵤ‖ ‖Cᵤ‖ ≤ R (measured: an "
         "upper bound on the least error). With n states one output is lost whatever R is; with 2n "
@@ -35,7 +35,7 @@ class Theorem2Settings(TheoremSettings):
         "all with every unit on at the steady state under x = 0. 2n and n + rank(I − WᵀW) states "
         "suffice on bounded inputs (proved), and so do n + d after the best positive diagonal "
         "scaling found (proved; that no other scaling does better is measured). Bounds (C′) and "
-        "(E): so many states are needed, on every input set with 0 in its interior, whatever the "
+        "(E): this many states are needed, on every input set with 0 in its interior, whatever the "
         "real unitary network does (proved; ranks are exact). In (e) they meet 2n. In (c) and (d), "
         "how many states between the two lower curves are needed is open."
     )
