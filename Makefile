@@ -38,7 +38,7 @@ format: $(VENV)/installed          ## mend lint and format
 	$(BIN)/snakefmt Snakefile workflow
 
 # the virtual environment, made anew whenever what it is made from changes
-$(VENV)/installed: pyproject.toml requirements.txt
+$(VENV)/installed: Makefile pyproject.toml requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "urnn needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements.txt

@@ -157,6 +157,16 @@ def test_comments_docstrings_and_formatting_change_nothing(
     assert tree.changed() == set()
 
 
+def test_a_newer_python_changes_nothing(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 3.12 on the nodes of functions and classes have a list of type parameters."""
+    for kind in (ast.FunctionDef, ast.ClassDef):
+        fields = [field for field in kind._fields if field != "type_params"]
+        if len(fields) == len(kind._fields):
+            fields.append("type_params")
+        monkeypatch.setattr(kind, "_fields", tuple(fields))
+    assert tree.changed() == set()
+
+
 def test_what_only_type_checkers_read_changes_nothing(tree: Tree) -> None:
     edited = 0
     for path in sorted(tree.folder.rglob("*.py")):

@@ -60,7 +60,9 @@ def test_on_a_cluster_auto_is_the_cpu_and_a_gpu_is_the_jobs_matter(machine: Any)
     machine(2, CUDA)
     assert devices.resolve("auto", on_cluster=True) == "cpu"
     machine(0, {})
-    assert devices.resolve("cuda:7", on_cluster=True) == "cuda:7"
+    assert devices.resolve("cuda", on_cluster=True) == "cuda"
+    with pytest.raises(ConfigError, match=r"'cuda:1' cannot be chosen on a cluster.*; write cuda$"):
+        devices.resolve("cuda:1", on_cluster=True)
 
 
 def test_what_is_not_there_is_refused_with_the_reason_and_what_is(machine: Any) -> None:

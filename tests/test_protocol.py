@@ -42,6 +42,15 @@ def test_only_what_differs_is_said() -> None:
     assert tuned["restarts of rnn"] == "5" and tuned["restarts with 2 hidden units"] == "20"
 
 
+def test_a_model_has_its_own_setting_in_the_paper() -> None:
+    """The RNN of figure 4 has a learning rate of its own, and in config/mnist.yaml too."""
+    assert differences("mnist") == []
+    values = yaml.safe_load((CONFIG / "mnist.yaml").read_text())
+    values["recipes"]["mnist"]["models"]["rnn"] = {}
+    found = [entry[1:] for entry in protocol.differences(load(values))]
+    assert found == [("learning_rate of rnn", "0.001", "0.0001")]
+
+
 def test_other_data_are_told_and_measured_ones_compared_with_nothing() -> None:
     found = [entry[1:] for entry in differences("config") if entry.experiment == "digits"]
     assert found[0] == ("task", "permuted_digits", "permuted_mnist")

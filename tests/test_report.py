@@ -435,7 +435,19 @@ def test_the_command_gathers_everything(tmp_path):
         path = tmp_path / f"figures/{name}.svg"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(SVG)
-    for path in ("train/ours/rnn/a.tsv", "figure/statistics.tsv", "figure/other.tsv"):
+    size = "train/ours/rnn/hidden-02"
+    for path in (
+        f"{size}/realizations-000-002.tsv",
+        "figure/statistics.tsv",
+        # of other configurations in the same folder
+        f"{size}/realizations-000-001.tsv",
+        f"{size}/realizations-003-018.tsv",
+        "train/ours/rnn/hidden-99/realizations-000-002.tsv",
+        "train/ours/lstm/hidden-02/realizations-000-002.tsv",
+        "data/ours/realizations-008-015.tsv",
+        "kernels/lstm-squared-99-2-2.tsv",
+        "figure/other.tsv",
+    ):
         path = tmp_path / "results/benchmarks" / path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("s\th:m:s\tmax_rss\n2.5\t0:00:02\t100\n")
@@ -542,6 +554,8 @@ def test_only_the_same_data_are_paired(here, there, paired):
     pair = {"a": scores.assign_attrs(here)}, {"a": scores.assign_attrs(there)}
     ((*_, interval),) = comparison.side_by_side(*pair)["experiments"][0]["table"]["rows"][:1]
     assert (interval != "–") == paired
+    facts = comparison.side_by_side(*pair)["experiments"][0]["facts"]
+    assert facts == ([] if paired else ["the data or their settings"])
 
 
 def test_how_many_realizations_each_size_has_is_said():

@@ -159,6 +159,9 @@ def test_scores_are_those_of_the_reported_restarts(folder: Path, tmp_path: Path)
     assert scores["validation_loss"].attrs["long_name"].startswith("mean squared error of the val")
     wanted = {"experiment": "made", "task": "synthetic", "task_title": "Synthetic data"}
     assert {key: scores.attrs[key] for key in wanted} == wanted
+    settings = json.loads(scores.attrs["task_settings"])
+    assert settings["task"] == "synthetic" and settings["snr_db"] == scores.attrs["snr_db"]
+    assert json.loads(scores.attrs["trained_with"]) == json.loads(scores.attrs["versions"])
     assert set(json.loads(scores.attrs["config"])) == set(made)
 
 

@@ -123,6 +123,8 @@ class _Essence:
             before = len(self.imports)
             for field in kind._fields:
                 value: Any = getattr(node, field, None)
+                if field == "type_params" and not value:  # from Python 3.12 on
+                    continue
                 in_body = field == "body" and kind in _WITH_DOCSTRING and _is_text(value)
                 self.write(value[1:] if in_body else value)
             if kind is ast.FunctionDef and node.name == "__getattr__":

@@ -74,6 +74,12 @@ def resolve(device: str, on_cluster: bool = False) -> str:
         )
     if device == "auto":
         return "cuda" if not on_cluster and gpus().usable else "cpu"
+    index = int(device.partition(":")[2] or 0)
+    if on_cluster and index:
+        raise ConfigError(
+            f"device: {device!r} cannot be chosen on a cluster, where a job sees only the GPU that "
+            "it is given; write cuda"
+        )
     if on_cluster or not is_gpu(device):
         return device
     if device == "mps":
@@ -84,7 +90,6 @@ def resolve(device: str, on_cluster: bool = False) -> str:
             )
         return device
     found = gpus()
-    index = int(device.partition(":")[2] or 0)
     if found.number is not None and index >= found.number:
         there = ["auto", "cpu", "reference", *(f"cuda:{i}" for i in range(found.number))]
         reason = f" ({found.problem})" if found.problem else ""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,13 +83,16 @@ def _to_onnx(replica: Replica, output: Path) -> str:
     x = torch.zeros(1, 2, replica.spec.input_size)
     axes = {"x": {0: "batch", 1: "time"}, "y": {0: "batch", 1: "time"}}
 
+    # the other exporter of torch cannot take a recurrent layer of any length (torch 2.13)
+    known = inspect.signature(torch.onnx.export).parameters
+    options: dict[str, Any] = {"dynamo": False} if "dynamo" in known else {}  # not in torch 2.4
+
     def write(path: Path) -> None:
         with warnings.catch_warnings():
-            # the other exporter of torch cannot take a recurrent layer of any length (torch 2.13)
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 network, (x,), str(path), input_names=["x"], output_names=["y"],
-                dynamic_axes=axes, dynamo=False,
+                dynamic_axes=axes, **options,
             )  # fmt: skip
 
     if importlib.util.find_spec("onnx") is None:

@@ -280,6 +280,10 @@ class ScoreTable:
 
     def _attributes(self, files: Sequence[xr.Dataset]) -> dict[str, Any]:
         first = files[0].attrs
+        versions: dict[str, dict[str, None]] = {}
+        for file in files:
+            for package, version in json.loads(file.attrs.get("versions", "{}")).items():
+                versions.setdefault(package, {})[str(version)] = None
         return storage.provenance(
             {file.attrs["model"]: json.loads(file.attrs["config"]) for file in files},
             int(first["seed"]),
@@ -287,6 +291,7 @@ class ScoreTable:
             experiment=first["experiment"],
             epochs=self.epochs,
             # several, where `auto` stood for several: they differ in rounding
+            trained_with=json.dumps({name: " and ".join(them) for name, them in versions.items()}),
             computed_by="; ".join(sorted({file.attrs.get("computed_by", "cpu") for file in files})),
             **{key: first[key] for key in KEPT_ATTRIBUTES if key in first},
         )

@@ -125,7 +125,7 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_job(project: Project) -> 
     assert "Job stats" not in output and "Traceback" not in output
 
 
-@pytest.mark.parametrize(("device", "gpus"), [("auto", "0"), ("cuda", "1"), ("cuda:1", "1")])
+@pytest.mark.parametrize(("device", "gpus"), [("auto", "0"), ("cuda", "1")])
 def test_a_job_of_a_cluster_asks_for_one_gpu_if_the_configuration_says_so(
     project: Project, device: str, gpus: str
 ) -> None:

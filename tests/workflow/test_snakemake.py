@@ -104,10 +104,10 @@ def test_a_caption_is_plain_text_in_snakemake_s_report(module: Path) -> None:
 
 def test_another_directory(tmp_path: Path) -> None:
     config = written(tmp_path / "mine.yaml", SMALL)
-    snakefile = ROOT / "workflow/Snakefile"
     target = "results/small/data/realization-000.nc"
-    there = ("--snakefile", snakefile, "--directory", "mine", "--configfile", config)
-    snakemake(tmp_path, target, *there)
+    there = ("--snakefile", ROOT / "Snakefile", "--directory", "mine", "--configfile", config)
+    output = snakemake(tmp_path, target, *there)
+    assert re.search("Using profile.*profiles/default", output)
     assert (tmp_path / "mine" / target).is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "mine.yaml"}
 

@@ -34,6 +34,16 @@ def training_megabytes(wildcards, attempt):
     return attempt * (1000 + 2 * 4 * numbers // 10**6)
 
 
+def scoring_megabytes(wildcards, attempt):
+    """Memory of a job that scores: the test trials, twice while they are stacked, and a base."""
+    settings = run.experiments[wildcards.experiment]
+    trials = (
+        settings.training_trials + settings.validation_trials + settings.test_trials
+    )
+    numbers = settings.numbers * settings.realizations * settings.test_trials / trials
+    return attempt * (2000 + 2 * 4 * math.ceil(numbers) // 10**6)
+
+
 def expected_minutes(wildcards):
     """How long a training takes on one core with the compiled kernels: a measured rule of thumb."""
     recipe = run.recipe(wildcards.experiment, wildcards.model, int(wildcards.hidden))

@@ -19,10 +19,12 @@ rule score:
         "../envs/urnn.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=scoring_megabytes,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         code=lambda wildcards: code("score", *models_code(wildcards)),
+        # the order in which the files of models are given, and so that of tables and legends
+        models=lambda wildcards: run.experiments[wildcards.experiment].models,
     message:
         "{wildcards.experiment}: scores"
     shell:

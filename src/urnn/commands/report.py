@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from urnn import blocks
 from urnn.config import Config, load
 from urnn.errors import ConfigError, DataError
 from urnn.figures.base import labelled
@@ -61,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
         scores,
         figures,
         values,
-        _benchmarks(scores, drawn, options.results / "benchmarks"),
+        _benchmarks(config, scores, drawn, options.results),
         shown_by,
         verdict=_verdict(config, scores, numbers, options.results),
         missing=_missing(config, scores, numbers, drawn, options),
@@ -232,18 +234,33 @@ def _compared(
 
 
 def _benchmarks(
-    experiments: Iterable[str], figures: Iterable[str], folder: Path
+    config: Config, experiments: Iterable[str], figures: Iterable[str], results: Path
 ) -> dict[str, list[Path]]:
-    """By stage, the benchmark files of the jobs that made what is on the page."""
-    files = {
-        stage: sorted(
-            path for name in experiments for path in (folder / stage).glob(f"{name}/**/*.tsv")
-        )
-        for stage in ("data", "train", "score")
-    }
-    files["kernels"] = sorted((folder / "kernels").glob("*.tsv"))
+    """By stage, the benchmark files of the jobs that made what is on the page.
+
+    Other configurations that ran in the folder, and settings of before, have left theirs too.
+    """
+    folder = results / "benchmarks"
+    files: dict[str, list[Path]] = {"data": [], "train": [], "score": []}
+    for name in experiments:
+        settings = config.experiments[name]
+        files["score"] += (folder / "score" / name).glob("*.tsv")
+        for path in (folder / "data" / name).glob("realizations-*.tsv"):
+            if int(path.stem.split("-")[1]) < settings.realizations:
+                files["data"].append(path)
+        for model, size in itertools.product(settings.models, settings.hidden_units):
+            place = f"{name}/models/{model}/hidden-{size:02d}"
+            used = blocks.of_training(config, name, model, size, "cpu", results / place)
+            timed = folder / "train" / name / model / f"hidden-{size:02d}"
+            files["train"] += [
+                path
+                for first, last in used
+                if (path := timed / f"realizations-{first:03d}-{last:03d}.tsv").exists()
+            ]
+    files["kernels"] = [folder / "kernels" / f"{name}.tsv" for name in config.kernels()]
     for stage in ("theory", "figure"):
-        files[stage] = [
-            path for path in sorted((folder / stage).glob("*.tsv")) if path.stem in figures
-        ]
-    return {stage: paths for stage, paths in files.items() if paths}
+        files[stage] = [folder / stage / f"{name}.tsv" for name in figures]
+    there = {
+        stage: sorted(path for path in paths if path.exists()) for stage, paths in files.items()
+    }
+    return {stage: paths for stage, paths in there.items() if paths}

@@ -53,6 +53,8 @@ def _facts(here: xr.Dataset, there: xr.Dataset) -> list[str]:
     for key in _FACTS:
         if here.attrs.get(key) != there.attrs.get(key):
             found.append(f"{key} {here.attrs.get(key, NONE)} and {there.attrs.get(key, NONE)}")
+    if not _same_task(here, there):
+        found.append("the data or their settings")
     if _settings(here) != _settings(there):
         found.append("the settings of the models or their recipes")
     return found
@@ -81,7 +83,12 @@ def _rows(here: xr.Dataset, there: xr.Dataset, metric: str) -> list[list[str]]:
 
 def _paired(here: xr.Dataset, there: xr.Dataset) -> bool:
     """Whether a realization is the same draw of the data in both, as far as the files tell."""
-    keys = ["seed", "task", "snr_db", signals.ATTRIBUTE]
+    alike = all(here.attrs.get(key) == there.attrs.get(key) for key in ("seed", "snr_db"))
+    return alike and _same_task(here, there)
+
+
+def _same_task(here: xr.Dataset, there: xr.Dataset) -> bool:
+    keys = ["task", signals.ATTRIBUTE]
     if "task_settings" in here.attrs and "task_settings" in there.attrs:  # older files lack them
         keys.append("task_settings")
     return all(here.attrs.get(key) == there.attrs.get(key) for key in keys)

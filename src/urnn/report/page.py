@@ -283,7 +283,7 @@ def _facts(scores: xr.Dataset, summary: xr.Dataset) -> list[tuple[str, str]]:
         if f"{name}_optimal_mean" in summary:
             optimum = float(summary[f"{name}_optimal_mean"])
             facts.append((f"Optimal {_SIGNS.get(name, name)}", number(optimum)))
-    made_with = _other_versions(attributes.get("versions", "{}"))
+    made_with = _other_versions(attributes.get("trained_with", attributes.get("versions", "{}")))
     if made_with:
         facts.append(("Made with", made_with))
     diverged, averaged = int(summary["diverged"].sum()), int(summary["averaged"].sum())

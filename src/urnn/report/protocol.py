@@ -65,13 +65,30 @@ def _compared(config: Config, name: str, paper: dict[str, Any]) -> Iterator[tupl
         yield f"system.{key}", task.get("system", {}).get(key), value
     if "realizations" in paper:
         yield "realizations", experiment.realizations, paper["realizations"]
-    for key, value in paper["recipe"].items():
+    yield from _of_recipe(config, name, paper["recipe"])
+
+
+def _of_recipe(config: Config, name: str, paper: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """The same of the recipe, for each model by itself where the paper has several values."""
+    experiment = config.experiments[name]
+    own = paper.get("models", {})
+    for key, value in paper.items():
+        if key == "models":
+            continue
         here = {
             size: {m: getattr(config.recipe(name, m, size), key) for m in experiment.models}
             for size in experiment.hidden_units
         }
-        for setting, one in _grouped(key, here):
-            yield setting, one, value
+        theirs = {model: own.get(model, {}).get(key, value) for model in experiment.models}
+        parts = [(key, here, value)]
+        if any(one != value for one in theirs.values()):
+            parts = [
+                (f"{key} of {m}", {size: {m: row[m]} for size, row in here.items()}, theirs[m])
+                for m in experiment.models
+            ]
+        for setting, values, its in parts:
+            for told, one in _grouped(setting, values):
+                yield told, one, its
 
 
 def _grouped(key: str, here: dict[int, dict[str, Any]]) -> Iterator[tuple[str, Any]]:
