@@ -97,6 +97,9 @@ def test_a_network_of_numpy_and_the_bound_from_the_inputs(
     rnn = RNN([[0.5, 0.2], [0.0, -0.3]], [[1.0], [2.0]], [0.1, 0.2], [[1.0, 1.0]], d=[3.0])
     path, record = tmp_path / "network.npz", tmp_path / "record.csv"
     rnn.save(path)
+    record.write_text("-2.0\n0.5\n1.0\n", encoding="utf-8-sig")  # as spreadsheets write it
+    assert main(["convert", str(path), "--inputs", str(record)]) == 0
+    assert "(1 x 3 steps)" in capsys.readouterr().out
     record.write_text("x\n0.5\n-2.0\n1.0\n")
     output = tmp_path / "unitary.npz"
     assert main(["convert", str(path), "--inputs", str(record), "--output", str(output)]) == 0

@@ -96,7 +96,7 @@ def test_orthogonal_networks_of_float32_are_accepted(nonlinearity, layers):
         bound = projection_error_bound(from_torch(module)[0], 1.0, 2, 200)
         assert conversion.error_bound == bound
     longer = convert_network(from_torch(module), 1.0, horizon=300, steps=200)
-    assert longer.error_bound > conversion.error_bound and longer.random.steps == 300
+    assert longer.error_bound > conversion.error_bound and longer.random.steps == 200
 
 
 def test_the_error_bound_holds_where_one_layer_passes_its_error_on():
@@ -314,3 +314,27 @@ def test_a_file_of_another_kind_is_no_module(tmp_path):
 def test_everything_of_a_conversion_is_plain_data():
     conversion = convert_network(from_torch(network(0)), 1.0, steps=10)
     assert json.dumps(vars(conversion.random))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_start_of_the_layer_below_is_in_the_bound_of_the_next(seed: int) -> None:
+    A = np.random.default_rng(seed).standard_normal((2, 2))
+    below = RNN(0.5 * np.eye(2), np.eye(2), np.zeros(2), np.eye(2), h_init=[0, 100])
+    above = RNN(0.9 * A / np.linalg.norm(A, 2), np.eye(2), np.zeros(2), np.eye(2))
+    conversion = convert_network([below, above], 1.0, steps=50)
+    assert conversion.error_bound == 0
+    assert conversion.random.largest <= 1e-11
+
+
+def test_a_long_horizon_is_bounded_and_measured_on_some_of_it() -> None:
+    rnn = RNN([[1.0]], [[1.0]], [0.0], [[1.0]])
+    conversion = convert_network([rnn], 1.0, horizon=10**9, steps=50)
+    assert conversion.convertible and conversion.plan.steps == 10**9
+    assert conversion.measured == conversion.random.steps == 50
+
+
+def test_outputs_of_0_have_no_relative_error() -> None:
+    rnn = RNN([[0.5]], [[1.0]], [0.0], [[1.0]], activation="tanh")
+    conversion = convert_network([rnn], inputs=np.zeros((30, 1)), steps=20)
+    assert conversion.given is not None and conversion.given.largest_output == 0
+    assert conversion.given.relative_rmse == 0 or np.isnan(conversion.given.relative_rmse)

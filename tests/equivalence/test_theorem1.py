@@ -20,7 +20,8 @@ from urnn.equivalence import (
     unitarity_error,
 )
 from urnn.equivalence.fewest_states import fewest_states_scalings
-from urnn.equivalence.state_bounds import radius_below
+from urnn.equivalence.state_bounds import powers, radius_below
+from urnn.errors import ArgumentError
 
 STEPS = 100
 SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
@@ -397,3 +398,37 @@ def test_a_unitary_network_is_returned_for_any_activation():
     for activation in ("relu", "tanh", "sigmoid", "identity"):
         rnn = RNN(turn, np.eye(2), np.zeros(2), np.eye(2), activation=activation)
         assert to_unitary(rnn).hidden_units == 2
+
+
+@pytest.mark.parametrize("size", [12, 40])
+def test_a_cascade_is_scaled_to_its_spectral_radius(size: int) -> None:
+    """Entries of the best D lie many powers of ten apart."""
+    W = 0.9 * np.eye(size) + np.diag(np.full(size - 1, 0.2), 1)
+    scaling = best_scaling(W, target=0.95)
+    assert 0.9 - 1e-12 <= scaling.lower_bound <= scaling.norm <= 0.95
+    scaling = best_scaling(W)
+    assert 0.9 - 1e-12 <= scaling.lower_bound <= scaling.norm <= 0.95
+
+
+@pytest.mark.parametrize("size", [10, 20])
+def test_a_w_that_is_contractive_by_rounding_alone_asks_for_a_bound(size: int) -> None:
+    Q = np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))[0]
+    rnn = RNN(Q * (1 - 6 * size * 2.22e-16), np.eye(size), np.zeros(size), np.eye(size))
+    with pytest.raises(ArgumentError, match="input_bound"):
+        to_unitary(rnn)
+
+
+def test_a_complex_completion_of_a_real_network_is_refused() -> None:
+    rnn = RNN(0.5 * np.eye(2), np.eye(2), np.zeros(2), np.eye(2))
+    W = to_unitary(rnn, input_bound=1.0).W
+    phases = np.diag([1, 1, 1j, -1j])
+    with pytest.raises(ArgumentError, match="W must be real, as the network is"):
+        network_around(rnn, phases @ W, input_bound=1.0)
+
+
+@pytest.mark.parametrize("rho", [0.0, 1e-300, 0.3, 1 - 1e-12, 1.0, 1 + 1e-12, 1.01])
+def test_sums_of_powers(rho: float) -> None:
+    for steps in (1, 2, 50, 1000):
+        expected = float(np.sum(rho ** np.arange(steps)))
+        assert powers(rho, steps) == pytest.approx(expected, rel=1e-11)
+    assert powers(1.01, 10**9) == np.inf and powers(1.0, 10**9) == 10**9

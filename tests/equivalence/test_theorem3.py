@@ -274,3 +274,12 @@ def test_split_networks_are_unitary_and_not_excluded():
     x = generator.uniform(-2, 2, (50, 2))
     assert np.abs(urnn(x) - rnn(x)).max() < 1e-13
     assert not no_unitary_equivalent(rnn).proved
+
+
+@pytest.mark.parametrize("p", [3, 100_002, 1_000_011])
+def test_an_involution_is_not_excluded_however_its_eigenvalues_are_rounded(p: int) -> None:
+    """W^2 = I exactly, so W is diagonalisable with the eigenvalues 1 and -1."""
+    W = np.array([[p, p - 1], [-(p + 1), -p]], float)
+    np.testing.assert_array_equal(W @ W, np.eye(2))
+    rnn = RNN(W, [[1.0], [2.0]], [0, 0], np.eye(2), activation="tanh")
+    assert not no_unitary_equivalent(rnn).proved

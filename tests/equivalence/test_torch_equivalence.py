@@ -305,3 +305,11 @@ def test_without_biases():
 def test_the_theorems_load_no_torch():
     code = "import sys, urnn.equivalence; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_parametrized_weight() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.utils.parametrizations.orthogonal(torch.nn.RNN(2, 3), "weight_hh_l0")
+    unitary = to_unitary_torch(module, 1.0, saturation=20.0, project=True)
+    x = torch.rand(20, 4, 2) / 2
+    torch.testing.assert_close(unitary(x)[0], module(x)[0], rtol=0, atol=1e-5)

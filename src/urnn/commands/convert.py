@@ -183,7 +183,8 @@ def _from_text(path: Path) -> NDArray:
     """Numbers between commas, a line for each time step; a first line with names is skipped."""
     import numpy as np
 
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    # with a byte order mark, as spreadsheets write it
+    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     try:
         np.loadtxt(lines[:1], delimiter=",")
     except ValueError:
@@ -246,9 +247,11 @@ def _verdict(conversion: Conversion, inputs: Path | None) -> str:
             if bound is not None and math.isfinite(bound)
             else "by an amount for which no bound is known"
         )
+        if conversion.plan.input_bound is None and bound is not None and math.isfinite(bound):
+            known += " in exact arithmetic, to which the rounding of float64 is added"
         lines.append(f"Convertible, {cause}: the outputs differ {known}, {where}.")
     lines.append(f"Random inputs: {_measured(random)}.")
-    if random.steps < conversion.plan.steps:
+    if random.steps < conversion.measured:
         lines.append(f"The outputs of the original overflow after {random.steps} steps.")
     if conversion.given is not None:
         lines.append(f"{inputs}: {_measured(conversion.given)}.")
@@ -266,10 +269,10 @@ def _where(conversion: Conversion) -> str:
 
 
 def _measured(found: Deviation) -> str:
-    return (
-        f"largest deviation {found.largest:.3g}, relative RMSE {found.relative_rmse:.3g}, outputs "
-        f"up to {found.largest_output:.3g} ({found.trials} x {found.steps} steps)"
-    )
+    size = "outputs 0"
+    if found.largest_output:
+        size = f"relative RMSE {found.relative_rmse:.3g}, outputs up to {found.largest_output:.3g}"
+    return f"largest deviation {found.largest:.3g}, {size} ({found.trials} x {found.steps} steps)"
 
 
 def _write(conversion: Conversion, options: argparse.Namespace) -> None:

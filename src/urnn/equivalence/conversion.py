@@ -125,13 +125,13 @@ def network_around(
     """The network of Theorem 1 around any W_u (N, N) whose leading n x n block is rnn.W.
 
     `to_unitary` chooses the completion itself; here it is the caller's, for example
-    diag(I, Q1) W_u diag(I, Q2) with any unitary Q1, Q2 of the extra states, which leaves the map
-    unchanged. The other arguments are those of `to_unitary`. The map is the same whether or not W_u
-    is unitary.
+    diag(I, Q1) W_u diag(I, Q2) with any orthogonal Q1, Q2 of the extra states (unitary ones, if the
+    network is complex), which leaves the map unchanged. The other arguments are those of
+    `to_unitary`. The map is the same whether or not W_u is unitary.
 
     Raises:
-        ArgumentError: the leading block of W_u is not rnn.W, no bound on the states is known, or
-            the activation is neither ReLU nor modReLU.
+        ArgumentError: the leading block of W_u is not rnn.W, W_u is complex and rnn is not, no
+            bound on the states is known, or the activation is neither ReLU nor modReLU.
 
     Status: PROVED (docs/theorems.md, The bias of the extra states).
     """
@@ -141,6 +141,8 @@ def network_around(
     admitted = Admitted(input_bound, norm, horizon, initial_bound)
     if not square or not np.array_equal(matrix[:size, :size], rnn.W):
         raise ArgumentError(f"W must be square, with rnn.W as its leading {size} x {size} block")
+    if np.iscomplexobj(matrix) and not np.iscomplexobj(rnn.W):
+        raise ArgumentError("W must be real, as the network is")
     if rnn.activation not in HOMOGENEOUS:
         raise ArgumentError(
             f"the extra states of a {rnn.activation} network cannot be switched off"

@@ -148,5 +148,7 @@ def nonnegative_factor(W: ArrayLike, states: str = "minimal") -> NDArray | None:
         if spectral_norm(factor.T @ factor - gram) > 4 * tolerance:
             continue
         missing = size - len(factor) if states == "2n" else 0
+        if len(factor) + missing == 0:
+            continue  # I - W^H W is 0 up to the tolerance, and gives no state to add
         return np.vstack([factor, np.zeros((missing, size))])
     return None

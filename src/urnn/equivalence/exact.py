@@ -205,6 +205,23 @@ def rank_modulo(numbers: NDArray) -> int:
     return rank
 
 
+def determinant_modulo(numbers: NDArray) -> int:
+    """The determinant of a square matrix of residues modulo `PRIME`: that of the integers there."""
+    rest, result = numbers.copy(), 1
+    for step in range(len(rest)):
+        usable = np.flatnonzero(rest[step:, step])
+        if len(usable) == 0:
+            return 0
+        if usable[0] > 0:
+            rest[[step, step + usable[0]]] = rest[[step + usable[0], step]]
+            result = -result
+        pivot = int(rest[step, step])
+        result = result * pivot % PRIME
+        factors = rest[step + 1 :, step] * pow(pivot, -1, PRIME) % PRIME
+        rest[step + 1 :] = (rest[step + 1 :] - np.outer(factors, rest[step])) % PRIME
+    return result % PRIME
+
+
 def is_reachable_modulo(W: Exact, F: Exact) -> bool:
     """Whether F, W F, W^2 F, ... span everything modulo `PRIME`, and so in the rationals too."""
     transition, block = residues(W.numerators), residues(F.numerators)

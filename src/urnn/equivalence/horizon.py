@@ -81,11 +81,10 @@ def no_unitary_equivalent(rnn: RNN) -> Exclusion:
         return Exclusion(False, "two rows of F are equal up to their sign")
     if not rnn.C.any(axis=0).all():
         return Exclusion(False, "a column of C is 0: the output does not see that unit")
-    if is_near_the_circle(np.linalg.eigvals(rnn.W)).all():
-        W = Exact.of(rnn.W)
-        if not all_eigenvalues_on_the_circle(W) or is_diagonalisable(W):
-            return Exclusion(
-                False, "all eigenvalues of W have modulus 1, up to rounding, as in a URNN"
-            )
+    W = Exact.of(rnn.W)
+    on_the_circle = all_eigenvalues_on_the_circle(W)
+    if on_the_circle and not is_diagonalisable(W):
         return Exclusion(True, "all eigenvalues of W have modulus 1, but W is not diagonalisable")
+    if on_the_circle or is_near_the_circle(np.linalg.eigvals(rnn.W)).all():
+        return Exclusion(False, "all eigenvalues of W have modulus 1, up to rounding, as in a URNN")
     return Exclusion(True, "W has an eigenvalue off the unit circle")

@@ -52,7 +52,7 @@ class Plan:
 
     input_bound, norm, horizon  as in `to_unitary`
     saturation                  of tanh, as in `to_unitary`
-    steps                       for which errors are bounded and measured; the horizon, if any
+    steps                       for which errors are bounded; the horizon, if any
     """
 
     input_bound: float | None

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from urnn.equivalence.exact import PRIME, Exact, of_sympy, rank_modulo, residues
+from urnn.equivalence.exact import (
+    PRIME,
+    Exact,
+    determinant_modulo,
+    of_sympy,
+    rank_modulo,
+    residues,
+)
 
 if TYPE_CHECKING:
     from sympy import Poly
@@ -162,6 +169,10 @@ def _passed_over(factor: Poly) -> int:
 
 def all_eigenvalues_on_the_circle(W: Exact) -> bool:
     """Whether all eigenvalues of a square rational matrix have |lambda| = 1, exactly."""
+    # |det W| = 1 holds modulo a prime too, where it is seen at once that it does not
+    whole = pow(W.denominator, len(W.numerators), PRIME)
+    if determinant_modulo(residues(W.numerators)) not in (whole, -whole % PRIME):
+        return False
     if abs(W.determinant()) != 1:
         return False
     return all(

@@ -80,7 +80,10 @@ def deviation(expected: Sequence[RNN], found: Sequence[RNN], x: NDArray) -> Devi
     size = float(np.abs(y).max())
     scale = size if size > 0 else 1.0  # so that no square over- or underflows
     gap = (near - y) / scale
-    rmse = float(np.sqrt(np.mean(gap**2) / max(np.mean((y / scale) ** 2), 1e-300)))
+    if size > 0:
+        rmse = float(np.sqrt(np.mean(gap**2) / np.mean((y / scale) ** 2)))
+    else:
+        rmse = np.nan if gap.any() else 0.0
     return Deviation(rmse, float(np.abs(gap).max()) * scale, size, len(x), steps)
 
 

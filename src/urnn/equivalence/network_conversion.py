@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from urnn.equivalence.checks import count
 from urnn.equivalence.layer_conversion import LayerConversion, NotConvertible, Plan
 from urnn.equivalence.nearest_network import (
     Deviation,
@@ -60,9 +61,10 @@ class Conversion:
     reason       why the network is not convertible, or None
     nearest      the contractive layers that were converted instead, or None
     error_bound  on ||y - y_u||_2, over plan.steps steps; 0 where equality is proved, inf where no
-                 bound is known; None if the network is not convertible
-    random       measured on ``seed``'s random inputs; given: on the caller's; clipped: of the
-                 clipped network without the refit
+                 bound is known; None if the network is not convertible. Without an input bound
+                 (tanh) it is one of exact arithmetic, and rounding of float64 comes on top
+    random       measured on ``seed``'s random inputs, over ``measured`` steps; given: on the
+                 caller's; clipped: of the clipped network without the refit
     """
 
     diagnoses: list[Diagnosis]
@@ -75,6 +77,7 @@ class Conversion:
     given: Deviation | None
     clipped: Deviation | None
     plan: Plan
+    measured: int
     seed: int
 
     @property
@@ -133,7 +136,7 @@ def convert_network(
         layers: of `from_torch`, or one `urnn.RNN`: real, all relu or all tanh, of one size.
         input_bound, norm, horizon: as in `to_unitary`; saturation: beta for tanh.
         inputs: of the caller, (time, input) or (trial, time, input), to measure on as well as on
-            random_inputs(m, input_bound or 1, norm, TRIALS, horizon or steps, seed).
+            random_inputs(m, input_bound or 1, norm, TRIALS, steps or a shorter horizon, seed).
         iterations: of `refitted`, which draws other inputs.
 
     Raises:
@@ -144,7 +147,8 @@ def convert_network(
     plan = Plan(input_bound, norm, horizon, saturation, steps if horizon is None else horizon)
     originals, readout = _folded(layers)
     diagnoses = [diagnose(layer) for layer in originals]
-    x = random_inputs(originals[0].input_size, plan.reach, norm, TRIALS, plan.steps, seed)
+    measured = min(plan.steps, count(steps, "steps"))  # a horizon may be long
+    x = random_inputs(originals[0].input_size, plan.reach, norm, TRIALS, measured, seed)
     record = None if inputs is None else _record(inputs, x.shape[-1])[:, :horizon]
     reason, start, nearest, bound = None, None, None, None
     try:
@@ -169,6 +173,7 @@ def convert_network(
         given=None if record is None else deviation(layers, networks, record),
         clipped=None if start is None else deviation(layers, start, x),
         plan=plan,
+        measured=measured,
         seed=seed,
     )
 

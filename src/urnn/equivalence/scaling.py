@@ -71,8 +71,13 @@ def dual_lower_bound(W: ArrayLike, certificate: ArrayLike) -> float:
     if W.shape != certificate.shape:
         raise ArgumentError(f"the certificate must have the shape {W.shape} of W")
     diagonal = np.diag(certificate).real
-    unit = certificate / np.sqrt(np.outer(diagonal, diagonal)) if diagonal.min() > 0 else None
-    if unit is None or np.linalg.eigvalsh((unit + unit.conj().T) / 2)[0] < -1e-10 * len(W):
+    if diagonal.min() > 0:
+        root = np.sqrt(diagonal)  # whose products may underflow
+        unit = certificate / root[:, None] / root
+        positive = np.isfinite(unit).all() and (
+            np.linalg.eigvalsh((unit + unit.conj().T) / 2)[0] >= -1e-10 * len(W)
+        )
+    if diagonal.min() <= 0 or not positive:
         raise ArgumentError(
             "the certificate must be positive semidefinite with a positive diagonal"
         )

@@ -85,7 +85,11 @@ def powers(rho: float, horizon: int | None) -> float:
     """1 + rho + ... + rho^(T-1), T = ``horizon``; None: the whole series, inf for rho >= 1."""
     if horizon is None:
         return 1 / (1 - rho) if rho < 1 else float(np.inf)
-    return float(np.sum(rho ** np.arange(count(horizon, "horizon"))))
+    steps = count(horizon, "horizon")
+    if rho in (0, 1):
+        return float(steps) if rho else 1.0
+    with np.errstate(over="ignore"):
+        return float(np.expm1(steps * np.log(rho)) / (rho - 1))
 
 
 def in_reals(array: NDArray) -> NDArray:

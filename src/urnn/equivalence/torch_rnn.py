@@ -181,7 +181,9 @@ def to_unitary_torch(
     else:
         options |= {"saturation": saturation}
     converted = _stack(originals, input_bound, norm, options)
-    size, weight = originals[0].hidden_units, module.get_parameter("weight_hh_l0")
+    # by attribute: a weight with a parametrization is no parameter of this name
+    size = originals[0].hidden_units
+    weight: Any = module.weight_hh_l0
     unitary = UnitaryTorchRNN(converted, size, input_bound, norm, module.batch_first, guard)
     return unitary.to(device=weight.device, dtype=dtype or weight.dtype)
 
@@ -223,7 +225,13 @@ def state_reach(
     scale = 1 / np.diag(converted.C[:, :size])
     # the states that leave a layer go one step further than those that are fed back
     steps = None if horizon is None else horizon + 1
-    scaled = RNN(converted.W[:size, :size], converted.F[:size], converted.b[:size], np.eye(size))
+    scaled = RNN(
+        converted.W[:size, :size],
+        converted.F[:size],
+        converted.b[:size],
+        np.eye(size),
+        converted.h_init[:size],
+    )
     here = state_norm_bound(layer, bound, norm, steps, initial_bound)
     there = state_norm_bound(scaled, bound, norm, steps, initial_bound * float(scale.max()))
     reach = min(here, there / float(scale.min()))
