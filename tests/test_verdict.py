@@ -81,11 +81,11 @@ def test_wide_intervals_confirm_no_curve(make_scores):  # noqa: F811
 
 
 def test_which_model_classifies_best(make_accuracies):  # noqa: F811
-    scores = make_accuracies()
+    scores = make_accuracies(realizations=3)
     scores["accuracy"][:] = np.array([0.9, 0.8])[:, None, None]
     (claim,) = POINT.make("accuracy").claims({"a": scores}, None)
     assert claim["agreement"] == "agrees" and claim["reason"] == "other data than the paper's"
-    scores["accuracy"][0, 0] = 0.1
+    scores["accuracy"][0, 0] = 0.79
     (claim,) = POINT.make("accuracy").claims({"a": scores}, None)
     assert claim["agreement"] == "in part"
     assert POINT.make("accuracy").claims({"a": make_accuracies(models=("rnn",))}, None) == []
@@ -97,7 +97,7 @@ def test_which_model_classifies_best(make_accuracies):  # noqa: F811
         ((0.10, 0.11, 0.12), "agrees", ""),
         ((-0.10, -0.11, -0.12), "differs", ""),
         ((-0.05, 0.06, 0.07), "open", "the interval contains 0"),
-        ((0.10, 0.11), "agrees", ""),  # too few for an interval
+        ((0.10, 0.11), "open", "too few realizations"),
     ],
 )
 def test_the_interval_decides_on_who_classifies_better(make_accuracies, leads, agreement, reason):  # noqa: F811
@@ -154,3 +154,40 @@ def test_files_that_lack_what_the_verdict_needs(make_scores, tmp_path, capsys): 
     command = ["report", "--config", f"@{config}", "--results", str(tmp_path / "results")]
     assert main([*command, "--output", str(tmp_path / "page.html")]) == 1
     assert "theorem1.nc lacks relative_error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("realizations", [1, 2])
+def test_too_few_realizations_do_not_tell_whether_curves_agree(make_scores, realizations):  # noqa: F811
+    settings, curves = POINT.make("r2", published="figure2"), published.load("figure2")
+    *_, last = settings.claims({"a": make_scores(realizations=realizations)}, curves)
+    assert (last["agreement"], last["reason"]) == ("open", "too few realizations")
+
+
+@pytest.mark.parametrize(("near", "agreement"), [(10, "agrees"), (3, "open"), (0, "open")])
+def test_systems_on_which_a_network_never_comes_near_count(make_scores, near, agreement):  # noqa: F811
+    """The ratio of hidden units is known where both models come near, and says too little alone."""
+    r2 = np.full((2, 3, 10), 0.99)
+    r2[1, :, near:] = 0.5
+    scores = make_scores(("rnn", "urnn"), sizes=(2, 4, 8), r2=r2, optimum=0.99)
+    (claim,) = POINT.make("statistics").claims({"a": scores}, None)
+    assert claim["agreement"] == agreement
+    told = "".join(str(getattr(part, "text", part)) for part in claim["evidence"])
+    assert told.startswith(f"Within 0.005 of the optimum come both on {near}, the ")
+    assert f"alone on {10 - near} of 10 systems" in told
+
+
+@pytest.mark.parametrize(
+    ("rnn", "urnn", "agreement"),
+    [
+        ((0.90, 0.95), (0.90, 0.95), "agrees"),
+        ((0.95, 0.95), (0.5, 0.95), "in part"),  # 8 units for 2
+        ((0.80, 0.80), (0.5, 0.95), "agrees"),  # no RNN is enough
+        ((0.90, 0.95), (0.5, 0.6), "open"),
+        ((-0.02, 0.01), (0.005, -0.01), "open"),  # nothing explains the outputs
+    ],
+)
+def test_twice_the_units_for_records(make_scores, rnn, urnn, agreement):  # noqa: F811
+    scores = make_scores(("rnn", "urnn"), sizes=(2, 8), realizations=3)
+    scores["r2_centred"][:] = np.array([rnn, urnn])[:, :, None]
+    (claim,) = POINT.make("simulation").claims({"a": scores}, None)
+    assert claim["agreement"] == agreement

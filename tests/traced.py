@@ -18,7 +18,7 @@ _PAIR = r"r2\[(\w+), (\d+)\] − r2\[(\w+), (\d+)\]"
 #: words that may have digits in them and are no results
 _LABELS = "|".join(
     ("95 %", "above 0", r"figure \d", "2n", r"\w+\(\d+\)", r"from \d+ hidden", "120 digits",
-     r"within [\d.]+ of", "8×8")
+     r"[wW]ithin [\d.]+ of", "8×8")
 )  # fmt: skip
 
 
@@ -97,6 +97,16 @@ def _ratios(d: xr.Dataset, margin: str, model: str, other: str) -> np.ndarray:
 
     ratio = fewest(model) / fewest(other)
     return ratio[np.isfinite(ratio)]
+
+
+def _left_out(d: xr.Dataset, margin: str, model: str, other: str) -> int:
+    """Realizations in which the other model comes near with some size, and the model with none."""
+    least = d["r2_optimal"].values - float(margin)
+    near = {
+        name: np.array([_good(d, name, n) >= least for n in d["hidden_units"].values]).any(0)
+        for name in (model, other)
+    }
+    return int((near[other] & ~near[model]).sum())
 
 
 def _differences(d: xr.Dataset, a: str, b: str) -> np.ndarray:
@@ -192,6 +202,7 @@ RULES: dict[str, Callable[..., float]] = {
         _bound(np.log(_ratios(d, *at)), which)
     ),
     f"the realizations in {_RATIO}": lambda d, *at: len(_ratios(d, *at)),
+    f"those left out of {_RATIO}": _left_out,
     "the realizations": lambda d: d.sizes["realization"],
     f"sizes at which the mean of {_AHEAD} is above 0": lambda d, *at: (
         np.nanmean(_differences(d, *at), axis=1) > 0

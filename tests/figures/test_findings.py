@@ -91,8 +91,8 @@ def test_the_order_by_accuracy_and_how_certain_it_is(make_accuracies) -> None:
     curves = pd.DataFrame({"urnn": [0.6, 0.7, 0.8]}, index=[16, 32, 48])
     found = settings.findings({"a": scores}, curves)
     assert found["sentences"] == [
-        "From the highest mean test accuracy over all sizes to the lowest: URNN; LSTM; RNN. "
-        "The 95 % interval of the difference lies above 0 for: URNN over LSTM."
+        "From the highest mean test accuracy with 16, 32, 48 hidden units to the lowest: URNN; "
+        "LSTM; RNN. The 95 % interval of the difference lies above 0 for: URNN over LSTM."
     ]
     (table,) = found["tables"]
     assert table["head"][1:4] == ["Mean", "Published mean", "Lead over the next"]
@@ -115,6 +115,8 @@ def test_a_size_that_diverged_leaves_the_order(make_accuracies) -> None:
     scores["diverged"][1, 2, 1] = 1
     found = lead(scores, "urnn", "rnn")
     assert (found.ahead, found.sizes, found.realizations) == (2, [16, 48], 2)
+    said = AccuracySettings(kind="accuracy").findings({"a": scores}, None)["sentences"][0]
+    assert "with 16, 48 hidden units to the lowest: URNN; RNN." in said
     scores["diverged"][1] = 1
     found = lead(scores, "urnn", "rnn")
     assert (found.ahead, found.sizes, found.realizations) == (0, [], 0)

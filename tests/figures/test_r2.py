@@ -159,6 +159,25 @@ def test_what_diverged_is_said(draw, make_scores):
     assert figure.axes[1].get_xticks()[0] == 2
 
 
+def test_what_diverged_of_a_point_below_the_panel_is_not_all(draw, make_scores):
+    scores = make_scores(realizations=6)
+    scores["r2"][0, 3, :2] = np.nan
+    scores["diverged"][0, 3, :2] = 1
+    scores["r2"][0, 3, 2:] = -20
+    notes = {text.get_text() for text in draw(scores, "figure2").axes[0].texts}
+    assert "×2" in notes and "all ×2" not in notes
+
+
+def test_a_row_of_a_model_that_always_diverged_says_so(draw, make_scores):
+    models = tuple("abcdefgh")
+    scores = make_scores(models, sizes=(4, 8), realizations=4)
+    scores["r2"][2] = np.nan
+    scores["diverged"][2] = 1
+    for panel in draw(scores).axes:
+        (note,) = [text for text in panel.texts if text.get_text() == "all ×4"]
+        assert note.xycoords == ("axes fraction", "data") and note.xy == (0.5, 2)
+
+
 def test_everything_diverged(draw, make_scores):
     scores = make_scores(realizations=2)
     scores["r2"][:] = np.nan
@@ -279,4 +298,4 @@ def test_the_numbers_of_every_line_are_kept(draw, make_scores):
     assert list(lstm["diverged"]) == [1, 0, 0, 0, 0, 0, 0]
     assert list(lstm["realizations"]) == [5, 6, 6, 6, 6, 6, 6]
     theirs = found[found["series"] == "LSTM, published"]
-    assert theirs["lower"].isna().all() and {*theirs["y_label"]} == {"Published value"}
+    assert theirs["lower"].isna().all() and {*theirs["y_label"]} == {"Test R²"}

@@ -65,14 +65,20 @@ def test_only_ways_that_the_scores_allow_and_that_differ(scores) -> None:
 def test_the_distance_is_the_root_mean_square_over_the_sizes(make_scores) -> None:
     off = np.array([0.5, 0.003, -0.004])  # the first size is below the smallest
     theirs = CURVES["rnn"][[2, 4, 8]].to_numpy()
-    r2 = (theirs + off)[None, :, None] + 1e-3 * np.array([-1.0, 0, 1])
+    scatter = np.repeat([-1.0, 0, 1], 4)
+    r2 = (theirs + off)[None, :, None] + 1e-3 * scatter
     made = make_scores(("rnn",), sizes=(2, 4, 8), r2=r2)
     curve = deviations.curves(made, CURVES, {})["rnn"]
     found = deviations.distance(made["r2"].sel(model="rnn"), curve, "mean", 4)
     assert found.rms == pytest.approx(np.sqrt((0.003**2 + 0.004**2) / 2), rel=1e-6)
     assert 0 <= found.lower < found.rms and found.points == 2 and found.inside == 0
-    # the variance of a mean of three is 2/9 e-6, of a difference of two such means twice that
-    assert found.chance == pytest.approx(np.sqrt(2 * 2 / 9) * 1e-3, rel=0.05)
+    # the variance of a mean of twelve is 2/36 e-6, of a difference of two such means twice that
+    assert found.chance == pytest.approx(np.sqrt(2 * 2 / 36) * 1e-3, rel=0.05)
+    few = deviations.distance(made["r2"].sel(model="rnn")[:, ::4], curve, "mean", 4)
+    assert few.rms == pytest.approx(found.rms)
+    assert np.isnan([few.lower, few.upper, few.chance]).all()
+    (claim,) = SETTINGS.claims({"a": made.isel(realization=[0, 4, 8])}, CURVES)
+    assert (claim["agreement"], claim["reason"]) == ("open", "too few realizations")
 
 
 def test_the_interval_makes_up_for_the_scatter_of_our_means() -> None:

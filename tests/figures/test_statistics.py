@@ -8,6 +8,7 @@ import pytest
 from urnn import statistics
 from urnn.figures.statistics import plot as comparison
 from urnn.figures.statistics.settings import StatisticsSettings
+from urnn.figures.style import save
 
 SETTINGS = StatisticsSettings(kind="statistics")
 SIZES = [2, 4, 6, 8, 10, 12, 14]
@@ -90,3 +91,38 @@ def test_without_an_optimum_the_differences_are_left(make_scores) -> None:
             ours.lines[0].get_ydata(orig=False), theirs.lines[0].get_ydata(orig=False)
         )
     assert [text.get_text() for text in panel.texts] == ["No (b) and (c): the optimum is not known"]
+
+
+def test_two_pairs_lie_in_the_panel(make_scores) -> None:
+    scores = make_scores(realizations=2)
+    scores["r2"][1, 2] -= 0.3
+    panel = comparison.plot({"a": scores}, SETTINGS).axes[0]
+    low, high = panel.get_ylim()
+    rows = statistics.comparisons(scores, "rnn", SETTINGS.margin)
+    values = np.concatenate([row.difference.values for row in rows])
+    assert values.max() > 0.25 and low < values.min() and values.max() < high
+
+
+def test_several_models_have_a_look_each_and_a_legend(make_scores, tmp_path) -> None:
+    scores = make_scores(("rnn", "urnn", "eunn", "cayley"), realizations=6)
+    scores["state_factor"][:] = [1, 2, 2, 2]
+    figure = comparison.plot({"a": scores}, SETTINGS)
+    a, b, c = figure.axes
+    pairs = {(line.lines[0].get_color(), line.lines[0].get_marker()) for line in a.containers}
+    assert len(pairs) == len(a.containers) == 6
+    of_b, of_c = (
+        {
+            text.get_text(): handle.get_color()
+            for text, handle in zip(
+                panel.get_legend().get_texts(), panel.get_legend().legend_handles, strict=True
+            )
+        }
+        for panel in (b, c)
+    )
+    assert len(of_c) == 3 and of_c.items() < of_b.items()
+    # hollow markers belong to their line, and hide no value from the pointer
+    save(figure, tmp_path / "figure.svg")
+    hollow = [line for line in a.lines if line.get_markerfacecolor() == "white"]
+    assert all(line.get_gid().endswith("-with") for line in hollow)
+    text = (tmp_path / "figure.svg").read_text(encoding="utf-8")
+    assert text.count('pointer-events="none"') >= len(hollow)

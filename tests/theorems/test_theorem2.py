@@ -43,6 +43,17 @@ def test_the_figure_has_every_number_of_states_and_the_bound(files):
     assert dataset["best_error"].sel(unitary_units=4).values[-1] < floor[-1]
 
 
+def test_many_states_have_a_curve_each(files):
+    dataset = xr.load_dataset(files / "theorem2.nc")
+    n, counts = 8, list(range(8, 17))
+    many = dataset.isel(unitary_units=[0] * 9).assign_coords(unitary_units=counts)
+    fits = plot(many.assign_attrs(cliff_hidden_units=n)).axes[0]
+    labels = [line.get_label() for line in fits.lines]
+    assert labels[:-1] == ["N = 8 = n", *(f"N = {k}" for k in counts[1:-1]), "N = 16 = 2n"]
+    looks = {(line.get_color(), line.get_marker()) for line in fits.lines[:-1]}
+    assert len(looks) == len(counts)
+
+
 def test_the_least_error_is_that_of_bound_d():
     # for large R: the distance from 0 to the line eps1 + rho eps0 = (1 - rho) / R
     rho, budget = 0.6, 1e3

@@ -164,7 +164,7 @@ def means(
         if interval is not None:
             of_few = rows[few & (rows["group"] == group) & (rows["value"] >= lowest)]
             series.attach(drawn, *_realizations(panel, of_few, looks[group]))
-    _mark_overflows(panel, points[~hidden], overflowed, looks)
+    _mark_overflows(panel, points, hidden, overflowed, looks)
     return points[hidden]
 
 
@@ -219,10 +219,15 @@ def _realizations(panel: Axes, rows: pd.DataFrame, look: tuple[str, str]) -> lis
 
 
 def _mark_overflows(
-    panel: Axes, points: pd.DataFrame, overflowed: Overflowed, looks: Looks
+    panel: Axes,
+    points: pd.DataFrame,
+    hidden: pd.Series[bool],
+    overflowed: Overflowed,
+    looks: Looks,
 ) -> None:
-    """How many trainings overflowed, beside each point, or at the lower edge if there is none."""
-    places = points.set_index(["group", "x"])["value"]
+    """How many trainings overflowed, beside each point, or at the lower edge if none is drawn."""
+    places = points[~hidden].set_index(["group", "x"])["value"]
+    below = points[hidden].set_index(["group", "x"]).index
     for (group, x), count in overflowed.items():
         if group not in looks:
             continue
@@ -231,7 +236,7 @@ def _mark_overflows(
         panel.autoscale_view(scaley=False)
         rank = list(looks).index(group)
         panel.annotate(
-            count.mark if there else f"all {count.mark}",
+            count.mark if there or (group, x) in below else f"all {count.mark}",
             (x, places.loc[(group, x)] if there else 0),
             xycoords="data" if there else ("data", "axes fraction"),
             xytext=(4, -9) if there else (0, 3 + 8 * rank),
@@ -357,9 +362,15 @@ def rows_of_models(
     for place, (group, (colour, marker)) in enumerate(looks.items()):
         count = overflowed.get(group, _NONE)
         if count != _NONE:
-            at = (points["value"].get(group, 0.5), place)
-            how_many = count.mark if group in points.index else f"all {count.mark}"
-            panel.annotate(how_many, at, xytext=(4, 3), textcoords="offset points", color=colour)
+            there = group in points.index
+            panel.annotate(
+                count.mark if there else f"all {count.mark}",
+                (points["value"][group] if there else 0.5, place),
+                xycoords="data" if there else ("axes fraction", "data"),
+                xytext=(4, 3),
+                textcoords="offset points",
+                color=colour,
+            )
         if group not in points.index:
             continue
         one = points.loc[[group]]

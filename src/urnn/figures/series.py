@@ -103,9 +103,7 @@ def table(figure: Figure) -> pd.DataFrame:
             "series": series.name,
             "source": series.source,
             "x_label": _label(panel.get_xlabel() or _shared(panel, "x")),
-            "y_label": "Published value"
-            if series.source == "published"
-            else _label(panel.get_ylabel() or _shared(panel, "y")),
+            "y_label": _label(panel.get_ylabel() or _shared(panel, "y")),
         }
         parts.append(series.points.assign(**{k: unescaped(v) for k, v in words.items()}))
     everything = pd.concat(parts) if parts else pd.DataFrame()

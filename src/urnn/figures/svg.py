@@ -45,6 +45,8 @@ def describe(path: Path, figure: Figure) -> None:
             owner = series.lines(figure)[with_line[1]]
             element.set("data-series", owner.name)
             element.set("data-source", owner.source)
+            # the value of the marker below it is said
+            element.set("pointer-events", "none")
             del element.attrib["id"]  # several have it
     tree.write(path, encoding="utf-8", xml_declaration=True)
 

@@ -94,9 +94,8 @@ def _claim(
 
 
 def _agreement(one: Lead) -> tuple[Agreement, str]:
-    """By the sizes, and by the interval where there is one."""
-    if one.lower <= 0 <= one.upper:
-        return "open", "the interval contains 0"
-    if one.ahead in (0, len(one.sizes)):
-        return ("agrees" if one.ahead else "differs"), ""
-    return "in part", ""
+    """By the interval, and by the sizes where it tells."""
+    agreement, reason = verdict.above(one.lower, one.upper)
+    if agreement != "open" and one.ahead not in (0, len(one.sizes)):
+        return "in part", "not at every size"
+    return agreement, reason

@@ -62,20 +62,24 @@ def describe(scores: xr.Dataset, published: pd.DataFrame | None) -> Findings:
     labels = {
         str(m): str(scores["model_label"].sel(model=m).item()) for m in scores["model"].values
     }
-    means = reported(scores, "accuracy").mean("realization").dropna("hidden_units", how="all")
-    average = means.mean("hidden_units").to_series().dropna().sort_values(ascending=False)
+    means = reported(scores, "accuracy").mean("realization").dropna("model", how="all")
+    means = means.dropna("hidden_units")  # all models are compared at the same sizes
+    sizes = means["hidden_units"].values.tolist()
+    average = means.mean("hidden_units").to_series().sort_values(ascending=False)
     names = [str(name) for name in average.index]
-    if len(names) < 2:
+    if len(names) < 2 or not sizes:
         return {"sentences": [], "tables": []}
-    leads = [lead(scores, a, b) for a, b in itertools.pairwise(names)]
+    compared = scores.sel(hidden_units=sizes)
+    leads = [lead(compared, a, b) for a, b in itertools.pairwise(names)]
     return {
-        "sentences": [_sentence([labels[name] for name in names], leads)],
+        "sentences": [_sentence([labels[name] for name in names], leads, sizes)],
         "tables": [_table(average, leads, labels, published)],
     }
 
 
-def _sentence(names: list[str], leads: list[Lead]) -> str:
-    order = f"From the highest mean test accuracy over all sizes to the lowest: {'; '.join(names)}."
+def _sentence(names: list[str], leads: list[Lead], sizes: list[int]) -> str:
+    over = f"with {', '.join(map(str, sizes))} hidden units"
+    order = f"From the highest mean test accuracy {over} to the lowest: {'; '.join(names)}."
     if not any(np.isfinite(one.lower) for one in leads):
         return f"{order} There are too few realizations to say how certain this order is."
     pairs = zip(names, names[1:], leads, strict=False)
@@ -107,7 +111,7 @@ def _table(
         rows.append(row)
     beside = ["Published mean"] if published is not None else []
     return {
-        "caption": "Mean test accuracy over all sizes, and its difference from that of the next "
+        "caption": "Mean test accuracy over these sizes, and its difference from that of the next "
         "model, paired by realization, with the 95 % interval over the realizations that have "
         "every size (Student's t below ten, else bootstrap; – below three).",
         "head": [

@@ -88,14 +88,12 @@ def _comparison(
         evidence += ["; published ", verdict.quantity(at_paper, figure, of, sign=True)]
     said = _said(figure)
     if row.factor == 1:
-        claim = (
-            f"With the same number of hidden units, the {theirs} scores lower than the {ours} "
-            f"({said})."
-        )
+        claim = f"With {n} hidden units each, the {theirs} scores lower than the {ours} ({said})."
         agreement, reason = verdict.above(d.lower, d.upper)
     else:
         claim = (
-            f"With twice as many hidden units, the {theirs} scores as high as the {ours} ({said})."
+            f"With {larger} hidden units, the {theirs} scores as high as the {ours} with {n} "
+            f"({said})."
         )
         agreement, reason = verdict.below(d.lower, d.upper, MARGIN)
     return {
@@ -157,7 +155,9 @@ def _curves(
         return []
     agreement: Agreement = "agrees" if inside >= 0.9 * points else "in part"
     reason = "" if agreement == "agrees" else "some lie outside"
-    if inside < 0.5 * points:
+    if not np.isfinite(widths).all():
+        agreement, reason = "open", "too few realizations"
+    elif inside < 0.5 * points:
         agreement, reason = "differs", "most lie outside"
     elif not max(widths) <= _NARROW:
         agreement, reason = "open", "the intervals are too wide to tell"

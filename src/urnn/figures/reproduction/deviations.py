@@ -146,7 +146,8 @@ def distance(of_model: xr.DataArray, curve: pd.Series, statistic: str, smallest:
     Realizations are resampled for all sizes together, for one system is behind all of them. The
     root mean square r of noisy differences is too large: its expected square exceeds that of the
     expected differences by their mean variance. The interval makes up for that; it is the basic
-    bootstrap interval of r^2, [2 r^2 - q_97.5, 2 r^2 - q_2.5], cut off at 0, and its root.
+    bootstrap interval of r^2, [2 r^2 - q_97.5, 2 r^2 - q_2.5], cut off at 0, and its root. Of fewer
+    than ten realizations, for which a bootstrap is too narrow, there is none.
 
     Source: Davison and Hinkley, "Bootstrap methods and their application", 1997, section 5.2.
     """
@@ -166,17 +167,22 @@ def distance(of_model: xr.DataArray, curve: pd.Series, statistic: str, smallest:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a resample of NaN alone is NaN
         again = np.array([average(row[drawn]) for row in sample])  # (size, resample)
-    low, high = np.nanquantile(again, [0.025, 0.975], axis=1)
+    enough = count >= BOOTSTRAP_FROM
+    if enough:
+        low, high = np.nanquantile(again, [0.025, 0.975], axis=1)
+    else:
+        own = [INTERVALS[statistic](row[np.isfinite(row)]) for row in sample]
+        low, high = np.array(own).T
     square = float(np.mean(difference**2))
     squares = np.nanmean((again - theirs[:, None]) ** 2, axis=0)
     bounds = 2 * square - np.nanquantile(squares, [0.975, 0.025])
-    lower, upper = np.sqrt(np.maximum(bounds, 0)) if count > 1 else (np.nan, np.nan)
+    lower, upper = np.sqrt(np.maximum(bounds, 0)) if enough else (np.nan, np.nan)
     return Distance(
         float(np.sqrt(square)),
         float(lower),
         float(upper),
-        float(np.sqrt(2 * np.nanvar(again, axis=1).mean())) if count > 1 else float("nan"),
-        int(((low <= theirs) & (theirs <= high)).sum()) if count > 1 else 0,
+        float(np.sqrt(2 * np.nanvar(again, axis=1).mean())) if enough else float("nan"),
+        int(((low <= theirs) & (theirs <= high)).sum()),
         int(theirs.size),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from urnn import scoring, verdict
-from urnn.figures.simulation.findings import SCORE, Choice, choices, enough_from
+from urnn.figures.simulation.findings import NOTHING, SCORE, Choice, choices, enough_from
 from urnn.verdict import Agreement, Claim, Quantity
 
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ def claims(scores: Mapping[str, xr.Dataset], settings: SimulationSettings) -> li
     least = enough_from(best, settings.margin)
     unitary, other = found[True], found[False]
     agreement: Agreement = "open"
-    if unitary.r2 >= least:
-        agreement = "agrees" if unitary.hidden_units <= 2 * other.hidden_units else "in part"
+    reason = "no unitary network of these sizes is enough"
+    if best < NOTHING:
+        reason = "no network explains the outputs"
+    elif unitary.r2 >= least:
+        twice = other.r2 < least or unitary.hidden_units <= 2 * other.hidden_units
+        agreement, reason = ("agrees", "") if twice else ("in part", "with more than twice")
     return [
         {
             "claim": "A unitary network with at most twice the states is enough (theorem 1, of "
@@ -39,7 +43,7 @@ def claims(scores: Mapping[str, xr.Dataset], settings: SimulationSettings) -> li
                 ".",
             ],
             "agreement": agreement,
-            "reason": "" if agreement != "open" else "no unitary network of these sizes is enough",
+            "reason": reason,
         }
     ]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: R^2 about the mean: a constant output explains nothing
 SCORE = "r2_centred"
 #: below this best R^2 the networks explain next to nothing
-_NOTHING = 0.05
+NOTHING = 0.05
 
 
 class Choice(NamedTuple):
@@ -83,7 +83,7 @@ def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[
         return ["No model was trained without overflow, so nothing can be said."]
     best = float(scoring.reported(scores, SCORE).mean("realization").max())
     least = enough_from(best, margin)
-    if best < _NOTHING:
+    if best < NOTHING:
         return [
             "No network explains the outputs: the best centred R² in simulation is "
             f"{number(best)}. Check that the inputs act on the outputs at all, that the test data "

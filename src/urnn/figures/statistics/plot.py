@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from urnn import statistics
-from urnn.figures import drawing, points
-from urnn.figures.style import BLACK, DEFAULT, GREY, ORANGE, PURPLE, applied, looks
+from urnn.figures import drawing, points, series
+from urnn.figures.style import BLACK, DEFAULT, GREY, ORANGE, OTHERS, PURPLE, applied, looks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -79,7 +80,7 @@ def _differences(
     compared = statistics.comparisons(scores, settings.reference, settings.margin)
     compared = [row for row in compared if row.difference.pairs > 1]
     kinds = dict.fromkeys(_kind(row, names) for row in compared)
-    look = {kind: _LOOKS[i % len(_LOOKS)] for i, kind in enumerate(kinds)}
+    look = dict(zip(kinds, itertools.chain(_LOOKS, OTHERS), strict=False))
     margin = settings.margin
     panel.axhspan(-margin, margin, color="#EDEDED", zorder=0.5, linewidth=0)
     panel.axhline(0, color=GREY, linewidth=0.8, zorder=0.6)
@@ -88,7 +89,7 @@ def _differences(
     for kind in kinds:  # hollow where equality was not shown
         open_rows = [c for c in compared if _kind(c, names) == kind and not c.difference.equivalent]
         colour, marker = look[kind]
-        panel.plot(
+        (hollow,) = panel.plot(
             [c.hidden_units for c in open_rows],
             [c.difference.mean for c in open_rows],
             marker,
@@ -96,8 +97,10 @@ def _differences(
             markerfacecolor="white",
             zorder=4,
         )
-    bounds = [b for c in compared for b in (c.difference.lower, c.difference.upper)]
-    bounds = [b for b in bounds if np.isfinite(b)]
+        for of in series.noted(panel):
+            if of.name == series.unescaped(kind):
+                series.attach(of.line, hollow)
+    bounds = [b for c in compared for b in _reach(c.difference) if np.isfinite(b)]
     reach = max([margin, *map(abs, bounds)])
     ticks = [margin * 10**k for k in range(6) if margin * 10**k <= 1.2 * reach]
     drawing.split_scale(panel, margin, ticks)
@@ -106,6 +109,12 @@ def _differences(
     drawing.size_ticks(panel, [c.hidden_units for c in compared])
     points.mark_cut_bars(panel)
     _legend(panel, dict(zip(kinds, kinds, strict=True)), look)
+
+
+def _reach(of: statistics.PairedDifference) -> list[float]:
+    """What is drawn of a comparison: its mean, and its interval or each pair."""
+    drawn = [of.lower, of.upper] if of.pairs >= points.INTERVAL_FROM else of.values.tolist()
+    return [of.mean, *drawn]
 
 
 def _kind(row: statistics.Comparison, names: dict[str, str]) -> str:
@@ -159,7 +168,7 @@ def _ratios(
         for model in others
         for place, margin in enumerate(settings.margins)
     }
-    look = {model: ((PURPLE, ORANGE, GREY)[i % 3], "s") for i, model in enumerate(others)}
+    look = {model: pair for model, pair in looks(names).items() if model in others}
     points.means(
         panel,
         _rows(
@@ -189,3 +198,5 @@ def _ratios(
     panel.set_xlabel("Margin to the optimum\n(realizations compared)")
     which = names[others[0]] if len(others) == 1 else "Model"
     panel.set_ylabel(f"Hidden units, {which} / {names[settings.reference]}")
+    if len(others) > 1:
+        _legend(panel, {model: names[model] for model in others}, look)

@@ -6,6 +6,8 @@ Contractive RNNs", NeurIPS 2019, Theorem 2.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from urnn.figures.style import (
     GREEN,
     GREY,
     ORANGE,
+    OTHERS,
     PURPLE,
     SKY_BLUE,
     VERMILLION,
@@ -95,13 +98,18 @@ def plot(dataset: xr.Dataset, style: Style = DEFAULT) -> Figure:
     return figure
 
 
+def _many(first: int = 0) -> Iterator[tuple[str, str]]:
+    """Colours and markers, as many as there are curves."""
+    return itertools.chain(_LOOKS[first:], (look for look in OTHERS if look not in _LOOKS))
+
+
 def _rho(dataset: xr.Dataset) -> float:
     return float(dataset.attrs["cliff_rho"])
 
 
 def _best_fits(panel: Axes, dataset: xr.Dataset) -> None:
     n, budgets = int(dataset.attrs["cliff_hidden_units"]), dataset["budget"].values.astype(float)
-    for look, states in zip(_LOOKS, dataset["unitary_units"].values, strict=False):
+    for look, states in zip(_many(), dataset["unitary_units"].values, strict=False):
         name = f"N = {states}" + (" = n" if states == n else " = 2n" if states == 2 * n else "")
         errors = np.maximum(dataset["best_error"].sel(unitary_units=states).values, 1e-12)
         panel.plot(budgets, errors, color=look[0], marker=look[1], label=name, **EDGE)
@@ -117,7 +125,7 @@ def _jacobians(panel: Axes, dataset: xr.Dataset) -> None:
     n, rho = int(dataset.attrs["cliff_hidden_units"]), _rho(dataset)
     budgets = dataset["budget"].values.astype(float)
     reach = [budgets[0], budgets[-1]]
-    for look, chains in zip(_LOOKS[3:], dataset["chains"].values, strict=False):
+    for look, chains in zip(_many(3), dataset["chains"].values, strict=False):
         cascade = dataset.sel(chains=chains)
         seen = cascade["cascade_error"].values > 0
         if not seen.any() or n + chains >= 2 * n:
@@ -132,7 +140,7 @@ def _jacobians(panel: Axes, dataset: xr.Dataset) -> None:
             label=f"all-pass cascade, N = {n + chains}",
             **EDGE,
         )
-    for look, states in zip(_LOOKS, dataset["unitary_units"].values, strict=False):
+    for look, states in zip(_many(), dataset["unitary_units"].values, strict=False):
         if n < states < 2 * n:
             fit = dataset["jacobian_error"].sel(unitary_units=states).values
             panel.plot(
