@@ -51,6 +51,7 @@ def by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     from urnn.nn import layers
 
     monkeypatch.setattr(layers, "PLAIN", layers.Range(1024, 1, 0.0))
+    monkeypatch.setattr(layers, "ON_GPU", layers.Range(256, 1, 0.0))
     monkeypatch.setattr(layers, "ONEDNN", {})
 
 

@@ -101,20 +101,29 @@ def test_mps_is_there_on_a_mac_and_auto_does_not_take_it(
     assert devices.resolve("mps", on_cluster=True) == "mps"
 
 
-@pytest.mark.parametrize("status, number, words", [
-    (0, 2, ""), (100, 0, "shows no GPU"), (999, 0, "CUDA error 999"), (0, 0, "shows no GPU"),
+@pytest.mark.parametrize("status, number, major, words", [
+    (0, 2, 9, ""), (100, 0, 9, "shows no GPU"), (999, 0, 9, "CUDA error 999"),
+    (0, 0, 9, "shows no GPU"), (0, 1, 7, "cuda:0 is older than compute capability 8.0"),
 ])  # fmt: skip
 def test_the_driver_is_asked(
-    status: int, number: int, words: str, monkeypatch: pytest.MonkeyPatch
+    status: int, number: int, major: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def count(pointer: Any) -> int:
-        pointer._obj.value = number
-        return 0
+    def answer(value: int) -> Any:
+        def write(pointer: Any, *others: Any) -> int:
+            pointer._obj.value = value
+            return 0
 
-    driver = SimpleNamespace(cuInit=lambda flags: status, cuDeviceGetCount=count)
+        return write
+
+    driver = SimpleNamespace(
+        cuInit=lambda flags: status,
+        cuDeviceGetCount=answer(number),
+        cuDeviceGet=answer(0),
+        cuDeviceGetAttribute=answer(major),
+    )
     monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: driver)
     found, reason = devices._cuda_devices()
-    assert found == number and words in reason
+    assert found == number and (words in reason if words else not reason)
 
 
 def test_what_torch_was_built_for_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     cell = CELLS.make(CELLS.names[0])
     monkeypatch.setattr(doctor, "specs", lambda: [Spec(cell, 4, 2, 3)])
     monkeypatch.setattr(doctor, "CELLS", _One())
+    monkeypatch.setattr(doctor, "_TRAININGS", doctor._TRAININGS[:1])
     devices.gpus.cache_clear()
     yield
     devices.gpus.cache_clear()
@@ -46,6 +47,22 @@ def test_every_cell_option_loss_and_regime_is_checked() -> None:
     assert len(tags) > len(CELLS.names)
     assert {(tag, loss) for tag, loss, _ in checked} == {(t, loss) for t in tags for loss in LOSSES}
     assert {n for _, _, n in checked} == {4, 18}
+
+
+def test_a_gpu_on_which_torchs_loop_runs_instead_fails(
+    few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nothing would be said of kernels that never ran."""
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(doctor, "backend", lambda device: TorchBackend("cpu"))
+    checks = list(doctor.every_check("cuda"))
+    assert [check.name for check in checks if not check.passed] == ["the compiled kernels"]
+
+
+def test_whole_trainings_of_both_kinds_of_kernels_are_checked() -> None:
+    """From 16 units on an epoch is two kernels; W is kept in its set by C++ of its own."""
+    assert {n for _, n in doctor._TRAININGS} == {4, 18}
+    assert {name for name, _ in doctor._TRAININGS} == {"free", "contractive", "unitary"}
 
 
 def test_the_cpu_passes_and_the_lines_fit(few: None, capsys: pytest.CaptureFixture[str]) -> None:

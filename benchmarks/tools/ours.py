@@ -74,6 +74,8 @@ def _step(case: Case, replicas: int) -> tuple[Callable[[], None], float]:
 
 def _training(case: Case, replicas: int, device: str = "cpu") -> Run:
     x, y, dataset = cases.data(case, replicas)
+    if device != "cpu" and not hasattr(backend(device), "driver"):
+        raise RuntimeError("the compiled kernels do not run on this GPU: see python -m urnn doctor")
     # the data are the same for one replica and for many, so this loss is everyone's
     _, loss = _step(case, 1)
 

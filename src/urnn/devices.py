@@ -28,6 +28,9 @@ DRIVER_VARIABLE = "URNN_GPU_DRIVER"
 #: imports them by name, so that an edit of them concerns no result of a CPU
 _GPU_MODULES = ("urnn.recurrence.accelerator", "urnn.recurrence.gpu")
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
+_CAPABILITY_MAJOR = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+#: compute capability from which on the kernels' asynchronous copies are there
+MINIMUM = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -155,4 +158,9 @@ def _cuda_devices() -> tuple[int, str]:
         return 0, f"NVIDIA's driver fails with CUDA error {status}; nvidia-smi may say more"
     if number.value == 0:
         return 0, "NVIDIA's driver shows no GPU"
+    device, major = ctypes.c_int(0), ctypes.c_int(0)
+    if not driver.cuDeviceGet(ctypes.byref(device), 0):
+        driver.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, device)
+    if 0 < major.value < MINIMUM[0]:
+        return number.value, f"cuda:0 is older than compute capability {MINIMUM[0]}.0"
     return number.value, ""

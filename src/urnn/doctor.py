@@ -42,6 +42,8 @@ PACKAGES = (
 )  # fmt: skip
 #: hidden units of the checks: of every variant, and of every cell, one for each regime of kernels
 _SMALL, _LARGE = 4, 18
+#: sets and sizes of the checks of whole trainings: whole epochs, and steps one by one
+_TRAININGS = (("free", _SMALL), ("free", _LARGE), ("contractive", _LARGE), ("unitary", _LARGE))
 _INPUTS, _OUTPUTS, _REPLICAS, _TRIALS, _BATCH, _STEPS = 2, 3, 3, 7, 5, 12
 #: hidden units, replicas, trials and time steps of what is timed
 _TIMED = (4, 14)
@@ -200,12 +202,17 @@ def every_check(device: str) -> Iterator[Check]:
         return
     # torch's loop sums in an order that depends on the stack
     exact = device == "cpu" or hasattr(where, "driver")
+    if device.startswith("cuda") and torch.version.cuda and not exact:
+        problem = "they do not run, and torch's loop takes their place; the warning says why"
+        yield Check(device, "the compiled kernels", None, None, problem)
     for spec in specs():
         name = f"{spec.cell.tag} {spec.loss} {spec.hidden_units}"
         yield _guarded(device, name, partial(_step, where, reference, spec, exact))
     for cell in map(CELLS.make, CELLS):
         yield _guarded(device, f"{cell.tag} states, torch.nn", partial(_states, where, cell))
-    yield _guarded(device, "a training", partial(_training, where, exact))
+    for transition, hidden_units in _TRAININGS:
+        name = f"a training, {transition} {hidden_units}"
+        yield _guarded(device, name, partial(_training, where, exact, transition, hidden_units))
 
 
 def _guarded(device: str, name: str, compute: Callable[[], tuple[float, bool | None]]) -> Check:
@@ -307,10 +314,12 @@ def _states(where: Backend, cell: Cell) -> tuple[float, bool | None]:
     return max(_error(a, b) for a, b in zip(*results, strict=True)), None
 
 
-def _training(where: Backend, exact: bool) -> tuple[float, bool | None]:
+def _training(
+    where: Backend, exact: bool, transition: str, hidden_units: int
+) -> tuple[float, bool | None]:
     """Three epochs of a small training: close to float64's, and the same bits alone."""
-    model = validated(AnyModel, {}, "model")
-    spec = models.specification(model, _SMALL, _INPUTS, _OUTPUTS, LOSSES[0])
+    model = validated(AnyModel, {"transition": transition}, "model")
+    spec = models.specification(model, hidden_units, _INPUTS, _OUTPUTS, LOSSES[0])
     recipe = Recipe(epochs=3, batch_size=4, learning_rate=0.001, clip_norm=1.0)
     _, x, y, *_ = _problem(spec, 0)
 

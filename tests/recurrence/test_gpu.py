@@ -15,7 +15,7 @@ from tests.recurrence.emulated import Emulator
 from urnn.errors import ArgumentError
 from urnn.recurrence import LOSSES, Spec, backend, parameter_shapes, unpack
 from urnn.recurrence.gpu.backend import GpuBackend
-from urnn.recurrence.gpu.layouts import SPREAD_FROM, layout
+from urnn.recurrence.gpu.layouts import SPREAD_FROM, layout, shared_reals
 from urnn.recurrence.gpu.sources import constants
 
 REFERENCE = backend("reference")
@@ -215,3 +215,19 @@ def test_constants_say_where_every_parameter_is() -> None:
     offsets = [names[f"OFFSET_{name.upper()}"] for name in parameter_shapes(spec)]
     assert offsets == sorted(offsets) and offsets[0] == 0
     assert names["PARAMETERS"] == offsets[-1] + 3
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_a_block_has_at_most_1024_threads(name: str) -> None:
+    cell = next(cell for tag, cell in cells().items() if tag.startswith(name))
+    for units in (2, 15, 16, 128, 256):
+        assert layout(Spec(cell, units, 2, 2), 32).threads <= 1024
+    with pytest.raises(ArgumentError, match="257 hidden units need 1056 threads of a block"):
+        layout(Spec(cell, 257, 2, 2), 32)
+
+
+def test_fewer_trials_at_once_where_all_of_a_block_do_not_fit() -> None:
+    spec = Spec(next(cell for tag, cell in cells().items() if tag.startswith("rnn")), 8, 256, 1)
+    few, many = layout(spec, 32), layout(spec, 64)
+    assert many.teams <= few.teams and 4 * shared_reals(spec, many) <= 99 << 10
+    assert many.parts(64) == 1

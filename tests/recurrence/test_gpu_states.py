@@ -94,3 +94,12 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         where.states(spec, theta, x, initial[:, :2], False)
     with pytest.raises(ArgumentError, match="x must be a contiguous tensor"):
         where.states(spec, theta, x.double(), initial, False)
+
+
+def test_states_that_are_not_kept_use_memory_of_their_own_call() -> None:
+    """Another call may run at the same time, on another stream."""
+    where = GpuBackend(Emulator(torch.float64))
+    spec, theta, x, initial = problem(CASES[1], torch.float64)
+    first = where.states(spec, theta, x, initial, False)[0]
+    assert where._room.numel() == 0
+    torch.testing.assert_close(first, where.states(spec, theta, x, initial, True)[0])

@@ -43,6 +43,8 @@ class Range(NamedTuple):
 
 #: outside of it torch computes
 PLAIN = Range(1024, 24, 0.0)
+#: the same on a GPU, whose blocks have threads for so many
+ON_GPU = Range(256, 24, 0.0)
 #: the same where torch has its LSTM from oneDNN, which leaves the kernels less to gain
 ONEDNN = {"LSTM": Range(128, 100, 0.9)} if torch.backends.mkldnn.is_available() else {}
 #: the activation of complex units, in pairs, which torch has not
@@ -220,7 +222,7 @@ def _by_kernels(module: Any, input: Any, hx: Any) -> tuple[Tensor, tuple[Tensor,
 
 
 def _range(module: Any, device: torch.device) -> Range:
-    return ONEDNN.get(module.mode, PLAIN) if device.type == "cpu" else PLAIN
+    return ONEDNN.get(module.mode, PLAIN) if device.type == "cpu" else ON_GPU
 
 
 def _pays(module: Any, batch: int, steps: int, device: torch.device) -> bool:

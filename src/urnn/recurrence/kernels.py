@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from urnn.errors import ArgumentError
 from urnn.recurrence import Spec
 from urnn.recurrence.cells.base import Cell
 
@@ -61,7 +62,11 @@ class Kernels(Protocol):
         ...
 
     def layout(self, spec: Spec, replicas: int, batch: int) -> Any:
-        """What kernels are compiled for, besides the specification; hashable."""
+        """What kernels are compiled for, besides the specification; hashable.
+
+        Raises:
+            ArgumentError: they cannot compute so large a network.
+        """
         ...
 
 
@@ -149,6 +154,25 @@ def find_kernels(cell: Cell, device: torch.device) -> Kernels | None:
     """The kernels for a cell on a device, or None."""
     make = KERNELS.get(device.type)
     return None if make is None else make(cell, device)
+
+
+def usable_kernels(spec: Spec, x: Tensor) -> Kernels | None:
+    """The kernels for x (R, B, time, input), or None where the loop computes."""
+    kernels = find_kernels(spec.cell, x.device)
+    if kernels is None or x.dtype != kernels.dtype or 0 in x.shape:
+        return None
+    return kernels if takes_size(kernels, spec, x) else None
+
+
+def takes_size(kernels: Kernels, spec: Spec, x: Tensor) -> bool:
+    """Whether the kernels compute networks and batches as large as those of x (R, B, ...)."""
+    if x.device.type == "cpu":  # of every size, which may be symbolic
+        return True
+    try:
+        kernels.layout(spec, int(x.shape[0]), int(x.shape[1]))
+    except ArgumentError:
+        return False
+    return True
 
 
 def plain(tensor: Tensor) -> Tensor:

@@ -30,7 +30,13 @@ from urnn.errors import ArgumentError
 from urnn.recurrence import Spec, reference
 from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
-from urnn.recurrence.kernels import KERNELS, Kernels, find_kernels
+from urnn.recurrence.kernels import (
+    KERNELS,
+    Kernels,
+    find_kernels,
+    takes_size,
+    usable_kernels,
+)
 
 logger = logging.getLogger("urnn")
 
@@ -163,8 +169,8 @@ def _forward(
     """All states (R, B, time, n), the last cell state (R, B, n), and two tensors that are kept."""
     spec = _spec(cell, x, h_init)
     has_cell, none = spec.cell.has_cell_state, x.new_empty(0)
-    kernels = find_kernels(spec.cell, x.device)
-    if kernels is None or x.dtype != kernels.dtype or 0 in x.shape:
+    kernels = usable_kernels(spec, x)
+    if kernels is None:
         found = loop(spec.cell, theta, x, h_init, *([c_init] if has_cell else []))
         return found[0], found[1].clone() if has_cell else none, x.new_empty(0), x.new_empty(0)
     _check(cell, spec, theta, x, h_init, c_init)
@@ -192,12 +198,12 @@ def _(
     replicas, batch, length, _ = x.shape
     shapes: tuple[tuple[Any, ...], tuple[Any, ...]] = ((0,), (0,))
     states = x.new_empty(replicas, batch, length, h_init.shape[-1])
-    kernels = find_kernels(cell_of(cell), x.device)
-    if kernels is not None and x.dtype == kernels.dtype:
+    spec = _spec(cell, x, h_init)
+    kernels = find_kernels(spec.cell, x.device)
+    if kernels is not None and x.dtype == kernels.dtype and takes_size(kernels, spec, x):
         if kernels.time_first:
             states = x.new_empty(replicas, length, batch, h_init.shape[-1]).transpose(1, 2)
         if keep:
-            spec = _spec(cell, x, h_init)
             shapes = kernels.kept_shapes(spec, int(replicas), int(batch), length)
     kept_1, kept_2 = (x.new_empty(shape) for shape in shapes)
     return states, c_init.new_empty(c_init.shape), kept_1, kept_2
@@ -221,8 +227,8 @@ def _backward(
     """
     spec = _spec(cell, x, h_init)
     has_cell, none = spec.cell.has_cell_state, x.new_empty(0)
-    kernels = find_kernels(spec.cell, x.device)
-    if kernels is None or x.dtype != kernels.dtype or 0 in x.shape:
+    kernels = usable_kernels(spec, x)
+    if kernels is None:
         given = [theta, x, h_init, *([c_init] if has_cell else [])]
         upstream = [d_states, *([dc_last] if has_cell else [])]
         found = list(_gradients(spec.cell, given, upstream))

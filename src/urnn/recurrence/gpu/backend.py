@@ -68,19 +68,28 @@ class GpuBackend:
         """Reals of the states of a block at all time steps."""
         return (length + 1) * plan.teams * state_row(spec, plan)
 
-    def _workspace(self, spec: Spec, plan: Layout, length: int, blocks: int, resident: int) -> Any:
-        """(room, blocks): states of all time steps for as many blocks as run and fit."""
+    def _fitting(
+        self, spec: Spec, plan: Layout, length: int, blocks: int, resident: int, room: int = 0
+    ) -> int:
+        """As many of the blocks as run at once and whose states of all time steps fit.
+
+        ``room`` are reals that are there for them already.
+        """
         each = self._rows(spec, plan, length)
         size = torch.empty(0, dtype=self.driver.dtype).element_size()
         most = int(_SHARE * self.driver.free_bytes()) // (each * size)
-        # what it has already counts, too
-        most = max(most, self._room.numel() // each)
+        most = max(most, room // each)
         if most < 1:
             raise ArgumentError(
                 f"the states of {plan.tile} trials of {length} steps need {each * size >> 20} MiB, "
                 f"which {self.name} has not free; use shorter trials, or the device cpu"
             )
-        blocks = min(blocks, resident, most)
+        return min(blocks, resident, most)
+
+    def _workspace(self, spec: Spec, plan: Layout, length: int, blocks: int, resident: int) -> Any:
+        """(room, blocks): states of all time steps, in memory that is kept for the next call."""
+        each = self._rows(spec, plan, length)
+        blocks = self._fitting(spec, plan, length, blocks, resident, self._room.numel())
         if self._room.numel() < blocks * each:
             self._room = torch.empty(0)
             self._room = self.driver.empty(blocks * each)
@@ -186,7 +195,9 @@ class GpuBackend:
         if keep:
             blocks, room = items, self.driver.empty(*self.kept_shape(spec, replicas, batch, length))
         else:
-            room, blocks = self._workspace(spec, plan, length, items, kernel.resident)
+            # memory of this call alone: another one may run on another stream
+            blocks = self._fitting(spec, plan, length, items, kernel.resident)
+            room = self.driver.empty(blocks * self._rows(spec, plan, length))
         states = self.driver.empty(replicas, batch, length, spec.hidden_units)
         has_cell = spec.cell.has_cell_state
         last = self.driver.empty(replicas, batch, spec.hidden_units if has_cell else 0)

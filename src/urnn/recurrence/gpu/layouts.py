@@ -21,7 +21,10 @@ _THREADS = 256
 #: rows of gates of a lane; their weights and sums of gradients must fit into its registers
 _ROWS_OF_LANE = 4
 #: bytes of shared memory up to which more time steps are fetched at once, and what every GPU has
+#: from compute capability 8.0 on
 _STAGED_BYTES, _SHARED_BYTES = 48 << 10, 99 << 10
+#: threads that a block may have
+_MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,12 @@ def layout(spec: Spec, batch: int, lanes: int | None = None) -> Layout:
     """The layout for a batch; with a number of lanes other than the usual, for tests.
 
     Raises:
-        ArgumentError: the time steps of so large a network do not fit into shared memory.
+        ArgumentError: so large a network needs more threads than a block may have, or its time
+            steps do not fit into shared memory.
     """
     units = spec.hidden_units // width(spec.cell)
     if spec.hidden_units >= SPREAD_FROM:
-        slices, trials, teams = 8, 4, 1
+        slices, trials, teams, at_once = 8, 4, 1, 1
         # two units of a thread, and whole warps
         lanes = lanes or -(-units // 8) * 4
     else:
@@ -84,11 +88,20 @@ def layout(spec: Spec, batch: int, lanes: int | None = None) -> Layout:
         tiles = -(-batch // most)
         teams = -(-batch // tiles)
         teams = -(-teams // at_once) * at_once
-    for chunk in (16, 8, 4, 2, 1):
-        found = Layout(lanes, slices, trials, teams, chunk)
-        room = 4 * shared_reals(spec, found)
-        if room <= _STAGED_BYTES or (chunk == 1 and room <= _SHARED_BYTES):
-            return found
+    if lanes * slices * teams > _MOST_THREADS:
+        raise ArgumentError(
+            f"{spec.hidden_units} hidden units need {lanes * slices * teams} threads of a block, "
+            f"of which a GPU has {_MOST_THREADS}; use fewer, or the device cpu"
+        )
+    while True:
+        for chunk in (16, 8, 4, 2, 1):
+            found = Layout(lanes, slices, trials, teams, chunk)
+            room = 4 * shared_reals(spec, found)
+            if room <= _STAGED_BYTES or (chunk == 1 and room <= _SHARED_BYTES):
+                return found
+        if teams == at_once:
+            break
+        teams = -(-(teams // 2) // at_once) * at_once  # fewer trials at once need less room
     raise ArgumentError(
         f"{spec.hidden_units} hidden units with {spec.input_size} inputs and {spec.output_size} "
         f"outputs need {room >> 10} KiB of a GPU's shared memory, of which there are "

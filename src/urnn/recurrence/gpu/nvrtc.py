@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from urnn.devices import MINIMUM
 from urnn.errors import ArgumentError
 from urnn.recurrence import Spec, kept
 from urnn.recurrence.gpu.driver import Arguments
@@ -122,6 +123,8 @@ class NvrtcDriver:
         if wanted.type != "cuda" or index >= count:
             raise ArgumentError(f"device {device!r} is none of cuda:0 to cuda:{count - 1}")
         self.device = torch.device("cuda", index)
+        if torch.cuda.get_device_capability(self.device) < MINIMUM:
+            raise ArgumentError(f"{device} is older than compute capability {MINIMUM[0]}.0")
         try:
             from cuda.bindings import driver  # noqa: F401
         except ImportError as error:
