@@ -172,8 +172,8 @@ def test_systems_on_which_a_network_never_comes_near_count(make_scores, near, ag
     (claim,) = POINT.make("statistics").claims({"a": scores}, None)
     assert claim["agreement"] == agreement
     told = "".join(str(getattr(part, "text", part)) for part in claim["evidence"])
-    assert told.startswith(f"Within 0.005 of the optimum come both on {near}, the ")
-    assert f"alone on {10 - near} of 10 systems" in told
+    assert told.startswith(f"Both come within 0.005 of the optimum on {near} of 10 systems, the ")
+    assert f" alone on {10 - near}" in told
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ _PAIR = r"r2\[(\w+), (\d+)\] − r2\[(\w+), (\d+)\]"
 #: words that may have digits in them and are no results
 _LABELS = "|".join(
     ("95 %", "above 0", r"figure \d", "2n", r"\w+\(\d+\)", r"from \d+ hidden", "120 digits",
-     r"[wW]ithin [\d.]+ of", "8×8")
+     r"within [\d.]+ of", "8×8")
 )  # fmt: skip
 
 

@@ -37,13 +37,12 @@ def claims(scores: Mapping[str, xr.Dataset], settings: StatisticsSettings) -> li
         if ratio.only_reference and agreement != "differs":
             agreement, reason = "open", f"no size of the {theirs} was enough on some systems"
         evidence: list[str | Quantity] = [
-            f"Within {settings.margin:g} of the optimum come both on ",
+            f"Both come within {settings.margin:g} of the optimum on ",
             verdict.quantity(ratio.both, source, f"the realizations in {of}", 0),
-            f", the {ours} alone on ",
-            verdict.quantity(ratio.only_reference, source, f"those left out of {of}", 0),
             " of ",
             verdict.quantity(dataset.sizes["realization"], source, "the realizations", 0),
-            " systems",
+            f" systems, the {ours} alone on ",
+            verdict.quantity(ratio.only_reference, source, f"those left out of {of}", 0),
         ]
         if ratio.both:
             evidence += [
