@@ -26,7 +26,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     cell = CELLS.make(CELLS.names[0])
     monkeypatch.setattr(doctor, "specs", lambda: [Spec(cell, 4, 2, 3)])
     monkeypatch.setattr(doctor, "CELLS", _One())
-    monkeypatch.setattr(doctor, "_TRAININGS", doctor._TRAININGS[:1])
+    first = doctor.trainings()[:1]
+    monkeypatch.setattr(doctor, "trainings", lambda: first)
     devices.gpus.cache_clear()
     yield
     devices.gpus.cache_clear()
@@ -61,8 +62,8 @@ def test_a_gpu_on_which_torchs_loop_runs_instead_fails(
 
 def test_whole_trainings_of_both_kinds_of_kernels_are_checked() -> None:
     """From 16 units on an epoch is two kernels; W is kept in its set by C++ of its own."""
-    assert {n for _, n in doctor._TRAININGS} == {4, 18}
-    assert {name for name, _ in doctor._TRAININGS} == {"free", "contractive", "unitary"}
+    assert {n for _, n in doctor.trainings()} == {4, 18}
+    assert {name for name, _ in doctor.trainings()} == {"free", "contractive", "unitary"}
 
 
 def test_the_cpu_passes_and_the_lines_fit(few: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ from urnn.recurrence.function import cell_states
 from urnn.settings.base import validated
 from urnn.settings.model import AnyModel
 from urnn.settings.training import Recipe
+from urnn.transition import POINT as TRANSITIONS
 
 #: largest relative error of float32 that a check allows
 ALLOWED = 1e-5
@@ -42,8 +43,6 @@ PACKAGES = (
 )  # fmt: skip
 #: hidden units of the checks: of every variant, and of every cell, one for each regime of kernels
 _SMALL, _LARGE = 4, 18
-#: sets and sizes of the checks of whole trainings: whole epochs, and steps one by one
-_TRAININGS = (("free", _SMALL), ("free", _LARGE), ("contractive", _LARGE), ("unitary", _LARGE))
 _INPUTS, _OUTPUTS, _REPLICAS, _TRIALS, _BATCH, _STEPS = 2, 3, 3, 7, 5, 12
 #: hidden units, replicas, trials and time steps of what is timed
 _TIMED = (4, 14)
@@ -210,7 +209,7 @@ def every_check(device: str) -> Iterator[Check]:
         yield _guarded(device, name, partial(_step, where, reference, spec, exact))
     for cell in map(CELLS.make, CELLS):
         yield _guarded(device, f"{cell.tag} states, torch.nn", partial(_states, where, cell))
-    for transition, hidden_units in _TRAININGS:
+    for transition, hidden_units in trainings():
         name = f"a training, {transition} {hidden_units}"
         yield _guarded(device, name, partial(_training, where, exact, transition, hidden_units))
 
@@ -312,6 +311,15 @@ def _states(where: Backend, cell: Cell) -> tuple[float, bool | None]:
         gradients = torch.autograd.grad(h.sin().sum(), leaves)
         results.append([v.detach().cpu().double().numpy() for v in (h, *gradients)])
     return max(_error(a, b) for a, b in zip(*results, strict=True)), None
+
+
+def trainings() -> list[tuple[str, int]]:
+    """Set and hidden units of the checks of whole trainings: each set that has C++ of its own.
+
+    A GPU has one kernel for an epoch of a small network, and two for that of a large one.
+    """
+    names = [name for name in TRANSITIONS if hasattr(TRANSITIONS.plug(name), "cuda")]
+    return [(names[0], _SMALL), *((name, _LARGE) for name in names)]
 
 
 def _training(

@@ -330,7 +330,7 @@ def test_a_long_horizon_is_bounded_and_measured_on_some_of_it() -> None:
     rnn = RNN([[1.0]], [[1.0]], [0.0], [[1.0]])
     conversion = convert_network([rnn], 1.0, horizon=10**9, steps=50)
     assert conversion.convertible and conversion.plan.steps == 10**9
-    assert conversion.measured == conversion.random.steps == 50
+    assert conversion.plan.measured == conversion.random.steps == 50
 
 
 def test_outputs_of_0_have_no_relative_error() -> None:

@@ -107,7 +107,7 @@ def test_another_directory(tmp_path: Path) -> None:
     target = "results/small/data/realization-000.nc"
     there = ("--snakefile", ROOT / "Snakefile", "--directory", "mine", "--configfile", config)
     output = snakemake(tmp_path, target, *there)
-    assert re.search("Using profile.*profiles/default", output)
+    assert re.search("profile .*profiles/default for setting", output)
     assert (tmp_path / "mine" / target).is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "mine.yaml"}
 

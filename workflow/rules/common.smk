@@ -139,11 +139,6 @@ def kernel_files(experiment):
     )
 
 
-def listed(numbers):
-    """Numbers as the words of a command."""
-    return " ".join(map(str, numbers))
-
-
 def kernel(wildcards):
     """What a kernel computes."""
     return KERNELS[wildcards.kernel][0]

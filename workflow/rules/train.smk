@@ -15,10 +15,6 @@ rule kernels:
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
-        # no parameters: another experiment may ask for more, which concerns no training of before;
-        # what is then not compiled yet, its own trainings compile
-        batches=lambda wildcards: listed(KERNELS[wildcards.kernel][1]["batches"]),
-        trials=lambda wildcards: listed(KERNELS[wildcards.kernel][1]["trials"]),
     params:
         code=lambda wildcards: code(
             "kernels", cells.POINT.module(kernel(wildcards).cell.cell)
@@ -28,13 +24,17 @@ rule kernels:
         hidden_units=lambda wildcards: kernel(wildcards).hidden_units,
         input_size=lambda wildcards: kernel(wildcards).input_size,
         output_size=lambda wildcards: kernel(wildcards).output_size,
+        # made "from the output", which Snakemake compares with nothing: another experiment may ask for
+        # more, which concerns no training of before, and its own trainings compile what is missing
+        batches=lambda wildcards, output: KERNELS[wildcards.kernel][1]["batches"],
+        trials=lambda wildcards, output: KERNELS[wildcards.kernel][1]["trials"],
     message:
         "kernels of {wildcards.kernel}"
     shell:
         "python3 -m urnn kernels --cell {params.cell:q} --loss {params.loss} "
         "--hidden-units {params.hidden_units} "
         "--input-size {params.input_size} --output-size {params.output_size} "
-        "--batches {resources.batches} --trials {resources.trials} "
+        "--batches {params.batches} --trials {params.trials} "
         "--output {output:q} > {log:q} 2>&1"
 
 

@@ -251,7 +251,7 @@ def _verdict(conversion: Conversion, inputs: Path | None) -> str:
             known += " in exact arithmetic, to which the rounding of float64 is added"
         lines.append(f"Convertible, {cause}: the outputs differ {known}, {where}.")
     lines.append(f"Random inputs: {_measured(random)}.")
-    if random.steps < conversion.measured:
+    if random.steps < conversion.plan.measured:
         lines.append(f"The outputs of the original overflow after {random.steps} steps.")
     if conversion.given is not None:
         lines.append(f"{inputs}: {_measured(conversion.given)}.")
@@ -313,6 +313,7 @@ def _report(conversion: Conversion) -> dict[str, Any]:
     return {
         **{name: getattr(conversion, name) for name in ("convertible", "reason", "seed")},
         **vars(conversion.plan),
+        "steps": conversion.plan.steps,
         "layers": layers,
         "error_bound": conversion.error_bound,
         **{

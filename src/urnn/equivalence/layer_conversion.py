@@ -52,21 +52,32 @@ class Plan:
 
     input_bound, norm, horizon  as in `to_unitary`
     saturation                  of tanh, as in `to_unitary`
-    steps                       for which errors are bounded; the horizon, if any
+    usual_steps                 for which errors are bounded without a horizon, and which are
+                                measured if it is not shorter
     """
 
     input_bound: float | None
     norm: float
     horizon: int | None
     saturation: float
-    steps: int
+    usual_steps: int
 
     def __post_init__(self) -> None:
         check_input_set(self.input_bound, self.norm)
         number(self.saturation, "saturation", least=0)
         if self.horizon is not None:
             count(self.horizon, "horizon")
-        count(self.steps, "steps")
+        count(self.usual_steps, "steps")
+
+    @property
+    def steps(self) -> int:
+        """For which errors are bounded."""
+        return self.usual_steps if self.horizon is None else self.horizon
+
+    @property
+    def measured(self) -> int:
+        """On which they are measured."""
+        return min(self.steps, self.usual_steps)
 
     @property
     def reach(self) -> float:

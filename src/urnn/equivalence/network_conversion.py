@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from urnn.equivalence.checks import count
 from urnn.equivalence.layer_conversion import LayerConversion, NotConvertible, Plan
 from urnn.equivalence.nearest_network import (
     Deviation,
@@ -63,7 +62,7 @@ class Conversion:
     error_bound  on ||y - y_u||_2, over plan.steps steps; 0 where equality is proved, inf where no
                  bound is known; None if the network is not convertible. Without an input bound
                  (tanh) it is one of exact arithmetic, and rounding of float64 comes on top
-    random       measured on ``seed``'s random inputs, over ``measured`` steps; given: on the
+    random       measured on ``seed``'s random inputs, over plan.measured steps; given: on the
                  caller's; clipped: of the clipped network without the refit
     """
 
@@ -77,7 +76,6 @@ class Conversion:
     given: Deviation | None
     clipped: Deviation | None
     plan: Plan
-    measured: int
     seed: int
 
     @property
@@ -144,13 +142,12 @@ def convert_network(
 
     Status: `Conversion.error_bound` PROVED (docs/theorems.md, Networks of torch), else measured.
     """
-    plan = Plan(input_bound, norm, horizon, saturation, steps if horizon is None else horizon)
+    plan = Plan(input_bound, norm, horizon, saturation, steps)
     originals, readout = _folded(layers)
     diagnoses = [diagnose(layer) for layer in originals]
-    measured = min(plan.steps, count(steps, "steps"))  # a horizon may be long
-    x = random_inputs(originals[0].input_size, plan.reach, norm, TRIALS, measured, seed)
+    x = random_inputs(originals[0].input_size, plan.reach, norm, TRIALS, plan.measured, seed)
     record = None if inputs is None else _record(inputs, x.shape[-1])[:, :horizon]
-    reason, start, nearest, bound = None, None, None, None
+    reason = start = nearest = bound = None
     try:
         converted = plan.convert(originals)
         bound = spectral_norm(readout[0]) * converted[-1].error_bound
@@ -163,17 +160,16 @@ def convert_network(
         converted = plan.convert(bare)
     networks = _read([layer.unitary for layer in converted], readout)
     return Conversion(
-        diagnoses=diagnoses,
-        layers=converted,
-        readout=readout,
-        reason=reason,
+        diagnoses,
+        converted,
+        readout,
+        reason,
         nearest=nearest,
         error_bound=bound,
         random=deviation(layers, networks, x),
         given=None if record is None else deviation(layers, networks, record),
         clipped=None if start is None else deviation(layers, start, x),
         plan=plan,
-        measured=measured,
         seed=seed,
     )
 

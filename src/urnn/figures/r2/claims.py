@@ -153,14 +153,7 @@ def _curves(
         widths.append(float(np.mean(reaches)))
     if not points:
         return []
-    agreement: Agreement = "agrees" if inside >= 0.9 * points else "in part"
-    reason = "" if agreement == "agrees" else "some lie outside"
-    if not np.isfinite(widths).all():
-        agreement, reason = "open", "too few realizations"
-    elif inside < 0.5 * points:
-        agreement, reason = "differs", "most lie outside"
-    elif not max(widths) <= _NARROW:
-        agreement, reason = "open", "the intervals are too wide to tell"
+    agreement, reason = _agreement(inside / points, widths)
     return [
         {
             "claim": f"The scores agree with those of {_said(figure)}.",
@@ -175,3 +168,14 @@ def _curves(
             "reason": reason,
         }
     ]
+
+
+def _agreement(inside: float, widths: list[float]) -> tuple[Agreement, str]:
+    """By the share of published values inside our intervals, and the mean width of a model's."""
+    if not np.isfinite(widths).all():
+        return "open", "too few realizations"
+    if inside < 0.5:
+        return "differs", "most lie outside"
+    if not max(widths) <= _NARROW:
+        return "open", "the intervals are too wide to tell"
+    return ("agrees", "") if inside >= 0.9 else ("in part", "some lie outside")
