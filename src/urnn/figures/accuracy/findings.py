@@ -71,9 +71,10 @@ def describe(scores: xr.Dataset, published: pd.DataFrame | None) -> Findings:
         return {"sentences": [], "tables": []}
     compared = scores.sel(hidden_units=sizes)
     leads = [lead(compared, a, b) for a, b in itertools.pairwise(names)]
+    theirs = None if published is None else published.reindex(sizes).mean()
     return {
         "sentences": [_sentence([labels[name] for name in names], leads, sizes)],
-        "tables": [_table(average, leads, labels, published)],
+        "tables": [_table(average, leads, labels, theirs)],
     }
 
 
@@ -92,13 +93,14 @@ def _table(
     average: pd.Series[float],
     leads: list[Lead],
     labels: dict[str, str],
-    published: pd.DataFrame | None,
+    theirs: pd.Series[float] | None,
 ) -> Table:
+    """A row for each model; of the published curves, their means."""
     rows = []
     for (name, mean), one in zip(average.items(), [*leads, None], strict=True):
         row = [labels[str(name)], number(float(mean), 3)]
-        if published is not None:
-            row.append(number(_published(published, str(name), one or leads[-1]), 3))
+        if theirs is not None:
+            row.append(number(float(theirs.get(name, np.nan)), 3))
         if one is None:
             row += [NONE] * 4
         else:
@@ -109,7 +111,7 @@ def _table(
                 str(one.realizations),
             ]
         rows.append(row)
-    beside = ["Published mean"] if published is not None else []
+    beside = ["Published mean"] if theirs is not None else []
     return {
         "caption": "Mean test accuracy over these sizes, and its difference from that of the next "
         "model, paired by realization, with the 95 % interval over the realizations that have "
@@ -121,8 +123,3 @@ def _table(
         ],
         "rows": rows,
     }  # fmt: skip
-
-
-def _published(published: pd.DataFrame, model: str, at: Lead) -> float:
-    """The mean of the published curve at the sizes."""
-    return float(published[model].reindex(at.sizes).mean()) if model in published else np.nan
