@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from urnn import blocks
+from urnn import block_sizes, blocks
 from urnn.config import Config, load
 from urnn.errors import ConfigError
 from urnn.recurrence import Spec
@@ -29,7 +29,8 @@ def changed(**experiment: Any) -> Config:
 
 
 def of(run: Config, device: str = "cpu", folder: Path = Path("/none")) -> list[blocks.Block]:
-    return blocks.of_training(run, "test-20dB", "rnn", 4, device, folder)
+    size = block_sizes.of_training(run, "test-20dB", "rnn", 4, device)
+    return blocks.of_training(run.experiments["test-20dB"], size, folder)
 
 
 def test_blocks_of_a_size() -> None:
@@ -97,7 +98,7 @@ def test_automatic_blocks_are_16_on_a_cpu_and_all_on_a_gpu(tmp_path: Path) -> No
 
 def test_blocks_on_a_gpu_are_as_large_as_its_memory_allows() -> None:
     run = changed(block_size=None, realizations=20)
-    each = blocks.bytes_of_realization(run, "test-20dB", "rnn", 4)
+    each = block_sizes.bytes_of_realization(run, "test-20dB", "rnn", 4)
     run = changed(block_size=None, realizations=20, gpu_memory=7.5 * each / 1e9)
     assert of(run, "cuda") == [(0, 6), (7, 13), (14, 19)]
     run = changed(block_size=None, gpu_memory=0.5 * each / 1e9)
@@ -111,7 +112,7 @@ def test_a_network_that_the_kernels_cannot_hold_is_named(monkeypatch: pytest.Mon
     def too_large(*arguments: Any) -> None:
         raise ArgumentError("128 hidden units need 999 KiB")
 
-    monkeypatch.setattr(blocks, "layout", too_large)
+    monkeypatch.setattr(block_sizes, "layout", too_large)
     with pytest.raises(ConfigError, match=r"experiments.test-20dB: rnn: 128 hidden units need"):
         of(changed(block_size=None), "cuda")
 
@@ -121,4 +122,4 @@ def test_the_memory_of_a_replica_is_at_least_that_of_its_states() -> None:
         spec = Spec("lstm", n, 2, 2)  # type: ignore[arg-type]
         plan = layout(spec, batch)
         states = plan.parts(batch) * 1001 * plan.teams * state_row(spec, plan) * 4
-        assert states < blocks.bytes_of_replica(spec, batch, 1000, 0) < 1.1 * states
+        assert states < block_sizes.bytes_of_replica(spec, batch, 1000, 0) < 1.1 * states

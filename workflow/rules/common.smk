@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 try:
-    from urnn import blocks, closure, devices, figures, tasks, theorems
+    from urnn import block_sizes, blocks, closure, devices, figures, tasks, theorems
     from urnn.config import load
     from urnn.errors import ConfigError, UserError
     from urnn.recurrence import cells
@@ -110,11 +110,10 @@ def model_files(experiment):
         for size in settings.hidden_units:
             folder = f"results/{experiment}/models/{model}/hidden-{size:02d}"
             try:
-                found = blocks.of_training(
-                    run, experiment, model, size, DEVICE, PREFIX / folder
-                )
+                most = block_sizes.of_training(run, experiment, model, size, DEVICE)
             except ConfigError as error:
                 raise WorkflowError(str(error))
+            found = blocks.of_training(settings, most, PREFIX / folder)
             files += [
                 f"{folder}/realizations-{first:03d}-{last:03d}.nc"
                 for first, last in found

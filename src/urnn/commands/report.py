@@ -6,10 +6,11 @@ import argparse
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from urnn import blocks
 from urnn.config import Config, load
 from urnn.errors import ConfigError, DataError
 from urnn.figures.base import labelled
@@ -19,7 +20,6 @@ from urnn.theorems import POINT as THEOREMS
 if TYPE_CHECKING:
     import xarray as xr
 
-    from urnn.config import Experiment
     from urnn.report.page import FigureEntry, Missing, Verdict
     from urnn.verdict import Claim
 
@@ -233,24 +233,6 @@ def _compared(
     return {"name": other.as_posix(), **comparison.side_by_side(scores, there)}
 
 
-def _of_blocks(folder: Path, settings: Experiment) -> Iterator[Path]:
-    """The benchmark files of the blocks that an experiment has now, each realization once.
-
-    As `urnn.blocks` chooses among files that are there, but apart from what that needs to know.
-    """
-    longest: dict[int, tuple[int, Path]] = {}
-    for path in folder.glob("realizations-*-*.tsv"):
-        first, last = map(int, path.stem.split("-")[1:])
-        fits = settings.block_size is None or last - first < settings.block_size
-        if fits and last < settings.realizations and last >= longest.get(first, (first,))[0]:
-            longest[first] = last, path
-    following = 0
-    for first, (last, path) in sorted(longest.items()):
-        if first >= following:
-            yield path
-            following = last + 1
-
-
 def _benchmarks(
     config: Config, experiments: Iterable[str], figures: Iterable[str], results: Path
 ) -> dict[str, list[Path]]:
@@ -267,8 +249,13 @@ def _benchmarks(
             if int(path.stem.split("-")[1]) < settings.realizations:
                 files["data"].append(path)
         for model, size in itertools.product(settings.models, settings.hidden_units):
-            place = f"train/{name}/{model}/hidden-{size:02d}"
-            files["train"] += _of_blocks(folder / place, settings)
+            place = f"{model}/hidden-{size:02d}"
+            most = settings.block_size or settings.realizations
+            used = blocks.of_training(settings, most, results / name / "models" / place)
+            files["train"] += [
+                folder / "train" / name / place / f"realizations-{first:03d}-{last:03d}.tsv"
+                for first, last in used
+            ]
     files["kernels"] = [folder / "kernels" / f"{name}.tsv" for name in config.kernels()]
     for stage in ("theory", "figure"):
         files[stage] = [folder / stage / f"{name}.tsv" for name in figures]
