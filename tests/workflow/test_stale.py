@@ -210,7 +210,7 @@ REACHED = {
     "recurrence/cells/gru": [],
     "recurrence/gpu/backend": [],
     "recurrence/accelerator": [],
-    "blocks": REPORT,  # it counts the jobs of the blocks in use
+    "blocks": [REPORT],  # it counts the jobs of the blocks in use
     "block_sizes": [],
     "transition/eunn": [IMAGE_TRAININGS[1:2], *IMAGES_TRAINED],
     "transition/contractive": [
