@@ -32,7 +32,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("experiments", {}, "must not be empty"),
     ("experiments", None, "mapping"),
     ("experiments", [1], "mapping"),
-    ("experiments.two words", {}, "two words"),
+    ("experiments.two words", MNIST, "two words"),
     (f"{EXPERIMENT}.task", "mnist", "'recorded', but it is the text 'mnist'"),
     (
         f"{EXPERIMENT}.task",

@@ -87,7 +87,7 @@ class Experiment(Settings):
     hidden_units: Annotated[
         list[Annotated[int, Field(ge=1, le=128)]], Field(min_length=1), AfterValidator(distinct)
     ] = Field(description="sizes of every model")
-    recipe: Name = Field("paper", description="how they are trained, by its name in recipes")
+    recipe: Name = Field(description="how they are trained, by its name in recipes")
     data_of: Name | None = Field(
         None,
         description="another experiment with the same data, whose files are used: "
