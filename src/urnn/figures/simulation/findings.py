@@ -80,7 +80,7 @@ def describe(scores: xr.Dataset, settings: SimulationSettings) -> Findings:
 def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[str]:
     found = choices(scores, margin)
     if not found:
-        return ["No model was trained without overflow, so nothing can be said."]
+        return ["Every training diverged, so nothing can be said."]
     best = float(scoring.reported(scores, SCORE).mean("realization").max())
     least = enough_from(best, margin)
     if best < NOTHING:
@@ -163,7 +163,7 @@ def _difference(scores: xr.Dataset, a: Choice, b: Choice, labels: dict[str, str]
     values, lower, upper = _pairs(scores, a, b)
     name = f"Centred R² of {_named(a, labels)} minus that of {_named(b, labels)}"
     if not len(values):
-        return f"{name}: no realization in which neither overflowed."
+        return f"{name}: no realization in which neither training diverged."
     told = interval(lower, upper, sign=True)
     what = (
         f"95 % interval {told} over {len(values)} trainings on the same records"
@@ -196,11 +196,11 @@ def _table(scores: xr.Dataset, labels: dict[str, str]) -> Table:
                 ]
             )
     return {
-        "caption": "Test scores in simulation: means over the realizations that did not overflow; "
-        "the root mean square error (RMSE) is in the units of the record.",
+        "caption": "Test scores in simulation: means over the realizations whose training did not "
+        "diverge; the root mean square error (RMSE) is in the units of the record.",
         "head": [
             "Model", "Hidden units", "Centred R²", "Lowest to highest", "R²",
-            *(f"RMSE of {name}" for name in outputs), "Overflowed", "Parameters",
+            *(f"RMSE of {name}" for name in outputs), "Diverged", "Parameters",
         ],
         "rows": rows,
     }  # fmt: skip
