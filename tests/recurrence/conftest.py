@@ -121,8 +121,31 @@ def agree(spec: Spec, data: Problem, tolerance: float = 1e-5) -> None:
     np.testing.assert_allclose(y, exact_y, atol=tolerance * np.abs(exact_y).max())
 
 
+def exact_near_zero(where: Any, size: float) -> None:
+    """modrelu of complex states of this modulus: its gradients, each relative to its own size."""
+    modrelu = POINT.make("rnn", activation="modrelu")
+    spec = Spec(modrelu, 6, 1, 2)
+    theta, x, y, dataset, trials = problem(spec, 3, 4, 1, seed=3)
+    parts = {name: values.copy() for name, values in unpack(spec, theta).items()}
+    parts["h_init"][:], parts["b"][:] = 0, np.abs(parts["b"])
+    data = pack(spec, parts), (x * size).astype(np.float32), y, dataset, trials
+    _, gradient = step(where, spec, data)
+    _, exact = step(REFERENCE, spec, data)
+    ours, theirs = unpack(spec, gradient), unpack(spec, exact)
+    for name in ("F", "b", "C", "h_init"):
+        np.testing.assert_allclose(
+            ours[name], theirs[name], rtol=1e-4, atol=1e-5 * np.abs(theirs[name]).max(),
+            err_msg=f"{name} at {size}",
+        )  # fmt: skip
+    outputs = where.to_numpy(
+        where.outputs(spec, where.asarray(data[0]), where.asarray(data[1]), dataset)
+    )
+    expected = REFERENCE.to_numpy(REFERENCE.outputs(spec, data[0], data[1], dataset))
+    np.testing.assert_allclose(outputs, expected, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.fixture(scope="session")
 def problems() -> SimpleNamespace:
     """The functions above."""
-    parts: list[Callable] = [problem, usable, step, agree, largest_norm]
+    parts: list[Callable] = [problem, usable, step, agree, exact_near_zero, largest_norm]
     return SimpleNamespace(**{part.__name__: part for part in parts})

@@ -128,6 +128,12 @@ def test_nan_and_inf_stay_in_their_replica(
     np.testing.assert_array_equal(np.isfinite(bad_loss), np.isfinite(reference))
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-6, 1e-12, 1e-25])
+def test_complex_states_close_to_zero(problems: SimpleNamespace, size: float) -> None:
+    """|h| - b rounds to nothing there, and the square of |z| vanishes."""
+    problems.exact_near_zero(CPU, size)
+
+
 # each example is compiled, so there are few, and a failing one is not made smaller
 @settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(st.data())

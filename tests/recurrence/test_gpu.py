@@ -94,6 +94,11 @@ def test_float64_is_the_reference(case: Any, problems: SimpleNamespace) -> None:
     torch.testing.assert_close(where.outputs(spec, theta, x, dataset), y, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-6, 1e-25])
+def test_complex_states_close_to_zero(problems: SimpleNamespace, size: float) -> None:
+    problems.exact_near_zero(kernels(), size)
+
+
 #: one of each regime and kind: several lanes, teams and tiles; chunks; all kinds of values
 BITS = [
     ("rnn-tanh", "squared", 6, 2, 2, 20),

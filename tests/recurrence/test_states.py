@@ -293,3 +293,20 @@ def test_modrelu_from_a_zero_state_is_odd() -> None:
     (of_minus_x,) = run(modrelu, tensors | {"x": -tensors["x"]})
     torch.testing.assert_close(of_minus_x, -states_)
     assert states_.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-7, 1e-25])
+def test_modrelu_close_to_zero(size: float) -> None:
+    """|h| - b rounds to nothing there, and the square of |z| vanishes."""
+    modrelu, found = POINT.make("rnn", activation="modrelu"), []
+    tensors = arguments(modrelu, 4, 1, 3, 4, 1)
+    tensors |= {"x": tensors["x"] * size, "h_init": tensors["h_init"] * 0}
+    for dtype in (torch.float32, torch.float64):
+        leaves = {n: t.to(dtype).abs().requires_grad_() for n, t in tensors.items() if n in "Fb"}
+        (states,) = run(modrelu, {n: t.to(dtype) for n, t in tensors.items()} | leaves)
+        (states * torch.arange(4)).sum().backward()
+        found.append([states.detach(), *(leaf.grad for leaf in leaves.values())])
+    for ours, exact in zip(*found, strict=True):
+        torch.testing.assert_close(
+            ours.double(), exact, rtol=1e-4, atol=1e-5 * float(exact.abs().max())
+        )

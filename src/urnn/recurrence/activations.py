@@ -29,10 +29,10 @@ Name = Literal["relu", "tanh", "sigmoid", "identity", "modrelu"]
 class Activation:
     """phi in all its forms; z and h are one vector of the kernel, or two of a pair of units."""
 
-    #: (e, z, bias) -> h; NaN stays NaN
+    #: (e, z, bias) -> h, then for a pair |z|, which its gradient needs; NaN stays NaN
     emit: Callable[[Emitter, Sequence[Any], Any], Sequence[Any]]
-    #: (e, gradient of h, h, bias) -> gradient of z
-    emit_gradient: Callable[[Emitter, Sequence[Any], Sequence[Any], Any], Sequence[Any]]
+    #: (e, gradient of h, h as `emit` returns it) -> gradient of z, then for a pair that of its bias
+    emit_gradient: Callable[[Emitter, Sequence[Any], Sequence[Any]], Sequence[Any]]
     #: (z, b) -> h of torch tensors; b was added to z already, unless it acts on pairs
     torch: Callable[[Tensor, Tensor], Tensor]
     #: both for a GPU: C++ of `activate` and `through`, see `_CUDA`
@@ -41,12 +41,15 @@ class Activation:
     pairs: bool = False
 
 
-#: z, h and their gradients are one value, or two of a pair of units; NaN stays NaN
+#: |z| that modrelu takes for 0; arithmetic.cuh has it too
+LEAST_MODULUS = 1e-30
+#: z, h and their gradients are one value, or two of a pair of units; then h[2] is |z|, and d[2] the
+#: gradient of the bias; NaN stays NaN
 _CUDA = """\
 __device__ inline void activate(const real* z, real bias, real* h) {
 %s
 }
-__device__ inline void through(const real* gradient, const real* h, real bias, real* d) {
+__device__ inline void through(const real* gradient, const real* h, real* d) {
 %s
 }
 """
@@ -62,7 +65,7 @@ def _elementwise(
     """From phi(z), the gradient of z from that of h and h, phi of a tensor, and both in C++."""
     return Activation(
         lambda e, z, bias: [emit(e, z[0])],
-        lambda e, gradient, h, bias: [through(e, gradient[0], h[0])],
+        lambda e, gradient, h: [through(e, gradient[0], h[0])],
         lambda z, b: torch(z),
         _CUDA % (f"  h[0] = {cuda};", f"  d[0] = {cuda_through};"),
     )
@@ -90,50 +93,54 @@ def _modrelu(e: Emitter, z: Sequence[Any], bias: Any) -> Sequence[Any]:
     modulus = e.modulus(*z)
     open_by = b.fadd(modulus, bias)
     scale = b.fdiv(e.where("<", open_by, zero, zero, open_by), modulus)
-    return [b.fmul(scale, part) for part in z]
+    # a modulus of NaN is not small
+    scale = e.where("<=", modulus, e.constant(LEAST_MODULUS), zero, scale)
+    return [*(b.fmul(scale, part) for part in z), modulus]
 
 
-def _through_modrelu(
-    e: Emitter, gradient: Sequence[Any], h: Sequence[Any], bias: Any
-) -> Sequence[Any]:
-    """s g + (1 - s) u <u, g>, 0 where h is 0; u = h / |h|, s = |h| / |z| and |z| = |h| - bias."""
+def _through_modrelu(e: Emitter, gradient: Sequence[Any], h: Sequence[Any]) -> Sequence[Any]:
+    """s g + (1 - s) u <u, g>, then <u, g>; 0 where h is 0; u = h / |h| and s = |h| / |z|."""
     b, zero = e.builder, e.constant(0)
-    size = e.modulus(*h)
-    scale = b.fdiv(size, b.fsub(size, bias))
-    u = [b.fdiv(part, size) for part in h]
-    along = e.fma(u[0], gradient[0], b.fmul(u[1], gradient[1]))
-    along = b.fmul(along, b.fsub(e.constant(1), scale))
+    *parts_of_h, modulus = h
+    size = e.modulus(*parts_of_h)
+    scale = b.fdiv(size, modulus)
+    u = [b.fdiv(part, size) for part in parts_of_h]
+    of_bias = e.fma(u[0], gradient[0], b.fmul(u[1], gradient[1]))
+    along = b.fmul(of_bias, b.fsub(e.constant(1), scale))
     parts = (e.fma(along, u_part, b.fmul(scale, g)) for u_part, g in zip(u, gradient, strict=True))
     # a size of NaN is not shut
-    return [e.where("<", size, e.constant(1e-29), zero, part) for part in parts]
+    return [e.where("<", size, e.constant(1e-29), zero, part) for part in (*parts, of_bias)]
 
 
 def modrelu(z: Tensor, bias: Tensor) -> Tensor:
     """max(|z_k| + bias_k, 0) z_k / |z_k| of pairs z (..., 2 n) and bias (..., n); 0 where z_k is 0.
 
-    Source: Arjovsky, Shah, Bengio 2016, equation 8.
+    A |z_k| of at most 1e-30 counts as 0. Source: Arjovsky, Shah, Bengio 2016, equation 8.
     """
     import torch
 
     pairs = z.unflatten(-1, (-1, 2))
-    square = pairs.square().sum(-1)
-    zero = square == 0
-    modulus = torch.where(zero, torch.ones_like(square), square).sqrt()
+    # relative to the larger part, so that no square overflows or vanishes
+    largest = pairs.detach().abs().amax(-1).clamp_min(LEAST_MODULUS)
+    square = (pairs / largest.unsqueeze(-1)).square().sum(-1)
+    zero = square.detach().sqrt() * largest <= LEAST_MODULUS
+    modulus = largest * torch.where(zero, torch.ones_like(square), square).sqrt()
     scale = torch.where(zero, torch.zeros_like(square), torch.relu(modulus + bias) / modulus)
     return (scale.unsqueeze(-1) * pairs).flatten(-2)
 
 
 _CUDA_MODRELU = """\
   const real size = modulus(z[0], z[1]), open = size + bias;
-  const real scale = (open < 0 ? real(0) : open) / size;
-  h[0] = scale * z[0], h[1] = scale * z[1];"""
+  const real scale = size <= real(1e-30) ? real(0) : (open < 0 ? real(0) : open) / size;
+  h[0] = scale * z[0], h[1] = scale * z[1], h[2] = size;"""
 _CUDA_THROUGH_MODRELU = """\
-  const real size = modulus(h[0], h[1]), scale = size / (size - bias);
+  const real size = modulus(h[0], h[1]), scale = size / h[2];
   const real u0 = h[0] / size, u1 = h[1] / size;
-  const real along = fused(u0, gradient[0], u1 * gradient[1]) * (1 - scale);
+  const real of_bias = fused(u0, gradient[0], u1 * gradient[1]), along = of_bias * (1 - scale);
   const bool shut = size < real(1e-29);
   d[0] = shut ? real(0) : fused(along, u0, scale * gradient[0]);
-  d[1] = shut ? real(0) : fused(along, u1, scale * gradient[1]);"""
+  d[1] = shut ? real(0) : fused(along, u1, scale * gradient[1]);
+  d[2] = shut ? real(0) : of_bias;"""
 
 ACTIVATIONS: dict[Name, Activation] = {
     "relu": _elementwise(

@@ -159,7 +159,7 @@ def _back_through_chunk(
 
     def step(t: Offset, k: Offset, later: Offset, error: Offset, outputs: int) -> None:
         one_back(
-            e, work.WT, weights.b, D, later, k * AHEAD, DI, H, t * STATE, (t + 1) * STATE,
+            e, work.WT, D, later, k * AHEAD, DI, H, t * STATE, (t + 1) * STATE,
             A, t * KEPT, (t + 1) * KEPT, work.carried,
             HIDDEN, ROWS, VECTORS, MODELS, TILE, work.CT, E, error, outputs,
         )  # fmt: skip
@@ -201,7 +201,7 @@ def _backward(
     """
     cell, HIDDEN, ROWS = spec.cell, spec.hidden_units, spec.cell.gates * spec.hidden_units
     STATE, AHEAD = (size * layout.vectors * LANES for size in (HIDDEN, ROWS))
-    LAST, (X, H, _, Y), zero = layout.chunk * AHEAD, states, e.double(0.0)
+    LAST, (X, H, A, Y), zero = layout.chunk * AHEAD, states, e.double(0.0)
     D, DI = work.D, work.DI if cell.split else work.D
     lanes.fill(e, work.carried, STATE if cell.carried else 0, zero)
     lanes.fill(e, D[LAST:], AHEAD, zero)
@@ -212,7 +212,7 @@ def _backward(
             # while those of the chunk before it come from memory
             targets(begin, steps, -layout.chunk * spec.output_size, Y)
         _back_through_chunk(e, spec, layout, weights, work, states, (begin, steps, length))
-        reduction(e, cell, _sizes(spec), layout, sums, D, DI, H, X, begin, steps)
+        reduction(e, cell, _sizes(spec), layout, sums, D, DI, H, A, X, begin, steps)
         if spec.loss != "cross_entropy":
             _read_reduction(e, spec, layout, sums, work.E, H[(begin + 1) * STATE :], steps)
             with e.loop(LANES) as lane:

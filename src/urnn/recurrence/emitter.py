@@ -294,9 +294,14 @@ class Emitter:
 
     def modulus(self, re: Any, im: Any) -> Any:
         """|re + i im|, at least 1e-30, so that it can be divided by."""
-        b, least = self.builder, self.constant(1e-30)
-        square = self.fma(re, re, b.fmul(im, im))
-        modulus = self._call(f"llvm.sqrt.v{LANES}f32", ir.FunctionType(VECTOR, [VECTOR]), square)
+        b, least, kind = self.builder, self.constant(1e-30), ir.FunctionType(VECTOR, [VECTOR])
+        sizes = [self._call(f"llvm.fabs.v{LANES}f32", kind, part) for part in (re, im)]
+        # relative to the larger part, so that no square overflows or vanishes
+        largest = self.where("<", sizes[0], sizes[1], sizes[1], sizes[0])
+        largest = self.where("<", largest, least, least, largest)
+        x, y = (b.fdiv(size, largest) for size in sizes)
+        square = self.fma(x, x, b.fmul(y, y))
+        modulus = b.fmul(largest, self._call(f"llvm.sqrt.v{LANES}f32", kind, square))
         return self.where("<", modulus, least, least, modulus)
 
     # accumulators; LLVM turns these variables into registers

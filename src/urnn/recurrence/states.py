@@ -130,7 +130,6 @@ def _back_through_time(
     layout: Layout,
     given: tuple[Any, ...],
     wanted: Offset,
-    weights: Parameters,
     sums: Parameters,
     work: Emitter,
     states: tuple[Array, Array, Array, Array],
@@ -165,7 +164,7 @@ def _back_through_time(
             t = begin + k
             later = e.either(passed.equals(0), LAST, (k + 1) * AHEAD)
             step(
-                e, work.WT, weights.b, D, later, k * AHEAD, DI, H, t * STATE, (t + 1) * STATE,
+                e, work.WT, D, later, k * AHEAD, DI, H, t * STATE, (t + 1) * STATE,
                 A, t * KEPT, (t + 1) * KEPT, work.carried,
                 HIDDEN, ROWS, VECTORS, MODELS, TILE, G, k * STATE,
             )  # fmt: skip
@@ -174,7 +173,7 @@ def _back_through_time(
                     e, work.FT, work.nothing, DI, k * AHEAD, DX, t * IN,
                     ROWS, INPUT, VECTORS, MODELS, TILE,
                 )  # fmt: skip
-        reduction(e, cell, sizes, layout, sums, D, DI, H, X, begin, steps)
+        reduction(e, cell, sizes, layout, sums, D, DI, H, A, X, begin, steps)
         lanes.copy(e, D, AHEAD, D[LAST:])
 
 
@@ -275,7 +274,7 @@ def _backward(cell: Cell, hidden_units: int, inputs: int, layout: Layout) -> Ker
                 lanes.gather(e, x, _strides(of_x, INPUT), which, length, place, X)
                 given = (d_states, of_states, dc_last, which, place, length)
                 _back_through_time(
-                    e, cell, (HIDDEN, INPUT, 0), layout, given, wanted, weights, sums, work,
+                    e, cell, (HIDDEN, INPUT, 0), layout, given, wanted, sums, work,
                     (X, H, A, DX),
                 )  # fmt: skip
                 _initial_gradients(e, cell, HIDDEN, layout, work, place, which, dh_init, dc_init)

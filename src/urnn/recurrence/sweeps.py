@@ -19,8 +19,7 @@ from urnn.recurrence.vector import micro_kernel
 
 _FORWARD = "W F b b_h X x H before after A kept_before kept_after HIDDEN INPUT VECTORS MODELS TILE"
 _BACKWARD = (
-    "WT b D later now DI H before h A kept_before kept_after carried "
-    "HIDDEN ROWS VECTORS MODELS TILE"
+    "WT D later now DI H before h A kept_before kept_after carried HIDDEN ROWS VECTORS MODELS TILE"
 )
 #: every slot of time, or two that take turns: t & mask is the slot of time t
 ALL, TWO = -1, 1
@@ -84,6 +83,7 @@ def reduction(
     D: Array,
     DI: Array,
     H: Array,
+    A: Array,
     X: Array,
     begin: Offset,
     steps: Offset,
@@ -92,10 +92,11 @@ def reduction(
     HIDDEN, INPUT, _ = sizes
     VECTORS, ROWS = layout.vectors, cell.gates * HIDDEN
     STATE, IN = HIDDEN * VECTORS * LANES, INPUT * VECTORS * LANES
-    add_bias = micro_kernel("total D H h steps HIDDEN ROWS VECTORS")(cell.emit_bias_gradient)
+    add_bias = micro_kernel("total D A kept steps HIDDEN ROWS VECTORS")(cell.emit_bias_gradient)
     vector.add_outer(e, sums.W, D, 0, H, begin * STATE, steps, ROWS, HIDDEN, VECTORS)
     vector.add_outer(e, sums.F, DI, 0, X, begin * IN, steps, ROWS, INPUT, VECTORS)
-    add_bias(e, sums.b, DI, H, (begin + 1) * STATE, steps, HIDDEN, ROWS, VECTORS)
+    kept = (begin + 1) * cell.kept * STATE
+    add_bias(e, sums.b, DI, A, kept, steps, HIDDEN, ROWS, VECTORS)
     if cell.split:
         vector.add_rows(e, sums.b_h, D, 0, steps, ROWS, VECTORS)
 

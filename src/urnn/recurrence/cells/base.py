@@ -40,9 +40,6 @@ class Cell(Settings):
     initial_states: ClassVar[tuple[str, ...]] = ("h_init",)
     #: sums that the forward kernel holds in registers for each hidden unit
     accumulators: ClassVar[int] = 1
-    #: values of each unit and time step that the backward kernel needs beside h; a cell state is
-    #: the last of them
-    kept: ClassVar[int] = 0
     #: whether a gradient goes from a step to the one before it on another way than W^T: that of
     #: the cell state, or else a part of that of h
     carried: ClassVar[bool] = False
@@ -51,6 +48,14 @@ class Cell(Settings):
     def tag(self) -> str:
         """The cell and its options as a part of a file's name."""
         return str(self.cell)
+
+    @property
+    def kept(self) -> int:
+        """Values of each unit and time step that the backward kernel needs beside h.
+
+        A cell state is the last of them.
+        """
+        return 0
 
     @property
     def has_cell_state(self) -> bool:
@@ -155,7 +160,7 @@ class Cell(Settings):
         raise NotImplementedError
 
     def emit_bias_gradient(self, e: Emitter) -> None:
-        """total += gradient of b over a chunk of steps, from D (of the input's side), and H[h]."""
+        """total += gradient of b over a chunk of steps, from D (the input's side), or A[kept]."""
         e.add_rows(e.total, e.D, 0, e.ROWS)
 
     @property
@@ -169,7 +174,7 @@ class Cell(Settings):
                 ones, of which a cell state is the last. If the cell is split, sum[gates - 1] is
                 the input's side of the last gate and sum[gates] the recurrent one. The bias of a
                 complex unit is given apart, and not added.
-            unit_backward(dh, bias, before, after, carried, d, of_bias): the gradients ``d`` of the
+            unit_backward(dh, before, after, carried, d, of_bias): the gradients ``d`` of the
                 sums and ``of_bias`` of what was added to them (or of the complex unit's bias), from
                 the gradient dh of h and both values. ``carried`` goes from a step to the one
                 before.

@@ -133,8 +133,8 @@ __device__ inline void unit_forward(const real* sum, real bias, const real* befo
   after[0] = fused(z, before[0] - n, n);
   after[1] = r, after[2] = z, after[3] = n, after[4] = sum[3];
 }
-__device__ inline void unit_backward(const real* dh, real bias, const real* before,
-                                     const real* after, real& carried, real* d, real* of_bias) {
+__device__ inline void unit_backward(const real* dh, const real* before, const real* after,
+                                     real& carried, real* d, real* of_bias) {
   const real r = after[1], z = after[2], n = after[3], inner = after[4];
   const real gradient = dh[0] + carried, shut = 1 - z;
   carried = gradient * z;

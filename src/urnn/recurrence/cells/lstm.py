@@ -188,8 +188,8 @@ __device__ inline void unit_forward(const real* sum, real bias, const real* befo
   after[0] = o * tangent(c);
   after[1] = i, after[2] = f, after[3] = g, after[4] = o, after[5] = c;
 }
-__device__ inline void unit_backward(const real* dh, real bias, const real* before,
-                                     const real* after, real& carried, real* d, real* of_bias) {
+__device__ inline void unit_backward(const real* dh, const real* before, const real* after,
+                                     real& carried, real* d, real* of_bias) {
   const real h = after[0], i = after[1], f = after[2], g = after[3], o = after[4];
   const real tanh_c = h / (o < real(1e-30) ? real(1e-30) : o);  // of no use where o = 0
   const real dc = fused(dh[0], fused(-h, tanh_c, o), carried);

@@ -40,6 +40,11 @@ class RNN(Cell):
         return ACTIVATIONS[self.activation]
 
     @property
+    def kept(self) -> int:
+        """|z| of a pair, which the gradient of modrelu needs."""
+        return 1 if self.phi.pairs else 0
+
+    @property
     def tag(self) -> str:
         """The cell and its activation."""
         return f"{self.cell}-{self.activation}"
@@ -83,7 +88,7 @@ class RNN(Cell):
         return (self.phi.torch(drive + h @ parameters["W"].mT, parameters["b"][:, None]),)
 
     def emit_forward(self, e: Emitter) -> None:
-        """H[after] = phi(W H[before] + F X[x] + b)."""
+        """H[after] = phi(W H[before] + F X[x] + b); of a pair z, A[kept_after] keeps |z|."""
         phi = self.phi
         group = 2 if phi.pairs else 1
 
@@ -98,37 +103,41 @@ class RNN(Cell):
                 bias = e.weight(e.b, e.plus(e.half(first), i // 2)) if phi.pairs else None
                 for v in range(e.VECTORS):
                     z = [e.get(sums[i + part][v]) for part in range(group)]
-                    for part, value in enumerate(phi.emit(e, z, bias)):
-                        e.store(value, e.H, e.after, e.at(first, i + part, v))
+                    values = phi.emit(e, z, bias)
+                    for part in range(group):
+                        e.store(values[part], e.H, e.after, e.at(first, i + part, v))
+                    if phi.pairs:
+                        e.store(values[group], e.A, e.kept_after, e.at(first, i, v))
 
         e.tiles(e.HIDDEN, e.TILE, tile)
 
     def emit_backward(self, e: Emitter) -> None:
-        """D[now] = phi'(h) times the gradient of h."""
+        """D[now] = phi'(h) times the gradient of h; A[kept_after] takes that of a pair's bias."""
         phi = self.phi
         group = 2 if phi.pairs else 1
 
         def tile(first: Offset, rows: int) -> None:
             sums = e.state_gradient(first, rows)
             for i in range(0, rows, group):
-                bias = e.weight(e.b, e.plus(e.half(first), i // 2)) if phi.pairs else None
                 for v in range(e.VECTORS):
                     at = [e.at(first, i + part, v) for part in range(group)]
                     for place in at:
                         e.prefetch_states(e.H, e.h, place, v, 1)
                     gradient = [e.get(sums[i + part][v]) for part in range(group)]
                     h = [e.load(e.H, e.h, place) for place in at]
-                    parts = phi.emit_gradient(e, gradient, h, bias)
-                    for place, part in zip(at, parts, strict=True):
+                    if phi.pairs:
+                        e.prefetch_states(e.A, e.kept_after, at[0], v, 1)
+                        h.append(e.load(e.A, e.kept_after, at[0]))
+                    parts = phi.emit_gradient(e, gradient, h)
+                    for place, part in zip(at, parts[:group], strict=True):
                         e.store(part, e.D, e.now, place)
+                    if phi.pairs:
+                        e.store(parts[group], e.A, e.kept_after, at[1])
 
         e.tiles(e.HIDDEN, e.TILE, tile)
 
     def emit_bias_gradient(self, e: Emitter) -> None:
-        """Of a pair, sum of <u, D> with u = h / |h|; else the sum of D.
-
-        Through modrelu <u, gradient> stays the same, and it is what reaches the bias.
-        """
+        """The sum of what A has of each pair, which the rounding of D would hide; else of D."""
         if not self.phi.pairs:
             super().emit_bias_gradient(e)
             return
@@ -137,31 +146,28 @@ class RNN(Cell):
             with e.loop(e.steps) as step:
                 start = e.plus(e.times(step, e.HIDDEN * e.row), e.times(k, 2 * e.row))
                 for v in range(e.VECTORS):
-                    parts = [e.plus(start, part * e.row, v * e.LANES) for part in range(2)]
-                    re, im = (e.load(e.H, e.h, part) for part in parts)
-                    d_re, d_im = (e.load(e.D, part) for part in parts)
-                    along = e.fma(re, d_re, e.builder.fmul(im, d_im))
-                    along = e.builder.fdiv(along, e.modulus(re, im))
-                    e.put(e.builder.fadd(e.get(total), along), total)
+                    of_bias = e.load(e.A, e.kept, e.plus(start, e.row, v * e.LANES))
+                    e.put(e.builder.fadd(e.get(total), of_bias), total)
             e.store(e.get(total), e.total, e.times(k, e.LANES))
 
     @property
     def cuda(self) -> str:
         """h = phi(z), and back."""
-        return self.phi.cuda + _CUDA % (_CUDA_PAIR if self.phi.pairs else "d[0]")
+        return self.phi.cuda + _CUDA
 
 
 _CUDA = """\
 __device__ inline void unit_forward(const real* sum, real bias, const real* before, real* after) {
   activate(sum, bias, after);
 }
-__device__ inline void unit_backward(const real* dh, real bias, const real* before,
-                                     const real* after, real& carried, real* d, real* of_bias) {
-  through(dh, after, bias, d);
-  of_bias[0] = %s;
+__device__ inline void unit_backward(const real* dh, const real* before, const real* after,
+                                     real& carried, real* d, real* of_bias) {
+  constexpr int BIAS = WIDTH == 2 ? 2 : 0;
+  real found[BIAS + 1];
+  through(dh, after, found);
+  for (int v = 0; v < WIDTH; ++v) d[v] = found[v];
+  of_bias[0] = found[BIAS];
 }
 """
-#: <u, d> with u = h / |h|: through modrelu <u, gradient> stays the same, and reaches the bias
-_CUDA_PAIR = "fused(after[0], d[0], after[1] * d[1]) / modulus(after[0], after[1])"
 
 PLUG = RNN

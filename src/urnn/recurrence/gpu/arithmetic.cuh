@@ -50,7 +50,12 @@ __device__ inline double logistic(double x) { return tanh(x / 2) / 2 + 0.5; }
 
 // |re + i im|, at least 1e-30, so that it can be divided by
 __device__ inline real modulus(real re, real im) {
-  real size = root(fused(re, re, im * im));
+  re = re < 0 ? -re : re, im = im < 0 ? -im : im;
+  // relative to the larger part, so that no square overflows or vanishes
+  real largest = re < im ? im : re;
+  largest = largest < real(1e-30) ? real(1e-30) : largest;
+  re /= largest, im /= largest;
+  real size = largest * root(fused(re, re, im * im));
   return size < real(1e-30) ? real(1e-30) : size;
 }
 

@@ -204,12 +204,11 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
       wt[r][j] = there ? theta[OFFSET_W + state_row(k, other) * HIDDEN + unit * WIDTH + r % WIDTH]
                        : real(0);
     }
-  real own_bias[OWN], after[OWN][VALUES];
+  real after[OWN][VALUES];
   Sums<GIVEN> sums;
 #pragma unroll
   for (int o = 0; o < OWN; ++o) {
     const int unit = own.there[o] ? own.unit[o] : 0;
-    own_bias[o] = WIDTH == 2 ? theta[OFFSET_B + unit] : real(0);
     if (GIVEN && CELL_STATE && a.upstream_last && own.there[o] && p.has(own.trial[o]))
       sums.carried[o] = a.upstream_last[p.target[own.trial[o]] * HIDDEN + unit];
 #pragma unroll
@@ -305,7 +304,7 @@ __device__ inline void backward(const Arguments& a, const Place& p, const real* 
 #pragma unroll
         for (int o = 0; o < OWN; ++o) {
           real of_bias[BIASES];
-          unit_backward(sums.dh + o * WIDTH, own_bias[o], before[o], after[o], sums.carried[o],
+          unit_backward(sums.dh + o * WIDTH, before[o], after[o], sums.carried[o],
                         d + o * SUMS, of_bias);
 #pragma unroll
           for (int j = 0; j < BIASES; ++j) sums.of_bias[o][j] += of_bias[j];
