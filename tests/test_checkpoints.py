@@ -123,7 +123,15 @@ def test_only_what_was_written_for_the_same_training_is_read(tmp_path: Path) -> 
     # the name holds the first letters of the key alone, the file the whole
     impostor = checkpoints.FileCheckpoint(output, one.key[:16] + "0" * 48)
     assert impostor.path == one.path and impostor.load() is None
+    # those of an output whose name begins alike are not this one's
+    longer = checkpoints.FileCheckpoint(tmp_path / "model.v2.nc", one.key)
+    odd = checkpoints.FileCheckpoint(tmp_path / "model[1].nc", one.key)
+    longer.save(state)
+    odd.save(state)
     other.remove()
+    assert {*tmp_path.iterdir()} == {longer.path, odd.path}
+    longer.remove()
+    odd.remove()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -159,6 +159,17 @@ def test_a_diverging_replica_stops_alone() -> None:
             same(stack, run(MODELS[name], recipe, x, y, [(position, 0)]), [position])
 
 
+@pytest.mark.parametrize("patience", [None, 2])
+def test_a_validation_that_overflows_has_diverged(patience: int | None) -> None:
+    """Nothing is kept of it, however good its training loss is."""
+    x, y = trials(2)
+    x[1, -3:] = 1e30  # squares overflow
+    recipe = RECIPE.model_copy(update={"patience": patience})
+    trained = run(MODELS["rnn"], recipe, x, y, [(0, 0), (1, 0)])
+    assert np.isfinite(trained.loss[:, 0]).all()
+    assert trained.diverged.tolist() == [False, True]
+
+
 def test_nan_in_the_data_of_one_touches_no_other() -> None:
     x, y = trials(2)
     clean = run(MODELS["rnn"], RECIPE, x, y, [(0, 0)])
@@ -177,12 +188,14 @@ def test_the_initial_state_is_trained_only_when_asked() -> None:
 
 def test_the_best_restart_is_chosen_without_the_test_trials() -> None:
     nan = np.nan
-    loss = np.array([[3.0, 1, 2], [3, 1, nan], [nan, nan, nan], [1, 2, 3]])
-    validation = np.full((4, 3), nan)
+    loss = np.array([[3.0, 1, 2], [3, 1, nan], [nan, nan, nan], [1, 2, 3], [1, 2, 3]])
+    validation = np.full((5, 3), nan)
     validation[3] = [3, 2, 1]
+    validation[4] = [nan, 5, 4]  # NaN of a restart that overflowed there does not win
     diverged = np.isnan(loss)
     diverged[1, 1] = True
-    np.testing.assert_array_equal(training.best_restart(loss, validation, diverged), [1, 0, 0, 2])
+    best = training.best_restart(loss, validation, diverged)
+    np.testing.assert_array_equal(best, [1, 0, 0, 2, 2])
 
 
 def digits(seed: int = 0) -> tuple[NDArray, NDArray]:

@@ -104,6 +104,7 @@ def test_the_recipes_share_is_for_validation_where_the_file_has_none(write: Writ
     assert trials.to_train(paths, RECIPE).validation_trials == 0
     shared = Recipe(validation_ratio=0.25, patience=3)
     assert trials.to_train(paths, shared).validation_trials == round(2.5)
+    assert trials.to_train(paths, Recipe(validation_ratio=0.01)).validation_trials == 1
     with pytest.raises(ConfigError, match=r"^--recipe\.patience: needs validation trials"):
         trials.to_train(paths, Recipe(patience=3))
     own = write(dataset(0))
@@ -124,6 +125,9 @@ def test_validation_on_the_test_trials_leaves_all_others_for_training(write: Wri
     np.testing.assert_array_equal(found.x[:, :4], trials.to_train(paths, RECIPE).x[:, :4])
     with pytest.raises(ConfigError, match="the test trials are for validation; leave it out"):
         trials.to_train(paths, Recipe(validate_on_test=True, validation_ratio=0.1))
+    without = write(dataset(0, ["train"] * 4))
+    with pytest.raises(ConfigError, match=r"^--recipe\.validate_on_test: these data have no test"):
+        trials.to_train(without, Recipe(validate_on_test=True))
 
 
 def test_something_must_be_left_to_train_on(write: Write) -> None:

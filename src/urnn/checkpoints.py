@@ -7,6 +7,7 @@ anything else is never read. Finished trainings remove theirs.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import signal
@@ -110,5 +111,6 @@ class FileCheckpoint:
 
     def remove(self) -> None:
         """Remove the checkpoints of this output, those of other settings too."""
-        for path in self.output.parent.glob(f".{self.output.stem}.*.checkpoint.nc"):
+        stem, key = glob.escape(self.output.stem), "[0-9a-f]" * 16
+        for path in self.output.parent.glob(f".{stem}.{key}.checkpoint.nc"):
             path.unlink(missing_ok=True)

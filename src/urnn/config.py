@@ -185,7 +185,7 @@ class Config(Settings):
                     "length than its windows; leave it out"
                 )
             own = experiment.test_trials if on_test else experiment.validation_trials
-            share = round(train * recipe.validation_ratio)
+            share = recipe.validation_trials(train)
             if recipe.validation_ratio and own:
                 has = "the test trials" if on_test else "validation trials of its own"
                 yield (
@@ -287,7 +287,7 @@ class Config(Settings):
             train = experiment.training_trials
             for model, size in product(experiment.models, experiment.hidden_units):
                 recipe = self.recipe(name, model, size)
-                share = round(train * recipe.validation_ratio)
+                share = recipe.validation_trials(train)
                 last = (train - share) % recipe.batch_size
                 spec = self.spec(name, model, size)
                 _, needed = found.setdefault(spec.name, (spec, {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 
 import numpy as np
 
@@ -15,6 +16,11 @@ def generator(seed: int, *identity: str | int) -> np.random.Generator:
     restart, purpose. SHA-256 of its text gives the entropy, so the neighbours of a thing are
     independent of it, and adding more of them changes nothing.
     """
-    text = "\x1f".join([str(seed), *(f"{type(part).__name__}:{part}" for part in identity)])
+    text = "\x1f".join([str(seed), *map(_text, identity)])
     digest = hashlib.sha256(text.encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
+
+
+def _text(part: str | int) -> str:
+    """A text or an integer of any type, so that 3 and "3" differ, but 3 and numpy's 3 do not."""
+    return f"str:{part}" if isinstance(part, str) else f"int:{operator.index(part)}"

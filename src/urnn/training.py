@@ -111,12 +111,12 @@ def train(
     for the "order" of the trials.
 
     A replica whose loss or gradient is no longer finite is stopped with its last parameters and
-    marked as diverged; the others go on. With the recipe's patience a replica also stops when that
-    many epochs have not lowered its validation loss, and the parameters of its best epoch are kept;
-    then it has diverged only if it never had any. What is trained is (p, theta without W), where
-    the transition makes W from p: the gradient goes through its vjp, and clipping and the optimizer
-    see p. The last batch of an epoch is smaller where the batch size does not divide the trials, as
-    in Keras.
+    marked as diverged, as is one whose last validation loss is not finite; the others go on. With
+    the recipe's patience a replica also stops when that many epochs have not lowered its validation
+    loss, and the parameters of its best epoch are kept; then it has diverged only if it never had
+    any. What is trained is (p, theta without W), where the transition makes W from p: the gradient
+    goes through its vjp, and clipping and the optimizer see p. The last batch of an epoch is
+    smaller where the batch size does not divide the trials, as in Keras.
 
     From a checkpoint training goes on as if it had never stopped, with the same bits. A backend
     that has ``epoch(trainer, order, first_batch)`` runs the steps of an epoch itself, all that are
@@ -378,14 +378,15 @@ class Trainer:
 
     def result(self) -> Trained:
         """What the training gives as it stands."""
-        diverged = self.ended == OVERFLOW
-        kept_epoch = self.kept_epoch
-        best = self.best
+        kept_epoch, best = self.kept_epoch, self.best
+        diverged = kept_epoch < 0
         if self.recipe.patience is None:
             kept_epoch = np.isfinite(self.history["loss"]).sum(1) - 1
             best = {"theta": self.theta, "trained": self.trained}
-        else:
-            diverged &= kept_epoch < 0
+            diverged = self.ended == OVERFLOW
+            if self.used < self.x.shape[1]:
+                # finite gradients do not tell of what the last step did
+                diverged |= ~np.isfinite(self.history["validation_loss"][:, -1])
         return Trained(
             self.backend.to_numpy(best["theta"]).astype(np.float32),
             self.backend.to_numpy(best["trained"][:, : self._size]),
@@ -416,9 +417,10 @@ def best_restart(trained_loss: NDArray, validation_loss: NDArray, diverged: NDAr
     """The restart to report for each realization, chosen without the test trials.
 
     All arguments (realization, restart): the losses of the epoch whose parameters are kept, and who
-    diverged. The smallest validation loss wins, or the smallest training loss where there is no
-    validation; a diverged restart only where all are. Returns (realization,) int64.
+    diverged. The smallest validation loss wins, or the smallest training loss where no restart has
+    a validation loss; a diverged restart only where all are. Returns (realization,) int64.
     """
-    loss = np.where(np.isnan(validation_loss), trained_loss, validation_loss)
+    validated = ~np.isnan(validation_loss).all(axis=1, keepdims=True)
+    loss = np.where(validated, validation_loss, trained_loss)
     loss = np.where(diverged | np.isnan(loss), np.inf, loss)
     return np.argmin(loss, axis=1)

@@ -56,8 +56,13 @@ def to_train(paths: Sequence[Path], recipe: Recipe) -> Trials:
         paths, ("train", "test" if recipe.validate_on_test else "validation"), "training"
     )
     validation = trials.validation_trials
+    if recipe.validate_on_test and not validation:
+        raise ConfigError(
+            "--recipe.validate_on_test: these data have no test trials as long as those of the "
+            "training; set validation_ratio instead"
+        )
     if not validation:
-        validation = round(trials.x.shape[1] * recipe.validation_ratio)
+        validation = recipe.validation_trials(trials.x.shape[1])
     elif recipe.validation_ratio:
         theirs = "the test trials" if recipe.validate_on_test else "trials of the data"
         raise ConfigError(f"--recipe.validation_ratio: {theirs} are for validation; leave it out")

@@ -169,4 +169,8 @@ def test_the_file_says_what_it_is(name: str, tmp_path: Path, make_data: Callable
 def test_the_generators_of_two_tasks_differ() -> None:
     """What a task draws derives from its name."""
     drawn = [generator(1, name, 0, "split").random(4) for name in POINT]
+    # an integer is one whatever its type, and no text
+    same = generator(1, POINT.names[0], np.int64(0), "split").random(4)
+    assert same.tobytes() == drawn[0].tobytes()
+    drawn.append(generator(1, POINT.names[0], "0", "split").random(4))
     assert len({values.tobytes() for values in drawn}) == len(drawn)

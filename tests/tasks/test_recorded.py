@@ -90,6 +90,12 @@ def test_other_records_for_the_test(record: Path, tmp_path: Path) -> None:
     y = data["y_test"].values[..., 0]
     assert np.isfinite(y[0, 5:]).all() and np.isnan(y[1, 120:]).all() and y.shape == (2, 200)
     assert chosen.source_files == [str(record), *places]
+    # what is trained on is no test, however it is spelt
+    again = str(record.parent / "." / ".." / record.parent.name / record.name)
+    for twice in ({"test_records": [again]}, {"records": [str(record), again]}):
+        with pytest.raises(DataError, match="the file is given twice in records"):
+            generate(task(record).model_copy(update=twice), 0, 0)
+    assert task(record, validation_share=0.01).validation_trials == 1
 
 
 @pytest.mark.parametrize("missing", ["mask", "cut"])

@@ -70,6 +70,8 @@ def run(options: argparse.Namespace) -> None:
             "device": options.device,
             "identity": identity,
             "realizations": block.realizations.tolist(),
+            "validation": block.validation_trials,
+            "loss": block.loss.name,
             "code": closure.digest(
                 "urnn.commands.train", *code_of(model), *devices.code(options.device)
             ),

@@ -47,3 +47,7 @@ class Recipe(Settings):
     )
     forget_bias: float = Field(1.0, description="an LSTM's forget gate before training")
     train_initial_state: bool = Field(False, description="also train h(-1); otherwise it stays 0")
+
+    def validation_trials(self, trials: int) -> int:
+        """How many of the training trials are kept for validation: at least one, if any are."""
+        return max(round(trials * self.validation_ratio), 1) if self.validation_ratio else 0

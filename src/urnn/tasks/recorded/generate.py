@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -90,6 +91,7 @@ def pieces(task: Recorded) -> tuple[list[Piece], list[Piece]]:
     Raises:
         DataError: a record cannot be read or is too short, or has nothing to use.
     """
+    _check_distinct(find(task.records), find(task.test_records))
     training: list[Piece] = []
     test: list[Piece] = []
     cut, inputs = records.pieces, len(task.inputs)
@@ -101,6 +103,20 @@ def pieces(task: Recorded) -> tuple[list[Piece], list[Piece]]:
     for record in _read(task, task.test_records):
         test += cut(record, inputs, task.missing, 0, len(record.values))
     return training, _long_enough(task, test)
+
+
+def _check_distinct(training: Sequence[Path], test: Sequence[Path]) -> None:
+    """Refuse a file that is given twice, under whatever names.
+
+    Raises:
+        DataError: one is.
+    """
+    seen: set[Path] = set()
+    for path in (*training, *test):
+        if path.resolve() in seen:
+            where = "records and test_records" if path in test else "records"
+            raise DataError(f"{path}: the file is given twice in {where}; leave it out once")
+        seen.add(path.resolve())
 
 
 def _long_enough(task: Recorded, test: Sequence[Piece]) -> list[Piece]:

@@ -63,7 +63,10 @@ class Recorded(Task):
         "a model gets over its initial state; they do not count",
     )
     validation_share: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.2, description="share of the windows, one after the other, kept for validation"
+        0.2,
+        description="share of the windows, one after the other, kept for validation. With more "
+        "windows than samples / (window - warm_up), windows overlap, and validation has samples "
+        "that are trained on",
     )
 
     title: ClassVar[str] = "Recorded data"
@@ -93,7 +96,8 @@ class Recorded(Task):
     @property
     def validation_trials(self) -> int:
         """Windows kept for validation."""
-        return round(self.windows * self.validation_share)
+        share = self.validation_share
+        return max(round(self.windows * share), 1) if share else 0
 
     @property
     def test_trials(self) -> int:
