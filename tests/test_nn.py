@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pack_sequence
 
 import urnn.nn
 from urnn.nn import layers
@@ -315,3 +316,43 @@ def test_orthogonal_weights_of_torch() -> None:
     torch.testing.assert_close(ours(x), theirs(x))
     ours(x)[0].sum().backward()
     assert all(parameter.grad.abs().max() > 0 for parameter in ours.parameters())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_may_be_changed_in_place(kind: str) -> None:
+    """Neither result is a view of the other, nor of anything that autograd guards."""
+    layer, _ = modules(kind, 3, 8)
+    x = torch.randn(120, 16, 3)
+    output, last = layer(x)
+    before = output.detach().clone()
+    for state in last if kind == "lstm" else (last,):
+        state[:, 0] = 0
+    torch.testing.assert_close(output.detach(), before, rtol=0, atol=0)
+    output += 1
+    (output.sum() + state.sum()).backward()
+    changed = layer.weight_hh_l0.grad
+    layer.weight_hh_l0.grad = None
+    output, last = layer(x)
+    parts = last if kind == "lstm" else (last,)
+    (output.sum() + parts[-1][:, 1:].sum()).backward()
+    torch.testing.assert_close(layer.weight_hh_l0.grad, changed)
+    parts[0].detach_()
+
+
+def test_padded_steps_of_a_growing_relu_are_no_nan() -> None:
+    ours, theirs = modules("relu", 1, 4, bias=False)
+    with torch.no_grad():
+        ours.weight_hh_l0.copy_(1.5 * torch.eye(4))
+        ours.weight_ih_l0.fill_(1)
+    theirs.load_state_dict(ours.state_dict())
+    packed = pack_sequence([torch.zeros(300, 1)] + [torch.rand(10, 1) for _ in range(15)])
+    for module in (ours, theirs):
+        module(packed)[0].data.square().mean().backward()
+    assert torch.isfinite(ours.weight_hh_l0.grad).all()
+    torch.testing.assert_close(ours.weight_hh_l0.grad, theirs.weight_hh_l0.grad)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shapes_on_the_meta_device(kind: str) -> None:
+    ours, _ = modules(kind, 3, 8, device="meta")
+    assert ours(torch.randn(60, 16, 3, device="meta"))[0].shape == (60, 16, 8)

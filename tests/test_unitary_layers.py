@@ -13,6 +13,7 @@ from torch import Tensor
 
 import urnn.nn
 from tests.transition.conftest import FAMILY
+from urnn.errors import ArgumentError
 from urnn.models import initialise
 from urnn.nn.constraints import FromParameters
 from urnn.recurrence import Spec, backend, operators, unpack
@@ -245,7 +246,7 @@ def test_what_cannot_be_is_refused() -> None:
         urnn.nn.UnitaryRNN(2, 4, transition="unitry")
     with pytest.raises(ValueError, match="start must be one of orthogonal, identity, but it is"):
         urnn.nn.UnitaryRNN(2, 4, start="Identity")
-    with pytest.raises(ValueError, match="Unknown nonlinearity 'swish'"):
+    with pytest.raises(ValueError, match="must be one of tanh, relu, modrelu, but it is 'swish'"):
         urnn.nn.UnitaryRNN(2, 4, nonlinearity="swish")
     model = urnn.nn.UnitaryRNN(2, 4, nonlinearity="modrelu", transition="cayley")
     for wrong in (torch.zeros(2), torch.zeros(3, 2, 1), torch.zeros(0, 2, 2)):
@@ -258,6 +259,9 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="cayley cannot be assigned"):
         model.weight_hh_l0 = torch.eye(4)
     assert isinstance(model.parametrizations.weight_hh_l0[0], FromParameters)
+    for again in ("cayley", "unitary"):
+        with pytest.raises(ArgumentError, match="weight_hh_l0 is constrained or parametrized alr"):
+            urnn.nn.constrain(model, "weight_hh_l0", again)
 
 
 def test_a_diverged_weight_stays_as_it_is() -> None:
@@ -340,3 +344,30 @@ def test_prepare_and_what_is_said_once(
     model[0](torch.zeros(7, 6, 3))[0].sum().backward()
     assert len([record for record in caplog.records if record.name == "urnn"]) == 8
     assert all(parameter.grad is None for parameter in model[1].parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrow_types_are_retracted_in_float32(options: dict[str, Any], dtype: torch.dtype) -> None:
+    layer = urnn.nn.UnitaryRNN(3, 8, **options).to(dtype)
+    urnn.nn.retract_(layer)
+    assert layer.constraint_error() < 0.05
+    assert layer.weight_hh_l0.dtype == dtype
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_modrelu_is_traced_by_torch_and_not_scripted() -> None:
+    layer = urnn.nn.UnitaryRNN(3, 8, nonlinearity="modrelu").eval()
+    x = torch.randn(2, 30, 4, 3)
+    with torch.no_grad():
+        traced = torch.jit.trace(layer, x[0])
+        torch.testing.assert_close(traced(x[1])[0], layer(x[1])[0], rtol=1e-5, atol=1e-5)
+    with pytest.raises(ArgumentError, match="knows no modrelu"):
+        torch.jit.script(layer)
+
+
+def test_made_on_the_meta_device() -> None:
+    with torch.device("meta"):
+        layer = urnn.nn.UnitaryRNN(3, 8)
+    layer.to_empty(device="cpu").reset_parameters()
+    assert layer.constraint_error() < 1e-5

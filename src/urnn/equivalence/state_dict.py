@@ -193,6 +193,11 @@ def _layers(parts: Mapping[str, Any], nonlinearity: str) -> list[RNN]:
         given = [bias for bias in biases if bias is not None]
         if len(given) == 1:
             raise ArgumentError(f"bias_ih_l{index} or bias_hh_l{index} is missing")
+        for kind, bias in zip(("ih", "hh"), given, strict=False):
+            if bias.shape != (len(W),):
+                raise ArgumentError(
+                    f"bias_{kind}_l{index} must have the shape {(len(W),)}, but it has {bias.shape}"
+                )
         if layers and F.shape[1:] != (layers[-1].hidden_units,):
             raise ArgumentError(
                 f"weight_ih_l{index} has the shape {F.shape}, but the layer before it has "
@@ -238,7 +243,7 @@ def _with_readout(layers: list[RNN], tensors: Mapping[str, Any], readout: str) -
         fitting = [
             key.removesuffix(".weight")
             for key, value in tensors.items()
-            if key.endswith(".weight") and tuple(value.shape)[1:] == (n,)
+            if key.endswith(".weight") and tuple(getattr(value, "shape", ()))[1:] == (n,)
         ]
         there = f"only {_listed(fitting)}" if fitting else "no linear layer"
         raise ArgumentError(f"there is no {name}; {there} reads {n} states")

@@ -26,10 +26,11 @@ _KEPT = ("hidden_units", "input_bound", "norm", "batch_first", "guard")
 class UnitaryTorchRNN(torch.nn.Module):
     """Orthogonal layers with the outputs of the torch.nn.RNN that they were made from.
 
-    ``forward`` takes and returns what that module does, in its coordinates: the extra states are
-    added and started inside, and taken away again. dtype and device follow ``.to``; state_dict
-    holds everything. In a dtype of fewer digits the biases of the extra states are larger by
-    the root of its rounding unit, so that relu's extra states stay exactly 0 there too.
+    ``forward`` takes and returns what that module does, but for a PackedSequence, in its
+    coordinates: the extra states are added and started inside, and taken away again. dtype and
+    device follow ``.to``; state_dict holds everything. In a dtype of fewer digits the biases of
+    the extra states are larger by the root of its rounding unit, so that relu's extra states
+    stay exactly 0 there too.
 
     Attributes:
         layers: torch.nn.RNN of one layer each, weight_hh orthogonal up to the rounding of dtype

@@ -150,7 +150,7 @@ def to_unitary_torch(
 
     relu: `to_unitary` for each layer; the input bound of layer l + 1 is the bound on the states of
     layer l (2-norm). tanh: ``saturation`` is needed; an input bound is not, because |h| <= 1. The
-    result takes and returns what ``module`` does, and starts itself.
+    result takes and returns what ``module`` does, but for a PackedSequence, and starts itself.
 
     Args:
         module: one direction, relu or tanh, any number of layers; converted in float64.

@@ -142,8 +142,8 @@ def constrain(
         options: of the set, such as field="complex".
 
     Raises:
-        ArgumentError: W is no real square matrix, the set has none of this size, or there is no
-            such start.
+        ArgumentError: W is no real square matrix, or is constrained already; the set has none of
+            this size, or there is no such start.
         ConfigError: there is no such set, or no such option. Both are ValueErrors.
     """
     found = POINT.make(transition, **options)
@@ -151,6 +151,8 @@ def constrain(
     if not isinstance(W, Tensor) or W.ndim != 2 or W.shape[0] != W.shape[1] or W.is_complex():
         shape = tuple(W.shape) if isinstance(W, Tensor) else type(W).__name__
         raise ArgumentError(f"{name} must be a real square matrix, but it is {shape}")
+    if name in module.__dict__.get(_CONSTRAINTS, {}) or parametrize.is_parametrized(module, name):
+        raise ArgumentError(f"{name} is constrained or parametrized already; do so once")
     problem = found.size_problem(len(W))
     if problem:
         raise ArgumentError(f"{name}: {problem}")
@@ -172,7 +174,7 @@ def constrain(
 
 def _drawn(transition: Transition, W: Tensor, start: str) -> Tensor:
     """p (P,) of a new member, by numpy's generator with a seed of torch's."""
-    random = np.random.default_rng(int(torch.randint(2**62, ())))
+    random = np.random.default_rng(int(torch.randint(2**62, (), device="cpu")))
     p = transition.initialise(random, len(W), start)
     # rounded to the type of W, and in the set again; numpy has no bfloat16
     kind = np.float64 if W.dtype == torch.float64 else np.float32
@@ -256,14 +258,19 @@ def _tensor(
 def _move(transition: Transition, now: Tensor, before: Tensor | None, units: int) -> None:
     """Retract the members of a stack that are finite."""
     finite = now.flatten(1).isfinite().all(1)
-    p = now[finite].flatten(1)
+    p = _wide(now[finite].flatten(1))
     if before is None:
         moved = transition.retract(p, torch.zeros_like(p), units, torch)
     else:
-        start = before[finite].flatten(1)
+        start = _wide(before[finite].flatten(1))
         moved = transition.retract(start, p - start, units, torch)
-        before[finite] = moved.view_as(before[finite])
-    now[finite] = moved.view_as(now[finite])
+        before[finite] = moved.view_as(before[finite]).to(before.dtype)
+    now[finite] = moved.view_as(now[finite]).to(now.dtype)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """At least float32: torch has no decompositions of narrower matrices."""
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
 def retract_after(
@@ -280,7 +287,7 @@ def constraint_error(model: Module) -> float:
     Of unitary sets ||W^T W - I||_2, of contractive ones max(||W||_2 - 1, 0).
     """
     errors = [
-        float(transition.constraint_error(getattr(module, name)[None], torch)[0])
+        float(transition.constraint_error(_wide(getattr(module, name)[None]), torch)[0])
         for module in model.modules()
         for name, transition in module.__dict__.get(_CONSTRAINTS, {}).items()
     ]

@@ -24,7 +24,7 @@ from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence
 
 from urnn.errors import ArgumentError
-from urnn.nn.packed import Lengths, keeping_cell, unpack
+from urnn.nn.packed import MARKED, Lengths, unpack
 from urnn.recurrence.cells import POINT
 from urnn.recurrence.cells.base import Cell
 from urnn.recurrence.operators import in_func, key_of, stack_states, takes_kernels
@@ -258,8 +258,10 @@ def run(module: Any, input: Any, hx: Any) -> tuple[Any, Tensor]:
     x = batched if module.batch_first else batched.transpose(0, 1)
     states = _initial(module, input.ndim == 2, x, given)
     module.check_forward_args(batched, hx if states is None else states[0], None)
-    if states is None or x.shape[1] == 0:
-        raise ArgumentError("hx must have as many dimensions as input, and a time step is needed")
+    if x.shape[1] == 0:
+        raise ArgumentError("input has no time step, and the states need one")
+    if states is None:
+        raise ArgumentError("hx must have as many dimensions as input")
     output, last = _arranged(module, input, x, states, _weights(module))
     return output, last[0]
 
@@ -330,7 +332,10 @@ def _fits(module: Any, x: Tensor, states: list[Tensor], weights: list[list[Tenso
         return False
     if any((tensor.dtype, tensor.device) != like for tensor in others):
         return False
-    if x.is_nested or x.layout != torch.strided or torch.is_autocast_enabled(x.device.type):
+    device = x.device.type
+    if x.is_nested or x.layout != torch.strided or device == "meta":
+        return False
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return False
     # forward-mode derivatives are torch's
     return forward_ad._current_level < 0
@@ -346,13 +351,13 @@ def _layers(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output (B, T, D n) and last states (L D, B, n) from x (B, T, m); both ways are one stack."""
     ways = 2 if module.bidirectional else 1
-    keep_cell = lengths is not None and len(states) == 2
+    marked = lengths is not None and module.mode in MARKED
     reverse = (lambda x: x.flip(1)) if lengths is None else lengths.reverse
     lasts = []
     for first in range(0, len(weights), ways):
-        rows = [_row(module, each, keep_cell) for each in weights[first : first + ways]]
+        rows = [_row(module, each, marked) for each in weights[first : first + ways]]
         xs, theta = _stacked([x, reverse(x)] if ways == 2 else [x]), _stacked(rows)
-        if lengths is not None and keep_cell:
+        if lengths is not None and marked:
             xs = lengths.marked(xs)
         h_init, *c_init = (state[first : first + ways] for state in states)
         h, c = stack_states(key, theta, xs, h_init, c_init[0] if c_init else None)
@@ -362,7 +367,7 @@ def _layers(
         x = torch.cat([h[0], reverse(h[1])], -1) if ways == 2 else h.squeeze(0)
         if module.dropout and module.training and first + ways < len(weights):
             x = _dropped(x, module.dropout, lengths)
-    return x, tuple(_joined(parts).contiguous() for parts in zip(*lasts, strict=True))
+    return x, tuple(_joined(parts) for parts in zip(*lasts, strict=True))
 
 
 def _stacked(tensors: list[Tensor]) -> Tensor:
@@ -371,8 +376,10 @@ def _stacked(tensors: list[Tensor]) -> Tensor:
 
 
 def _joined(tensors: tuple[Tensor, ...]) -> Tensor:
-    """torch.cat, of one tensor without a copy."""
-    return torch.cat(tensors) if len(tensors) > 1 else tensors[0]
+    """torch.cat; a copy also of one tensor, so that no last state is a view of the output."""
+    if len(tensors) > 1:
+        return torch.cat(tensors)
+    return tensors[0].clone(memory_format=torch.contiguous_format)
 
 
 def _dropped(x: Tensor, probability: float, lengths: Lengths | None) -> Tensor:
@@ -383,11 +390,11 @@ def _dropped(x: Tensor, probability: float, lengths: Lengths | None) -> Tensor:
     return dropout(x.transpose(0, 1).contiguous(), probability).transpose(0, 1)
 
 
-def _row(module: Any, weights: list[Tensor], keep_cell: bool = False) -> Tensor:
+def _row(module: Any, weights: list[Tensor], marked: bool = False) -> Tensor:
     """theta (K,) of one layer and direction, from its weights in torch's order."""
     of_input, W, *biases = weights
-    if keep_cell:
-        of_input = keeping_cell(of_input, module.hidden_size)
+    if marked:
+        of_input = MARKED[module.mode](of_input, module.hidden_size)
     if not biases:
         biases = [W.new_zeros(len(W))] * 2
     if len(biases) == 2 and module.mode not in _SPLIT:
@@ -395,6 +402,7 @@ def _row(module: Any, weights: list[Tensor], keep_cell: bool = False) -> Tensor:
     return torch.cat([W.flatten(), of_input.flatten(), *biases])
 
 
+@torch.inference_mode(False)
 def prepare(module: torch.nn.Module, batch: int, replicas: int = 1) -> None:
     """Compile the kernels of the layers in a module for a batch, and keep them for every process.
 

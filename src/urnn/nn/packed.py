@@ -1,8 +1,8 @@
 """Trials of unequal lengths in one batch: what a `PackedSequence` asks of the layers.
 
-Trials are padded at their ends. What comes later than a trial's last step is never read, but for
-the cell state after the last step of all: it is kept as it was by gates that an input of 1 at the
-padded steps shuts and opens.
+Trials are padded at their ends. What comes later than a trial's last step is never read, but a
+further input, 1 at the padded steps, is there for two cells: it shuts and opens the gates of an
+LSTM so that the cell state stays as it was, and it shuts the units of a ReLU, which could overflow.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 #: what is added to the sum of a gate, whose sigmoid is then 0 or 1
 _SHUT = 1e4
+#: what is added to the sum of a ReLU, which is then 0
+_OFF = -1e38
 
 
 class Lengths:
@@ -54,6 +56,15 @@ def keeping_cell(F: Tensor, units: int) -> Tensor:
     """F (4 n, m + 1) of an LSTM with the weights of `Lengths.marked`: i = 0 and f = 1."""
     column = torch.cat([F.new_full((units, 1), -_SHUT), F.new_full((units, 1), _SHUT)])
     return torch.cat([F, torch.cat([column, F.new_zeros(2 * units, 1)])], 1)
+
+
+def shutting(F: Tensor, units: int) -> Tensor:
+    """F (n, m + 1) of a ReLU with the weights of `Lengths.marked`: h = 0."""
+    return torch.cat([F, F.new_full((units, 1), _OFF)], 1)
+
+
+#: by mode, the layers that need the further input, and F with its weights
+MARKED = {"LSTM": keeping_cell, "RNN_RELU": shutting}
 
 
 def unpack(input: PackedSequence) -> tuple[Tensor, Lengths]:

@@ -11,6 +11,9 @@ from urnn.errors import ArgumentError
 from urnn.nn.constraints import constrain, constraint_error, redraw
 from urnn.nn.layers import PAIRED, RNN, run
 
+#: the activations that torch.nn.RNN has
+_OF_TORCH = ("tanh", "relu")
+
 
 class UnitaryRNN(RNN):
     """h_t = phi(W_hh h_{t-1} + b_hh + W_ih x_t + b_ih), W_hh in a set of `urnn.transition`.
@@ -27,13 +30,14 @@ class UnitaryRNN(RNN):
     Args:
         input_size, hidden_size, num_layers, bias, batch_first: as of torch.nn.RNN.
         dropout, bidirectional, device, dtype: likewise.
-        nonlinearity: tanh, relu or modrelu.
+        nonlinearity: tanh, relu or modrelu, whose own bias there is whatever ``bias`` says.
         transition: the set, by its name.
         start: W before training: "orthogonal", which is drawn, or "identity".
         options: of the set, such as field="complex".
 
     Raises:
-        ArgumentError: the set has no matrix of this size, or modrelu an odd number of units.
+        ArgumentError: there is no such nonlinearity, the set has no matrix of this size, or modrelu
+            an odd number of units.
         ConfigError: there is no such set, or no such option. Both are ValueErrors.
     """
 
@@ -55,6 +59,9 @@ class UnitaryRNN(RNN):
         **options: Any,
     ) -> None:
         paired = nonlinearity == PAIRED
+        if nonlinearity not in (*_OF_TORCH, PAIRED):
+            known = ", ".join((*_OF_TORCH, PAIRED))
+            raise ArgumentError(f"nonlinearity must be one of {known}, but it is {nonlinearity!r}")
         if paired and hidden_size % 2:
             raise ArgumentError(f"{PAIRED} needs an even hidden_size, but it is {hidden_size}")
         super().__init__(
@@ -87,6 +94,11 @@ class UnitaryRNN(RNN):
     def _by_torch(self, input: Any, hx: Any) -> Any:
         """By the operators where torch has no such activation."""
         return run(self, input, hx) if self.nonlinearity == PAIRED else super()._by_torch(input, hx)
+
+    def __prepare_scriptable__(self) -> Any:
+        if self.nonlinearity == PAIRED:
+            raise ArgumentError(f"torch.jit.script knows no {PAIRED}; use torch.export")
+        return super().__prepare_scriptable__()
 
     def reset_parameters(self) -> None:
         """As torch's, and the transitions are drawn again; the bias of modrelu is 0."""

@@ -91,12 +91,14 @@ class OnCpu:
         given = [h_init] if c_init is None else [h_init, c_init]
         initial = tuple(_array(state[:, :, None]) for state in given)
         results = states.forward(spec, _array(theta), _as_it_lies(x), initial, keep)
-        h, c_last, H, A = map(torch.from_numpy, results)
-        h = h.transpose(1, 2)
+        found, c_last, *kept = results
+        # transposed by numpy: autograd forbids to change a view of torch's in place
+        h = torch.from_numpy(found.transpose(0, 2, 1, 3))
+        H, A = map(torch.from_numpy, kept)
         if not keep:
             # they were room for one tile
             H, A = H.new_empty(0), A.new_empty(0)
-        return h, None if c_init is None else c_last[:, :, 0], H, A
+        return h, None if c_init is None else torch.from_numpy(c_last[:, :, 0]), H, A
 
     def backward(
         self,

@@ -448,6 +448,10 @@ def stack_states(
 ) -> tuple[Tensor, Tensor]:
     """All states and the last cell state, empty without one, by `urnn::states`; differentiable."""
     c = x.new_empty(0) if c_init is None else c_init
+    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
+        # other runtimes know torch's operators alone
+        states, *last = loop(cell_of(key), theta, x, h_init, *([] if c_init is None else [c_init]))
+        return states, last[0] if last else c
     given = (theta, x, h_init) if c_init is None else (theta, x, h_init, c)
     # an exported program is of every batch, and the layout of what is kept is of one
     exporting = getattr(torch.compiler, "is_exporting", lambda: False)()
