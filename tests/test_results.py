@@ -250,6 +250,7 @@ def test_files_that_do_not_go_together_are_named(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, other, output = tmp_path / "a.nc", tmp_path / "b.nc", tmp_path / "scores.nc"
+    third = tmp_path / "c.nc"
     train(data_of(folder), first, {})
     train(data_of(folder), other, {}, experiment="another")
     capsys.readouterr()
@@ -257,12 +258,41 @@ def test_files_that_do_not_go_together_are_named(
     assert capsys.readouterr().err == (
         "urnn score: --models: the files are of several experiments; name those of one\n"
     )
-    train(data_of(folder)[:1], other, {"transition": "unitary"}, name="urnn")
+    train(data_of(folder)[:1], third, {"transition": "unitary"}, name="urnn")
     capsys.readouterr()
-    assert score(data_of(folder), [first, other], output) == 1
+    assert score(data_of(folder), [first, third], output) == 1
     said = capsys.readouterr().err
     assert "--models: no file has urnn with 4 hidden units for realization 1; train it" in said
+    narrow = tmp_path / "narrow.nc"
+    data = storage.read(data_of(folder)[0])
+    storage.write(data.isel(input=slice(1)), narrow)
+    assert score([narrow], [first], output) == 1
+    said = capsys.readouterr().err
+    assert f"{first}: the model has 2 inputs and 2 outputs, but {narrow} has 1 and 2; give" in said
     assert not output.exists()
+
+
+def test_no_stage_replaces_a_file(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither its own input nor anything else that is there, unless it is told to."""
+    trained, data = tmp_path / "a.nc", data_of(folder)
+    train(data, trained, {})
+    before = trained.read_bytes()
+    named = ["--experiment", "a", "--name", "b", "--hidden-units", "4"]
+    for command, words in (
+        (["score", "--data", *map(str, data), "--models", str(trained)], "is the file that is rea"),
+        (["train", *map(str, data), *named], "is there; choose another name, or add --overwrite"),
+        (
+            ["data", "--task", '{"snr_db": 20}', "--realization", "0"],
+            "is there; choose another name, or add --overwrite",
+        ),
+        (["theory", "theorem3"], "is there; choose another name, or add --overwrite"),
+    ):
+        capsys.readouterr()
+        assert main([*command, "--output", str(trained)]) == 1
+        assert f"--output: {trained} {words}" in capsys.readouterr().err
+    assert trained.read_bytes() == before
 
 
 def test_every_transition_can_be_trained_and_scored(folder: Path, tmp_path: Path) -> None:

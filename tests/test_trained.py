@@ -10,12 +10,13 @@ import pytest
 import torch
 import xarray as xr
 
-from urnn import RNN, models, storage
+from urnn import RNN, models, prediction, storage
 from urnn.__main__ import main
 from urnn.errors import DataError
 from urnn.recurrence import parameter_count, reference
 from urnn.settings.base import validated
 from urnn.settings.model import AnyModel
+from urnn.signals import Signals
 from urnn.trained import network
 
 
@@ -101,3 +102,19 @@ def test_a_trained_model_is_converted(tmp_path: Path, capsys: pytest.CaptureFixt
     x = np.random.default_rng(1).uniform(-1, 1, (2, 30, 2))
     found, expected = RNN.load(output)(x), network(path, 5)(x)
     assert np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2)) < 0.5
+
+
+def test_a_record_of_another_sample_time_is_not_simulated(tmp_path: Path) -> None:
+    scales = {key: [1.0] for key in ("input_mean", "output_mean", "input_std", "output_std")}
+    described = Signals(
+        ["u"], ["y"], **scales, sample_time=0.1, time="t", warm_up=0, missing="mask"
+    )
+    path = tmp_path / "record.csv"
+    for columns in ("t,u,y", "t,u,z"):  # with and without the outputs
+        for step, fits in ((0.1, True), (0.2, False)):
+            path.write_text("\n".join([columns, *(f"{k * step:g},{k},{k}" for k in range(9))]))
+            if fits:
+                prediction._read(path, described)
+                continue
+            with pytest.raises(DataError, match=r"are 0\.2 apart, but the model was trained on"):
+                prediction._read(path, described)

@@ -165,7 +165,11 @@ def read(path: Path, variables: Iterable[str] = (), attributes: Iterable[str] = 
         "your own, write it again from where it came from."
     )
     if not path.is_file():
-        raise DataError(f"{path} does not exist. Run the workflow, which makes it.")
+        there = sorted(other.name for other in path.parent.glob("*.nc"))[:8]
+        found = f"; {path.parent} has {', '.join(there)}" if there else ""
+        raise DataError(
+            f"{path} does not exist{found}. If the workflow makes it, run the workflow."
+        )
     if path.suffix.lower() in (".csv", ".txt", ".tsv", ".npz"):
         raise DataError(
             f"{path} is no NetCDF file. If it is a record of inputs and outputs, `urnn fit` reads "

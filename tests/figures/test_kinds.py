@@ -123,7 +123,8 @@ def test_the_command_draws_it_twice_with_the_same_bytes(kind, settings, scores, 
     command += [json.dumps({"models": {"urnn": "Unitary"}}), "--output", *map(str, outputs)]
     assert main(command) == 0
     first = [output.read_bytes() for output in outputs]
-    assert main(command) == 0
+    assert main(command) == 1  # a file that is there is kept
+    assert main([*command, "--overwrite"]) == 0
     assert first == [output.read_bytes() for output in outputs]
 
 

@@ -167,7 +167,7 @@ def test_an_input_deleted_halfway_is_named_and_the_rest_is_finished(
     target = "results/test-15dB/scores.nc"
     (project.folder / target).unlink()
     output = project.snakemake(target, check=False)
-    assert "realizations-000-001.nc does not exist. Run the workflow, which makes it" in output
+    assert "realizations-000-001.nc does not exist" in output
     assert "Traceback" not in output
     assert not (project.folder / target).exists()
     models = project.folder / "results/test-15dB/models"

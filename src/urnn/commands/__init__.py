@@ -17,3 +17,10 @@ def whole(least: int) -> Callable[[str], int]:
 
     number.__name__ = "int"  # argparse names the type where the text is no number
     return number
+
+
+def overwrite_argument(parser: argparse.ArgumentParser) -> None:
+    """The option that lets a command replace what is there; see `urnn.storage.check_new`."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the output if it is there"
+    )

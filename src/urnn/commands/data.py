@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from urnn import tasks
-from urnn.commands import whole
+from urnn.commands import overwrite_argument, whole
 from urnn.errors import ConfigError
 from urnn.settings.base import parse
 
@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="NetCDF files to write, one for each realization",
     )
+    overwrite_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -42,6 +43,8 @@ def run(options: argparse.Namespace) -> None:
         )
     from urnn import storage
 
+    for path in paths:
+        storage.check_new(path, (), options.overwrite)
     generate = tasks.POINT.part_module(task.task, "generate").generate
     datasets = generate(task, options.seed, numbers)
     for number, path, dataset in zip(numbers, paths, datasets, strict=True):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import Field
 
+from urnn.commands import overwrite_argument
 from urnn.errors import ConfigError
 from urnn.figures import POINT
 from urnn.figures.base import labelled
@@ -44,14 +46,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="files to write: .svg or .png the figure, .csv the numbers that it shows, .md what it "
         "says in sentences and tables",
     )
-    narrow_argument(parser)
+    drawn_arguments(parser)
 
 
-def narrow_argument(parser: argparse.ArgumentParser) -> None:
-    """The option of a second drawing."""
+def drawn_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a second drawing, and of files that are there."""
     parser.add_argument(
         "--narrow", type=Path, help="file to write: .svg or .png, for a screen of half the width"
     )
+    overwrite_argument(parser)
+
+
+def check_drawn(options: argparse.Namespace, inputs: Iterable[Path]) -> None:
+    """Refuse to draw over a file of the user; raises ConfigError."""
+    from urnn.storage import check_new
+
+    for path in options.output:
+        check_new(path, inputs, options.overwrite)
+    if options.narrow:
+        check_new(options.narrow, inputs, options.overwrite, "--narrow")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -67,6 +80,7 @@ def run(options: argparse.Namespace) -> None:
     from urnn.figures.findings import markdown
     from urnn.figures.style import save_all
 
+    check_drawn(options, options.scores)
     scores = {
         name: settings.chosen(labelled(storage.read(path, settings.needs()), labels.models))
         for name, path in zip(names, options.scores, strict=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from urnn import blocks
+from urnn.commands import overwrite_argument
 from urnn.config import Config, load
 from urnn.errors import ConfigError, DataError
 from urnn.figures.base import labelled
@@ -36,6 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--compare", type=Path, metavar="OTHER", help="folder of other results to put beside these"
     )
     parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
+    overwrite_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -46,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
     from urnn import storage
     from urnn.report import page, protocol
 
+    storage.check_new(options.output, (), options.overwrite)
     scores = _scores(config, options.results)
     numbers = _numbers(config, options.results)
     if not scores and not numbers:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from urnn.commands import overwrite_argument
 from urnn.settings.base import validated
 from urnn.settings.model import AnyModel
 
@@ -29,6 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--models", type=Path, nargs="+", required=True, help="files of the trained models"
     )
     parser.add_argument("--output", type=Path, required=True, help="NetCDF file to write")
+    overwrite_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,6 +38,7 @@ def run(options: argparse.Namespace) -> None:
     from urnn.errors import DataError
     from urnn.results import SCORED_HISTORIES, ScoreTable
 
+    storage.check_new(options.output, [*options.data, *options.models], options.overwrite)
     files = [
         storage.read(path, (*_NEEDS, *SCORED_HISTORIES), _ATTRIBUTES) for path in options.models
     ]
@@ -50,6 +53,13 @@ def run(options: argparse.Namespace) -> None:
         lacking = [n for n in settings[file.attrs["model"]].cell_plug.dimensions if n not in file]
         if lacking:
             raise DataError(f"{path} lacks {', '.join(lacking)}: it is another kind of file")
+        sizes = file.sizes["input"], file.sizes["output"]
+        if sizes != (test.x.shape[-1], test.output_size):
+            raise DataError(
+                f"{path}: the model has {sizes[0]} inputs and {sizes[1]} outputs, but "
+                f"{options.data[0]} has {test.x.shape[-1]} and {test.output_size}; give the data "
+                "that it was trained on"
+            )
     table = ScoreTable(
         list(settings),
         sorted({int(file.attrs["hidden_units"]) for file in files}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from urnn.commands import whole
+from urnn.commands import overwrite_argument, whole
 from urnn.settings.base import parse
 from urnn.theorems import POINT
 
@@ -17,12 +17,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=whole(0), default=2019, help="the run's seed (default: 2019)"
     )
     parser.add_argument("--output", type=Path, required=True, help="NetCDF file to write")
+    overwrite_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     settings = parse(POINT.plug(options.theorem), options.settings, "--settings")
     from urnn import storage
 
+    storage.check_new(options.output, (), options.overwrite)
     dataset = POINT.part_module(options.theorem, "numbers").compute(settings, options.seed)
     dataset.attrs |= storage.provenance(settings.model_dump(), options.seed)
     storage.write(dataset, options.output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from urnn.commands.figure import narrow_argument
+from urnn.commands.figure import check_drawn, drawn_arguments
 from urnn.settings.base import parse
 from urnn.settings.style import Style
 from urnn.theorems import POINT
@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="files to write: .svg or .png the figure, .csv the numbers that it shows",
     )
-    narrow_argument(parser)
+    drawn_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> None:
     from urnn import storage
     from urnn.figures import style
 
+    check_drawn(options, [options.numbers])
     theorem = POINT.part_module(options.theorem, "plot")
     numbers = storage.read(options.numbers, theorem.VARIABLES, ("title",))
     style.save_all(lambda of: theorem.plot(numbers, of), options.output, options.narrow, look)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from urnn.commands import whole
+from urnn.commands import overwrite_argument, whole
 from urnn.settings.base import parse
 from urnn.settings.model import AnyModel, code_of
 from urnn.settings.training import Recipe
@@ -46,6 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="how often the state is saved beside the output, to resume from (default: 60)",
     )
     parser.add_argument("--output", type=Path, required=True, help="NetCDF file to write")
+    overwrite_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -57,6 +58,7 @@ def run(options: argparse.Namespace) -> None:
 
     options.device = devices.resolve(options.device)
     where = backend(options.device)
+    storage.check_new(options.output, options.data, options.overwrite)
     storage.check_writable(options.output)
     block = trials.to_train(options.data, recipe)
     sizes = options.hidden_units, block.x.shape[-1], block.output_size
