@@ -14,7 +14,7 @@ help:                              ## what there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed             ## figures and report of the default configuration
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+	$(BIN)/snakemake --cores $(CORES) --configfile "$(CONFIG)"
 
 paper: $(VENV)/installed           ## the paper's full protocol
 	$(BIN)/snakemake --cores $(CORES) --configfile config/paper.yaml
@@ -58,11 +58,13 @@ doctor: $(VENV)/installed          ## which devices there are, whether they comp
 gpu-check: $(VENV)/installed       ## all that is to be run where there is a GPU; OPTIONS=--quick
 	$(BIN)/python -m benchmarks.gpu_check $(OPTIONS)
 
-# with the hashes of all files of each version on PyPI, so that it holds for every platform
+# with the hashes of all files of each version on PyPI, so that it holds for every platform; appnope is
+# what ipykernel needs on macOS, where nobody has run this
 lock: $(VENV)/installed            ## requirements.txt from what is installed in .venv
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet uv
-	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^(torch|triton|nvidia-.*)==' \
+	(echo 'appnope ; sys_platform == "darwin"'; $(BIN)/python -m pip freeze --exclude-editable) \
+	  | grep -v -E '^(torch|triton|nvidia-.*)==' \
 	  | $(VENV)/lock/bin/uv pip compile --quiet --no-deps --universal --generate-hashes --no-header \
 	    --no-annotate --default-index https://pypi.org/simple --output-file requirements.tmp -
 	(sed '/^[^#]/,$$d' requirements.txt; sed '/^#/d' requirements.tmp) > requirements.new

@@ -110,6 +110,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("figures.figure2.published", "figure9", "'figure2' or 'figure3'"),
     ("figures.figure2.kind", "bars", "'r2', 'gap'"),
     (
+        "figures.theorem1",
+        {"kind": "r2", "experiment": "synthetic-20dB"},
+        "figures.theorem1: a theorem's figure has this name",
+    ),
+    (
         "figures.figure4.experiment",
         "synthetic-20dB",
         "is scored by r2, but a figure of kind accuracy shows accuracy",

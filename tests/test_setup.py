@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from tests.conftest import shared_folder
 
@@ -89,6 +91,27 @@ def test_the_lock_pins_every_requirement_by_hash() -> None:
     assert all(hashes for _, hashes in pinned.values())
 
 
+@pytest.mark.parametrize("system", ["Linux", "Darwin"])
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_the_lock_is_complete_on_other_systems(system: str, python: str) -> None:
+    """It is installed without dependencies, and pip check refuses what is missing."""
+    elsewhere = {
+        "platform_system": system, "sys_platform": system.lower(), "extra": "",
+        "python_version": python, "python_full_version": f"{python}.0",
+    }  # fmt: skip
+    pinned, missing = locked(), set()
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"].lower().replace("_", "-")
+        if name not in pinned:
+            continue
+        for requirement in map(Requirement, distribution.requires or []):
+            wanted = requirement.name.lower().replace("_", "-")
+            needed = requirement.marker is None or requirement.marker.evaluate(elsewhere)
+            if needed and wanted not in {*pinned, "torch"}:
+                missing.add(f"{name} needs {requirement}")
+    assert not missing
+
+
 def test_make_installs_the_lock_and_one_torch() -> None:
     text = (ROOT / "Makefile").read_text()
     assert re.search(r"^TORCH +:= torch==2\.13\.0$", text, re.MULTILINE)
@@ -114,7 +137,7 @@ def test_the_container_installs_what_make_installs() -> None:
     wheel = build["targets"]["wheel"]
     needed = {path.split("/")[0] for path in (*wheel["packages"], *wheel["force-include"])}
     files = {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"], "requirements.txt"}
-    assert copied == needed | files
+    assert copied == needed | files | {"Snakefile"}
 
 
 def test_one_version_with_its_date() -> None:

@@ -26,6 +26,7 @@ from urnn.settings.theory import TheorySettings
 from urnn.settings.training import Recipe
 from urnn.tasks import POINT as TASKS
 from urnn.tasks.base import Task
+from urnn.theorems import POINT as THEOREMS
 
 
 class Labelled(Settings):
@@ -156,6 +157,8 @@ class Config(Settings):
             problems.extend(unknown or ([] if problems else self._trainings(name)))
             problems.extend(self._other_data(name))
         for name, figure in self.figures.items():
+            if name in THEOREMS:
+                problems.append(f"figures.{name}: a theorem's figure has this name; choose another")
             problems.extend(self._figure(f"figures.{name}", figure))
         if problems:  # the same for several sizes of a model is said once
             raise ValueError("\n".join(dict.fromkeys(problems)))

@@ -16,8 +16,6 @@ for experiment, first, last in data_blocks():
             f"results/logs/data/{experiment}/realizations-{first:03d}-{last:03d}.log",
         benchmark:
             f"results/benchmarks/data/{experiment}/realizations-{first:03d}-{last:03d}.tsv"
-        group:
-            grouped("start")
         conda:
             "../envs/urnn.yaml"
         threads: 1

@@ -13,8 +13,6 @@ rule score:
         "results/logs/score/{experiment}/scores.log",
     benchmark:
         "results/benchmarks/score/{experiment}/scores.tsv"
-    group:
-        grouped("score")
     conda:
         "../envs/urnn.yaml"
     threads: 1

@@ -14,7 +14,7 @@ rule kernels:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        runtime=lambda wildcards, attempt: 5 * attempt,
     params:
         code=lambda wildcards: code(
             "kernels", cells.POINT.module(kernel(wildcards).cell.cell)
