@@ -19,11 +19,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def changed(**experiment: Any) -> Config:
-    """The test configuration with other keys of an experiment, and of the whole."""
+    """The test configuration with other keys of an experiment, its recipe, and of the whole."""
     values = yaml.safe_load((ROOT / "config/test.yaml").read_text())
     for key in ("device", "gpu_memory"):
         if key in experiment:
             values[key] = experiment.pop(key)
+    if "restarts" in experiment:
+        values["recipes"]["test"]["restarts"] = experiment.pop("restarts")
     values["experiments"]["test-20dB"].update(experiment)
     return load(values)
 
@@ -104,6 +106,15 @@ def test_blocks_on_a_gpu_are_as_large_as_its_memory_allows() -> None:
     run = changed(block_size=None, gpu_memory=0.5 * each / 1e9)
     with pytest.raises(ConfigError, match=r"gpu_memory: .* set block_size: 1 to try with less"):
         of(run, "cuda")
+
+
+def test_every_restart_takes_the_memory_of_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_sizes, "bytes_of_replica", lambda *arguments: 1000)
+    one, eight = (
+        block_sizes.bytes_of_realization(changed(restarts=restarts), "test-20dB", "rnn", 4)
+        for restarts in (1, 8)
+    )
+    assert eight - one == 7 * 1000
 
 
 def test_a_network_that_the_kernels_cannot_hold_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

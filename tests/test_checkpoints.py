@@ -18,6 +18,7 @@ import xarray as xr
 from urnn import checkpoints, closure, storage
 from urnn.__main__ import main
 from urnn.errors import DataError, Interrupted
+from urnn.tasks.split import SPLIT
 
 EPOCHS = 6000
 
@@ -135,31 +136,73 @@ def test_only_what_was_written_for_the_same_training_is_read(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_edited_code_has_other_checkpoints(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The key has the code of the training and of the model's plugs, and other settings another."""
+def keys_of_trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of the trainings from now on, which all end before their first step."""
     keys: list[str] = []
-    asked: list[tuple[str, ...]] = []
 
     def stop(output: Path, key: str, seconds: float) -> None:
         keys.append(key)
         raise Interrupted("before the first step")
 
+    monkeypatch.setattr(checkpoints, "FileCheckpoint", stop)
+    return keys
+
+
+def test_edited_code_has_other_checkpoints(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key has the code of the training and of the model's plugs."""
+    keys = keys_of_trainings(monkeypatch)
+    asked: list[tuple[str, ...]] = []
+
     def edited(*modules: str) -> str:
         asked.append(modules)
         return f"code {len(asked) // 2}"
 
-    monkeypatch.setattr(checkpoints, "FileCheckpoint", stop)
     monkeypatch.setattr(closure, "digest", edited)
     for _ in range(3):
         assert main(command(data, tmp_path / "model.nc")) == 1
     assert keys[0] != keys[1] == keys[2]
     plugs = "urnn.recurrence.cells.rnn", "urnn.transition.unitary"
     assert asked == [("urnn.commands.train", *plugs)] * 3
-    assert main(command(data, tmp_path / "model.nc", "--seed", "3")) == 1
-    assert main(command(data, tmp_path / "model.nc", epochs=EPOCHS - 1)) == 1
-    assert len(set(keys)) == 4
+
+
+def test_each_part_alone_changes_the_key(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = keys_of_trainings(monkeypatch)
+    monkeypatch.setattr(closure, "digest", lambda *modules: "the same code")
+    read, files = storage.read(data), [data]
+    split = read["split"].copy()
+    # the same trials in the same order, the last of them for validation
+    split[np.flatnonzero(split == SPLIT["train"])[-1]] = SPLIT["validation"]
+    for other in (
+        read.assign_attrs(realization=7),
+        read.assign(split=split),
+        read.assign(x=-read["x"]),
+        read.assign(y=-read["y"]),
+    ):
+        files.append(tmp_path / f"{len(files)}.nc")
+        storage.write(other, files[-1])
+    output = tmp_path / "model.nc"
+    commands = [
+        *(command(file, output) for file in files),
+        command(data, output, epochs=EPOCHS - 1),
+        *(
+            command(data, output, *option)
+            for option in (
+                ("--seed", "3"),
+                ("--device", "reference"),
+                ("--experiment", "b"),
+                ("--name", "rnn"),
+                ("--hidden-units", "6"),
+                ("--model", "{}"),
+            )
+        ),
+    ]
+    for arguments in (*commands, commands[0]):
+        assert main(arguments) == 1
+    assert keys[-1] == keys[0] and len(set(keys)) == len(commands)
 
 
 def test_a_damaged_checkpoint_is_named_and_training_begins_anew(

@@ -36,6 +36,19 @@ def test_optimizers_against_torch(optimizer: str) -> None:
     np.testing.assert_allclose(theta, other.detach().numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("size", [1e-7, -3e-6, 1.0])
+def test_changes_of_a_constant_gradient(optimizer: str, size: float) -> None:
+    """Then m = (1 - b1^t) g and v = (1 - b2^t) g^2; the size of g shows that of epsilon."""
+    ours = OPTIMIZERS[optimizer](np.zeros((1, 1)), np)
+    for t in range(1, 30):
+        found = ours.update(np.full((1, 1), size), 0.01)
+        decay = 0.999 if optimizer == "adam" else 0.9
+        root = np.sqrt(1 - decay**t)
+        rate = 0.01 * root if optimizer == "adam" else 0.01
+        assert found[0, 0] == pytest.approx(-rate * size / (root * abs(size) + 1e-7), rel=1e-9)
+
+
 def changes(optimizer: Any, gradients: Any) -> list[Any]:
     return [optimizer.update(gradient, 0.01) for gradient in gradients]
 

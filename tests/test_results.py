@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from urnn import models, scoring, storage, training
+from urnn import models, results, scoring, storage, training
 from urnn.__main__ import main
-from urnn.recurrence import backend, cells
+from urnn.losses import LOSSES
+from urnn.recurrence import backend, cells, parameter_count
 from urnn.settings.base import validated
 from urnn.settings.model import AnyModel
+from urnn.settings.training import Recipe
 from urnn.tasks.split import SPLIT
 from urnn.transition import POINT as TRANSITIONS
+from urnn.trials import Trials
 
 RECIPE = {"epochs": 3, "batch_size": 7, "restarts": 2, "validation_ratio": 0.2, "patience": 2}
 BOTH = ("realization", "restart")
@@ -104,6 +107,28 @@ def test_the_file_of_a_trained_block(model: dict[str, Any], folder: Path, tmp_pa
         "task": "synthetic", "task_title": "Synthetic data", "snr_db": 20.0,
     }  # fmt: skip
     assert {key: data.attrs[key] for key in wanted} == wanted
+
+
+def test_the_restart_to_report_is_the_best_at_the_epochs_that_are_kept() -> None:
+    """By the validation loss, or by the training loss without one; not by the last epoch."""
+    settings = validated(AnyModel, {}, "model")
+    spec = models.specification(settings, 2, 1, 1)
+    values = np.array([[1.0, 5, 6], [4, 3, 2], [1, 5, 6], [4, 3, 2]])
+    validation = np.where(np.arange(4)[:, None] < 2, values, np.nan)
+    loss = np.where(np.isnan(validation), values, 0.0)
+    made = training.Trained(
+        np.zeros((4, parameter_count(spec)), np.float32), np.zeros((4, 4)), loss, validation,
+        np.full((4, 3), np.nan), np.zeros((4, 3)), kept_epoch=np.array([0, 2, 0, 2]),
+        ended=np.zeros(4, np.int8), diverged=np.zeros(4, bool), steps=np.zeros(4, np.int64),
+        wall_seconds=1.0,
+    )  # fmt: skip
+    nothing = np.zeros((2, 0, 1, 1))
+    numbers = np.arange(2, dtype=np.int32)
+    block = Trials(nothing, nothing, None, 0, LOSSES["squared"], 1, numbers, {})
+    recipe = Recipe(epochs=3, restarts=2)
+    data = results.trained(spec, settings, recipe, made, block, {})
+    assert data["best_restart"].values.tolist() == [0, 0]
+    assert data["kept_epoch"].values.tolist() == [[1, 3], [1, 3]]
 
 
 def test_scores_are_those_of_the_reported_restarts(folder: Path, tmp_path: Path) -> None:
@@ -223,10 +248,14 @@ def test_data_without_a_known_optimum_have_scores_all_the_same(
     assert not {"r2_optimal", "r2_centred_optimal"} & set(scores.data_vars)
 
 
-def test_what_diverged_has_no_score_and_is_counted(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "value"), [("diverged", 1), ("W", 1e30)])
+def test_what_diverged_has_no_score_and_is_counted(
+    name: str, value: float, folder: Path, tmp_path: Path
+) -> None:
+    """Whether the training says so, or the outputs overflow on the test trials."""
     path, output = tmp_path / "model.nc", tmp_path / "scores.nc"
     trained = train(data_of(folder), path, {})
-    trained["diverged"][1] = 1
+    trained[name][1] = value
     storage.write(trained, path)
     assert score(data_of(folder), [path], output) == 0
     scores = storage.read(output)

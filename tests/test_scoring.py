@@ -168,11 +168,14 @@ def test_a_small_sample_has_the_wider_interval_of_students_t():
     from scipy import stats
 
     values = outputs(6, (30,))
-    assert scoring.mean_interval(values) == scoring.bootstrap_interval(values)
+    for size in (10, 30):
+        some = values[:size]
+        assert scoring.mean_interval(some) == scoring.bootstrap_interval(some)
     assert np.isnan(scoring.mean_interval(values[:2])).all()
-    few = values[:5]
-    theirs = stats.ttest_1samp(few, 0).confidence_interval(0.95)
-    assert scoring.mean_interval(few) == pytest.approx(tuple(theirs), abs=1e-12)
+    for size in (3, 5, 9):
+        few = values[:size]
+        theirs = stats.ttest_1samp(few, 0).confidence_interval(0.95)
+        assert scoring.mean_interval(few) == pytest.approx(tuple(theirs), abs=1e-12)
     assert scoring.mean_interval([0.1] * 5) == (0.1, 0.1)
     trials = outputs(7, (400, 3), mean=2.0)
     bounds = [scoring.mean_interval(row) for row in trials]

@@ -111,6 +111,16 @@ def test_smallest_sizes_and_their_ratio() -> None:
     np.testing.assert_array_equal(statistics.smallest_sizes(shuffled, 0.011), sizes)
 
 
+@pytest.mark.parametrize(
+    ("urnn", "median"), [([4, np.inf, np.inf], np.inf), ([2, 4, 8, np.inf], 2), ([8, 2, 4], 2)]
+)
+def test_the_median_ratio_counts_what_is_censored(urnn: list[float], median: float) -> None:
+    """Of an even number of ratios it is the lower of the middle two."""
+    values = np.array([np.full(len(urnn), 2.0), urnn])
+    sizes = xr.DataArray(values, {"model": ["rnn", "urnn"]}, ("model", "realization"))
+    assert statistics.state_ratio(sizes, "urnn", "rnn").median == median
+
+
 def test_gap_is_paired_with_each_realizations_optimum() -> None:
     scores = make_scores(noisy(0.98), noisy(0.98))
     drift = np.linspace(-0.01, 0.01, 20)

@@ -73,6 +73,32 @@ def test_damaged_missing_and_foreign_files_are_named(dataset: xr.Dataset, tmp_pa
             storage.read(path)
 
 
+def test_a_file_that_was_changed_is_damaged(dataset: xr.Dataset, tmp_path: Path) -> None:
+    """A value, an attribute of a variable or of the file, a name, a dimension or a type."""
+    path = tmp_path / "b.nc"
+    storage.write(dataset, path)
+    written = xr.load_dataset(path)
+    other = written.copy(deep=True)
+    other["x"][0, 0] = 7
+    changed = [
+        other,
+        written.assign(x=written["x"].assign_attrs(units="m")),
+        written.assign(x=written["x"].assign_attrs(long_name="inputs")),
+        written.assign_attrs(seed=1),
+        written.rename(x="y"),
+        written.rename(time="step"),
+        written.astype(np.float32),
+    ]
+    for number, data in enumerate([written, *changed]):
+        part = tmp_path / f"{number}.nc"
+        data.to_netcdf(part)
+        if number:
+            with pytest.raises(DataError, match=rf"{number}\.nc is damaged"):
+                storage.read(part)
+        else:
+            xr.testing.assert_identical(storage.read(part), dataset)
+
+
 def test_the_first_value_that_is_not_finite_is_named(dataset: xr.Dataset) -> None:
     storage.check_finite(dataset, Path("b.nc"), ["x"])
     dataset["x"][1, 2] = np.nan

@@ -17,7 +17,7 @@ from urnn.recurrence import parameter_count, reference
 from urnn.settings.base import validated
 from urnn.settings.model import AnyModel
 from urnn.signals import Signals
-from urnn.trained import network
+from urnn.trained import Replica, network
 
 
 def trained_file(path: Path, model: dict, diverged: bool = False) -> tuple[object, np.ndarray]:
@@ -118,3 +118,13 @@ def test_a_record_of_another_sample_time_is_not_simulated(tmp_path: Path) -> Non
                 continue
             with pytest.raises(DataError, match=r"are 0\.2 apart, but the model was trained on"):
                 prediction._read(path, described)
+
+
+def test_the_validation_loss_is_that_of_the_epoch_that_is_kept() -> None:
+    dims = ("realization", "restart")
+    loss = np.arange(12.0).reshape(2, 2, 3)
+    file = xr.Dataset(
+        {"validation_loss": ((*dims, "epoch"), loss), "kept_epoch": (dims, [[1, 3], [2, 1]])}
+    )
+    replicas = [Replica(file, 4 + row, row, restart) for row in (0, 1) for restart in (0, 1)]
+    assert [replica.validation_loss for replica in replicas] == [0, 5, 7, 9]

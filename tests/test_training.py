@@ -129,6 +129,54 @@ def test_learning_lowers_the_loss() -> None:
         assert np.all(trained.steps == 40 * 3)
 
 
+def test_a_training_is_that_of_an_independent_loop() -> None:
+    """torch's layers, optimizer and schedule, from the same start and in the same order."""
+    torch = pytest.importorskip("torch")
+    x, y = (values[:, :17] for values in trials(1))
+    recipe = Recipe(
+        optimizer="rmsprop", schedule="cosine", epochs=4, batch_size=7, learning_rate=0.005,
+        clip_norm=75,
+    )  # fmt: skip
+    model, draw = MODELS["rnn"], partial(generator, 1, "test", 0, 0)
+    spec = models.specification(model, 4, 2, 2)
+    found = run(model, recipe, x, y, [(0, 0)], device="reference")
+
+    start = models.initialise(spec, recipe, draw("initial"), model.transition_plug)
+    start["W"] = start.pop("p").reshape(4, 4)
+    layer = torch.nn.RNN(2, 4, nonlinearity="relu", batch_first=True, dtype=torch.float64)
+    readout = torch.nn.Linear(4, 2, dtype=torch.float64)
+    trained = {
+        "W": layer.weight_hh_l0, "F": layer.weight_ih_l0, "b": layer.bias_ih_l0,
+        "C": readout.weight, "d": readout.bias,
+    }  # fmt: skip
+    with torch.no_grad():
+        layer.bias_hh_l0.zero_()
+        for name, parameter in trained.items():
+            parameter.copy_(torch.tensor(start[name]))
+    optimizer = torch.optim.RMSprop(trained.values(), lr=0.005, alpha=0.9, eps=1e-7)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4 * 3)
+    inputs, targets = (torch.tensor(values[0], dtype=torch.float64) for values in (x, y))
+    order, losses, norms = draw("order"), [], []
+    for _ in range(4):
+        total = 0.0
+        for chosen in torch.tensor(order.permutation(17)).split(7):
+            optimizer.zero_grad()
+            loss = (readout(layer(inputs[chosen])[0]) - targets[chosen]).square().mean()
+            loss.backward()
+            norms.append(torch.nn.utils.clip_grad_norm_(trained.values(), 75).item())
+            optimizer.step()
+            schedule.step()
+            total += len(chosen) * loss.item()
+        losses.append(total / 17)
+    assert min(norms) < 75 < max(norms)  # some are clipped
+    np.testing.assert_allclose(found.loss[0], losses, rtol=1e-5)
+    kept = unpack(spec, found.parameters)
+    for name, parameter in trained.items():
+        np.testing.assert_allclose(
+            kept[name][0], parameter.detach().numpy(), rtol=1e-5, atol=1e-6, err_msg=name
+        )
+
+
 @pytest.mark.parametrize("hidden_units", [2, 8, 14])
 def test_constraints_hold_after_training(hidden_units: int) -> None:
     x, y = trials(2)

@@ -99,6 +99,16 @@ def test_orthogonal_networks_of_float32_are_accepted(nonlinearity, layers):
     assert longer.error_bound > conversion.error_bound and longer.random.steps == 200
 
 
+def test_the_error_bound_is_that_of_the_outputs():
+    C = np.random.default_rng(1).standard_normal((2, 16))
+    plain = from_torch(orthogonal(1))[0].replace(C=C, d=np.zeros(2))
+    one, many = (
+        convert_network([plain.replace(C=scale * C)], 1.0, steps=200) for scale in (1, 1000)
+    )
+    assert many.error_bound == pytest.approx(1000 * one.error_bound)
+    assert 0 < many.random.largest <= many.error_bound
+
+
 def test_the_error_bound_holds_where_one_layer_passes_its_error_on():
     """An orthogonal layer under a contractive one, with inputs at the bound."""
     first, second = from_torch(orthogonal(2)), from_torch(network(3, 16, 2, 0.9))[1:]

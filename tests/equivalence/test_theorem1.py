@@ -15,11 +15,13 @@ from urnn.equivalence import (
     generic_defect,
     network_around,
     nonnegative_factor,
+    projection_error_bound,
     state_norm_bound,
     to_unitary,
     unitarity_error,
 )
 from urnn.equivalence.fewest_states import fewest_states_scalings
+from urnn.equivalence.projection import projected
 from urnn.equivalence.state_bounds import powers, radius_below
 from urnn.errors import ArgumentError
 
@@ -432,3 +434,14 @@ def test_sums_of_powers(rho: float) -> None:
         expected = float(np.sum(rho ** np.arange(steps)))
         assert powers(rho, steps) == pytest.approx(expected, rel=1e-11)
     assert powers(1.01, 10**9) == np.inf and powers(1.0, 10**9) == 10**9
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_price_of_a_projection_counts_the_initial_state(activation: str) -> None:
+    """||h(-1)|| is far above all later states, and b keeps the first of them from saturating."""
+    W = (1 + 1e-6) * np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    start = np.array([3e3, -4e3, 5e3])
+    rnn = RNN(W, np.eye(3), 0.1 - W @ start, np.eye(3), start, activation)
+    x = np.zeros((1, 3))
+    difference = np.linalg.norm(rnn.states(x) - projected(rnn).states(x))
+    assert 1e-3 < difference <= projection_error_bound(rnn, 1.0, horizon=1)

@@ -136,6 +136,27 @@ def test_saturation_stays_within_its_error_bound(activation, make_rnn):
         assert np.abs(near(x) - rnn(x)).max() <= 1e-14 * max(1.0, np.abs(rnn(x)).max())
 
 
+def test_the_error_bound_of_saturation_is_its_formula():
+    for activation, lipschitz, residue in (
+        ("tanh", 1, 2 * np.exp(-6)),
+        ("sigmoid", 0.25, np.exp(-3)),
+    ):
+        rnn = RNN(np.eye(4) / 2, np.eye(4), np.zeros(4), np.eye(4), activation=activation)
+        # ||W_12|| = sqrt(1 - 1/4), and 4 extra states
+        step = lipschitz * np.sqrt(3 / 4) * np.sqrt(4) * residue
+        expected = step / (1 - lipschitz / 2)
+        assert saturation_error_bound(rnn, 3.0) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_the_extra_states_saturate_from_every_start_within_the_bound(activation, make_rnn):
+    rnn = make_rnn(np.random.default_rng(5), 4, activation=activation, start=0.0)
+    urnn = saturated_unitary(rnn, 6.0, initial_bound=5.0)
+    for row, bias in zip(urnn.W[4:], urnn.b[4:], strict=True):
+        start = np.append(5 * np.sign(row[:4]), urnn.h_init[4:])  # the worst for this state
+        assert row @ start + bias <= -6 + 1e-12
+
+
 def test_saturation_refuses_what_it_cannot_do():
     tanh = RNN([[0.5]], [[1.0]], [0.0], [[1.0]], activation="tanh")
     with pytest.raises(ValueError, match="scaling"):

@@ -55,6 +55,22 @@ def test_a_network_that_never_switches_is_exact():
     assert found == pytest.approx(exact, rel=1e-9)
 
 
+@pytest.mark.parametrize("norm", [2, np.inf])
+def test_what_is_left_out_of_many_columns_is_counted(norm):
+    """All units on, and 400 steps, more than are kept: the exact bound is a sum as above."""
+    generator = np.random.default_rng(0)
+    W = 0.999 * np.linalg.qr(generator.standard_normal((3, 3)))[0]
+    F, rest = generator.standard_normal((3, 2)), np.full(3, 1e6)
+    rnn = RNN(W, F, (np.eye(3) - W) @ rest, np.eye(3), rest)
+    rows = generator.standard_normal((20, 3))
+    rows = rows[rows @ rest > 0]
+    dual = 2 if norm == 2 else 1
+    powers = [np.linalg.matrix_power(W, j) for j in range(400)]
+    exact = sum(np.linalg.norm(rows @ power @ F, dual, axis=1) for power in powers)
+    found = zonotope_limits(rows, rnn, 1.0, norm, 401) - rows @ rest
+    assert (exact <= found).all() and (found <= 3 * exact).all()
+
+
 def test_the_bias_of_a_slow_network_is_far_smaller():
     """At ||W|| = 0.9999 the norm bound counts on 10,000 steps that all push one way."""
     for seed in (1, 3):
