@@ -17,7 +17,7 @@ run: $(VENV)/installed             ## figures and report of the default configur
 	$(BIN)/snakemake --cores $(CORES) --configfile "$(CONFIG)"
 
 paper: $(VENV)/installed           ## the paper's full protocol
-	$(BIN)/snakemake --cores $(CORES) --configfile config/paper.yaml
+	$(BIN)/snakemake --cores $(CORES) --configfile "config/paper.yaml"
 
 # one process more than cores, because some tests wait: for a cluster, for the moment to kill a run
 test: $(VENV)/installed            ## all tests

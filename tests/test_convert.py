@@ -91,6 +91,16 @@ def test_an_expansive_checkpoint_is_approximated_and_the_report_is_true(
     assert np.sqrt(np.mean(error**2) / np.mean(y**2)) == pytest.approx(stated["relative_rmse"])
 
 
+def test_what_is_no_replacement_is_not_called_near(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, output = saved(tmp_path, model(4.0)), tmp_path / "unitary.pt"
+    assert main(["convert", str(path), *BOUND, "--output", str(output)]) == 0
+    said = capsys.readouterr().out
+    assert "It has no useful unitary replacement of this size. " in said and "near it" not in said
+    assert f"written: {output}, which is no replacement\n" in said and output.is_file()
+
+
 def test_a_network_of_numpy_and_the_bound_from_the_inputs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,7 +109,8 @@ def test_a_network_of_numpy_and_the_bound_from_the_inputs(
     rnn.save(path)
     record.write_text("-2.0\n0.5\n1.0\n", encoding="utf-8-sig")  # as spreadsheets write it
     assert main(["convert", str(path), "--inputs", str(record)]) == 0
-    assert "(1 x 3 steps)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "(1 x 3 steps)" in said and said.endswith("add --output FILE.pt\n")
     record.write_text("x\n0.5\n-2.0\n1.0\n")
     output = tmp_path / "unitary.npz"
     assert main(["convert", str(path), "--inputs", str(record), "--output", str(output)]) == 0

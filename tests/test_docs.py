@@ -113,7 +113,7 @@ def test_the_commands_of_make_in_the_readme() -> None:
         words = made_by(arguments)
         config = {"paper": "config/paper.yaml"}.get(arguments[0], "config/config.yaml")
         config = arguments[-1].partition("=")[2] or config
-        expected = "-m pytest" if arguments == ["test"] else f"--configfile {config}"
+        expected = "-m pytest" if arguments == ["test"] else f'--configfile "{config}"'
         assert expected in words
 
 

@@ -38,6 +38,15 @@ def test_the_help_of_a_stage_says_what_its_options_are(
     assert f"usage: python -m urnn {stage} " in capsys.readouterr().out
 
 
+def test_an_unknown_option_is_rejected_with_those_of_its_stage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["fit", "a.csv", "--inputs", "u", "--outputs", "y", "--bananas"])
+    said = capsys.readouterr().err
+    assert "usage: python -m urnn fit " in said and "unrecognized arguments: --bananas" in said
+
+
 def test_an_unknown_stage_is_rejected_with_those_that_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -61,6 +61,11 @@ def test_ways_to_write_a_table(content: str | bytes, tmp_path: Path) -> None:
     np.testing.assert_array_equal(record.values, [[1, 2], [3, 4], [5, 6]])
 
 
+def test_decimal_commas_far_down(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.csv", "u;y\n" + "1;2\n" * 40 + "1,5;3\n")
+    np.testing.assert_array_equal(read(path, ["u", "y"]).values[-2:], [[1, 2], [1.5, 3]])
+
+
 @pytest.mark.parametrize("text", ["", "NaN", "nan", "NA", "null", "-", "?"])
 def test_missing_cells(text: str, tmp_path: Path) -> None:
     record = read(saved(tmp_path / "a.csv", f"u,y\n1,2\n{text},4\n5,{text}\n"), ["u", "y"])
@@ -141,6 +146,31 @@ bad(
     "u,y\n1,5,2\n1,5,3\n",
     "line 2 has 3 cells, but there are 2",
 )
+for date in ("01.02.2024 00:00", "02/01/2024 00:00", "00:00:00"):
+    words = "write times as numbers or as 2024-02-01 00:00:00"
+    bad(f"times as {date}", ".csv", csv(f"{date},1,2\n{date},1,3"), words, time="t")
+bad("one date wrong", ".csv", csv("2024-02-01,1,2\n2024-02-32,1,3"), "-32' .* at line 3", time="t")
+bad("units", ".csv", csv("s,V,m/s\n0,1,2\n1,1,3"), "line 2 seems to hold units .'V' in column 'u'")
+bad(
+    "units above dates",
+    ".csv",
+    csv("s,,\n2024-02-01,1,2\n2024-02-02,1,3"),
+    "line 2 seems to hold units",
+    time="t",
+)
+bad(
+    "a decimal comma after points",
+    ".csv",
+    "u;y\n" + "1.5;2\n" * 40 + "1,5;2\n",
+    "line 42 has a decimal comma, but the lines before have none",
+)
+bad("spaces", ".txt", "t u y\n0 1 2\n", "separate the columns by commas, semicolons or tabs")
+bad(
+    "lines before the names",
+    ".csv",
+    "LabVIEW\t\nVersion\t2\nt\tu\ty\n0\t1\t2\n",
+    "names are in line 3; lines before the names must start with #",
+)
 bad("too many cells in one line", ".csv", csv("0,1,2\n1,2,3,4\n2,3,4"), "line 3 has 4 cells")
 bad("too many cells far down", ".csv", csv("0,1,2\n" * 90 + "1,2,3,4"), "line 92 has 4 cells")
 bad("text among decimal commas", ".csv", "u;y\n1,5;2,5\n1,6;bad\n", "'bad' in column 'y' at line 3")
@@ -169,7 +199,7 @@ bad(
     "uneven",
     ".csv",
     csv("0,1,2\n1,1,3\n2,1,2\n3.4,1,1"),
-    "spaced: 1.4 before line 5.*Resam",
+    "spaced: 1.4 before line 5.*Resam.*leave --time out and give --sample-time",
     time="t",
 )
 bad("no time", ".csv", csv("0,1,2\n,1,3\n2,1,2"), "column 't' has no time at line 3", time="t")

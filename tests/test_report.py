@@ -521,12 +521,13 @@ def test_two_folders_of_results_side_by_side(tmp_path, capsys):
     read(page)
     rows = cells(page)
     first = next(i for i, row in enumerate(rows) if row[2:4] == ["Here", "There"])
-    assert rows[first + 1] == ["Plain", "2", "0.9800", "0.9700", "+0.0100", "+0.0100 to +0.0100"]
+    assert rows[first + 1][:5] == ["Plain", "2", "0.9800", "0.9700", "+0.0100"]
+    assert rows[first + 1][5:] == ["+0.0100 to +0.0100", "3"]
     assert rows[first + 2][:4] == ["Plain", "5", "0.9850", "0.9750"]  # two of three
     text = " ".join("".join(ET.fromstring(page).itertext()).split())
     assert "They differ in epochs 100 and 50." in text
     assert "Only here: theirs." in text and "Only there: more." in text
-    assert main([*command, "--compare", str(tmp_path / "nothing")]) == 1
+    assert main([*command, "--overwrite", "--compare", str(tmp_path / "nothing")]) == 1
     assert "has no file */scores.nc; name a folder of results" in capsys.readouterr().err
 
 
@@ -536,7 +537,19 @@ def test_other_realizations_are_compared_without_an_interval(tmp_path):
     found = comparison.side_by_side({"a": here}, {"a": there})
     (one,) = found["experiments"]
     assert one["facts"] == ["realizations 3 and 2", "seed 7 and 8"]
-    assert one["table"]["rows"][0] == ["RNN", "2", "0.9800", "0.9750", "+0.0050", "–"]
+    assert one["table"]["rows"][0] == ["RNN", "2", "0.9800", "0.9750", "+0.0050", "–", "–"]
+
+
+def test_the_means_of_pairs_are_those_of_the_difference():
+    here, there = make_scores(), make_scores()
+    here["diverged"][0, 0, 2] = there["diverged"][0, 0, 0] = 1
+    there["r2"] -= 0.01
+    table = comparison.side_by_side({"a": here}, {"a": there})["experiments"][0]["table"]
+    assert table["rows"][0] == ["RNN", "2", "0.9700", "0.9600", "+0.0100", "–", "1"]
+    assert table["caption"].startswith("Test R². Where seeds")
+    there["diverged"][0, 0] = 1
+    table = comparison.side_by_side({"a": here}, {"a": there})["experiments"][0]["table"]
+    assert table["rows"][0] == ["RNN", "2", "–", "–", "–", "–", "0"]
 
 
 @pytest.mark.parametrize(
@@ -552,7 +565,7 @@ def test_other_realizations_are_compared_without_an_interval(tmp_path):
 def test_only_the_same_data_are_paired(here, there, paired):
     scores = make_scores()
     pair = {"a": scores.assign_attrs(here)}, {"a": scores.assign_attrs(there)}
-    ((*_, interval),) = comparison.side_by_side(*pair)["experiments"][0]["table"]["rows"][:1]
+    ((*_, interval, _),) = comparison.side_by_side(*pair)["experiments"][0]["table"]["rows"][:1]
     assert (interval != "–") == paired
     facts = comparison.side_by_side(*pair)["experiments"][0]["facts"]
     assert facts == ([] if paired else ["the data or their settings"])
@@ -568,6 +581,7 @@ def test_how_many_realizations_each_size_has_is_said():
         "Realizations of a: RNN 3 with 2 units, 1 with 5 units; "
         "URNN 3 with 2 units, 3 with 5 units."
     )
+    assert " 3 with 1 unit, " in uneven("a", scores.assign_coords(hidden_units=[1, 5]))
 
 
 def test_a_configuration_that_is_none(tmp_path, capsys):

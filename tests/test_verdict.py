@@ -174,6 +174,7 @@ def test_systems_on_which_a_network_never_comes_near_count(make_scores, near, ag
     told = "".join(str(getattr(part, "text", part)) for part in claim["evidence"])
     assert told.startswith(f"Both come within 0.005 of the optimum on {near} of 10 systems, the ")
     assert f" alone on {10 - near}" in told
+    assert "nothing of training" in claim["claim"]
 
 
 @pytest.mark.parametrize(

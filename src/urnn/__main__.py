@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv and argv[0] in stages:  # only the stage that runs is imported
             command = importlib.import_module(f"urnn.commands.{argv[0]}")
             command.arguments(stages[argv[0]])
-        options = parser.parse_args(argv)
+        options, unknown = parser.parse_known_args(argv)
+        if unknown:
+            stages[options.stage].error(f"unrecognized arguments: {' '.join(unknown)}")
         command.run(options)
     except KeyboardInterrupt:
         print(f"urnn {argv[0]}: interrupted", file=sys.stderr)

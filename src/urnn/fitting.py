@@ -6,16 +6,21 @@ alone, the results, the report page, and the models to use.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import itertools
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import yaml
 
@@ -31,6 +36,7 @@ _FIRST_LINE = "# Written by urnn fit."
 _DIGEST_LINE = "# Edited, it is not written over: the digest of what follows was"
 #: optimizer steps that a training takes, about, and the bounds of its epochs
 _STEPS, _EPOCHS = 6000, (50, 1000)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: windows, at most; and samples of a window and of its warm-up, where they are not given
 _MOST_WINDOWS, _WINDOW = 2000, (20, 250)
 
@@ -64,17 +70,24 @@ def run(fit: Fit, folder: Path, cores: int, profile: str | None, overwrite: bool
 
     Raises:
         ConfigError: an option is not allowed, or the folder holds something else: without
-            ``overwrite`` also an edited configuration, or that of another record.
+            ``overwrite`` also an edited configuration, or that of another record. Or another
+            process is at work there.
         DataError: a record cannot be used.
         Interrupted: the workflow was interrupted or failed; what is finished is kept.
     """
+    from urnn.records import check_kind
+
+    for path in map(Path, (*fit.records, *fit.test_records)):
+        if not path.is_dir():
+            check_kind(path)
     _check_folder(folder, fit, overwrite)
     print("Reading the records ...", file=sys.stderr, flush=True)
     config = configuration(fit)
     load(config)
-    _write(config, folder)
-    _run_workflow(folder, cores, profile)
-    _tell(folder, config)
+    with _alone(folder) as log:
+        _write(config, folder)
+        _run_workflow(folder, log, cores, profile)
+        _tell(folder, config)
 
 
 def configuration(fit: Fit) -> dict[str, Any]:
@@ -89,7 +102,9 @@ def configuration(fit: Fit) -> dict[str, Any]:
     recipe = config["recipes"][_NAME]
     training = task.training_trials
     size = min(recipe["batch_size"], training)
-    epochs = fit.epochs or min(max(round(_STEPS * size / training), _EPOCHS[0]), _EPOCHS[1])
+    epochs = fit.epochs
+    if epochs is None:
+        epochs = min(max(round(_STEPS * size / training), _EPOCHS[0]), _EPOCHS[1])
     # none ends early, and the best epoch by validation is kept
     recipe |= {"epochs": epochs, "patience": epochs, "batch_size": size, "restarts": fit.restarts}
     config |= {"seed": fit.seed, "device": fit.device}
@@ -199,56 +214,149 @@ def workflow() -> Path:
     return inside if inside.is_file() else Path(__file__).parents[2] / "Snakefile"
 
 
-def _run_workflow(folder: Path, cores: int, profile: str | None) -> None:
-    """Run Snakemake with a progress bar; its messages go to a log.
+@contextmanager
+def _alone(folder: Path) -> Iterator[TextIO]:
+    """The log of Snakemake, locked as long as this process or its Snakemake runs.
 
     Raises:
-        Interrupted: it was interrupted, or a job failed.
+        ConfigError: another process is at work in the folder, or may be.
     """
-    from tqdm import tqdm
+    folder.mkdir(parents=True, exist_ok=True)
+    # what it holds is another process's until it is locked
+    with (folder / "snakemake.log").open("a", encoding="utf-8", buffering=1) as log:
+        last = os.fstat(log.fileno()).st_mtime_ns
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"--folder: another `urnn fit` is at work in {folder}; wait until it ends, or "
+                "choose another name"
+            ) from None
+        except OSError:  # a file system without such locks
+            last = 0
+        # one that is older than the end of the log was left by a `urnn fit` that was killed
+        if any(lock.stat().st_mtime_ns > last for lock in _locks(folder)):
+            raise ConfigError(
+                f"--folder: Snakemake is at work in {folder}, or was killed there. If it does not "
+                f"run any more: {shlex.join([*_snakemake(folder), '--cores', '1', '--unlock'])}"
+            )
+        log.truncate(0)
+        yield log
 
-    log = folder / "snakemake.log"
+
+def _locks(folder: Path) -> list[Path]:
+    """What Snakemake locks a folder with; left there when it was killed."""
+    return list((folder / ".snakemake" / "locks").glob("*.lock"))
+
+
+def _snakemake(folder: Path) -> list[str]:
+    """The command that runs the workflow of a folder, without the number of cores."""
+    return [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(workflow())),
+        *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
+    ]
+
+
+def _run_workflow(folder: Path, log: TextIO, cores: int, profile: str | None) -> None:
+    """Run Snakemake with a progress bar; its messages go to the log.
+
+    Raises:
+        Interrupted: it was interrupted, or it failed.
+    """
     ours = workflow().parent / (profile or "")
     if profile and (ours / "config.yaml").is_file():
         profile = str(ours)  # such as slurm: Snakemake would look for it in the folder of the fit
-    command = [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(workflow())),
-        *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
-        *(("--profile", profile) if profile else ("--cores", str(cores))),
-    ]
-    # Snakemake writes what it does to stderr
+    how = ["--profile", profile] if profile else ["--cores", str(cores)]
+    status = 0
+    if _locks(folder):  # left over, see _alone
+        status = _logged([*_snakemake(folder), "--cores", "1", "--unlock"], log)
+    status = status or _logged([*_snakemake(folder), *how], log)
+    if status:
+        raise Interrupted(_failure(Path(log.name)))
+
+
+def _logged(command: list[str], log: TextIO) -> int:
+    """The exit status of Snakemake, whose messages go to the log and move a progress bar.
+
+    Raises:
+        Interrupted: by Ctrl-C, SIGTERM or SIGHUP.
+    """
+    from tqdm import tqdm
+
+    interrupted = False
+    started: list[subprocess.Popen[str]] = []
+
+    def stop(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        for process in started:
+            with suppress(ProcessLookupError, PermissionError):  # all have ended
+                os.killpg(process.pid, signal.SIGINT)  # trainings leave checkpoints
+
+    # a group of its own, so that one signal ends it and its jobs; it writes what it does to stderr
     with (
-        log.open("w", encoding="utf-8") as kept,
+        _handled(stop),
         subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, bufsize=1
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+            text=True, bufsize=1, process_group=0, pass_fds=[log.fileno()],
         ) as process,
         tqdm(total=None, unit="job", desc="Fitting", disable=None) as bar,
-    ):
+    ):  # fmt: skip
+        started.append(process)
+        if interrupted:  # while it started
+            stop()
         assert process.stderr is not None
-        try:
-            for line in process.stderr:
-                kept.write(line)
-                done = re.match(r"(\d+) of (\d+) steps", line)
-                if done:
-                    bar.total = int(done[2])
-                    bar.update(int(done[1]) - bar.n)
-        except KeyboardInterrupt:
-            process.wait()  # it has the signal too, and ends its jobs
-            raise Interrupted(
-                "interrupted; run the same command again to continue from what is finished"
-            ) from None
-    if process.returncode:
+        for line in process.stderr:
+            log.write(line)
+            done = re.match(r"(\d+) of (\d+) steps", line)
+            if done:
+                bar.total = int(done[2])
+                bar.update(int(done[1]) - bar.n)
+    if interrupted:
         raise Interrupted(
-            f"the workflow failed; what is finished is kept, and the same command goes on from "
-            f"there.\n{_last_error(log)}"
+            "interrupted; run the same command again to continue from what is finished"
         )
+    return process.returncode
 
 
-def _last_error(log: Path) -> str:
-    """What the log says of the failure."""
+@contextmanager
+def _handled(stop: Callable[..., None]) -> Iterator[None]:
+    """Within, Ctrl-C, SIGTERM and SIGHUP call a function.
+
+    A signal that is ignored, as by nohup, stays so. But a process that is started within does not
+    ignore SIGINT.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, stop)
+        elif number == signal.SIGINT:  # a new process inherits SIG_IGN, but no handler
+            signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _failure(log: Path) -> str:
+    """What the log of Snakemake says of a failure."""
     lines = log.read_text(encoding="utf-8").splitlines()
-    told = [line for line in lines if re.match(r"urnn \w+: ", line.strip())]
-    return "\n".join(dict.fromkeys(told[-3:])) or f"See {os.path.relpath(log)}."
+    told = [line.strip() for line in lines if re.match(r"\s*urnn \w+: ", line)][-3:]
+    if not told:
+        # "Error: " and the message, or a line with the class and the message from the next one on
+        starts = [k for k, line in enumerate(lines) if line.startswith("Error: ")] or [
+            k + 1 for k, line in enumerate(lines) if re.match(r"\w+(Error|Exception)\b.*:$", line)
+        ]
+        rest = lines[starts[-1] :] if starts else []
+        told = list(itertools.takewhile(lambda line: line[:1].strip(), rest))
+    head = "Snakemake could not run the workflow."
+    if any(line.startswith(("Error in rule ", "Error in group ")) for line in lines):
+        head = (
+            "the workflow failed; what is finished is kept, and the same command goes on from "
+            "there."
+        )
+    return "\n".join([head, *dict.fromkeys(told or [f"See {os.path.relpath(log)}."])])
 
 
 def _tell(folder: Path, config: Mapping[str, Any]) -> None:
@@ -268,8 +376,12 @@ def _tell(folder: Path, config: Mapping[str, Any]) -> None:
     print()
     print("\n".join(found["sentences"]))
     print("\nModels, of the realization with the lowest validation loss:")
-    for path, told in _keep_models(folder, scores, figure).items():
+    kept = _keep_models(folder, scores, figure)
+    for path, told in kept.items():
         print(f"  {os.path.relpath(path)}: {told}")
+    earlier = sorted({*(folder / "models").glob("*.nc")} - {*kept})
+    if earlier:
+        print(f"Of an earlier fit: {', '.join(map(os.path.relpath, earlier))}")
     print(f"Page: {os.path.relpath(folder / 'reports' / 'index.html')}")
 
 

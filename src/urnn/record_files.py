@@ -29,6 +29,8 @@ _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf
 #: texts that stand for a missing sample, besides an empty cell
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-", "?")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*$")
+#: 01.02.2024, 2/1/2024 and 12:30
+_DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b|\d{1,2}:\d{2}")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class _Dialect:
 def _read_csv(path: Path, names: Sequence[str]) -> Table:
     import pandas as pd
 
-    dialect = _dialect(path)
+    dialect = _dialect(path, names)
     _require(path, names, [name for name in dialect.names if name])
     options: dict[str, Any] = {
         "sep": dialect.separator,
@@ -97,13 +99,23 @@ def _read_csv(path: Path, names: Sequence[str]) -> Table:
     except pd.errors.EmptyDataError:
         frame = pd.DataFrame({name: np.empty(0) for name in names})
     except (ValueError, TypeError):
-        # some cell is no number; read as text to find it, or to read dates
+        # some cell is no number; read as text to find it, or to read dates and late commas
         frame = pd.read_csv(path, dtype=str, **options)
-    frame = frame[list(names)]
+    frame, decimal = frame[list(names)], dialect.decimal
+    if dialect.separator != "," and _with_commas_alone(frame):
+        decimal = ","
     while len(frame) and frame.iloc[-1].isna().all():  # blank lines at the end
         frame = frame.iloc[:-1]
-    numbers = {name: _numbers(path, name, frame[name], dialect.decimal, place) for name in names}
+    numbers = {name: _numbers(path, name, frame[name], decimal, place) for name in names}
     return Table(numbers, place)
+
+
+def _with_commas_alone(frame: Any) -> bool:
+    """Whether some cell of a table of text has a decimal comma, and none has a point."""
+    texts = [column.dropna() for _, column in frame.items() if column.dtype.kind not in "fiub"]
+    return any(column.str.match(_DECIMAL_COMMA).any() for column in texts) and not any(
+        column.str.contains(".", regex=False).any() for column in texts
+    )
 
 
 def _numbers(
@@ -126,15 +138,34 @@ def _numbers(
     wrong = np.asarray(numbers.isna() & column.notna())
     if not wrong.any():
         return np.asarray(numbers, np.float64)
-    if wrong.all():
+    if wrong.sum() == column.notna().sum():
         moments = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
-        if not moments.isna().any():
-            return np.asarray((moments - moments.iloc[0]).dt.total_seconds(), np.float64)
+        undated = np.asarray(moments.isna() & column.notna())
+        if not undated.any():
+            return np.asarray((moments - moments.dropna().iloc[0]).dt.total_seconds(), np.float64)
+        wrong = wrong if undated.all() else undated
     row = int(np.argmax(wrong))
+    cell = str(column.iloc[row])[:40]
+    if row == 0 and wrong.sum() == 1 < len(wrong) and not re.match(r"[-+.,\d]", cell):
+        raise DataError(
+            f"{path}: {place(row)} seems to hold units ({cell!r} in column {name!r}); remove that "
+            "line"
+        )
     raise DataError(
-        f"{path}: {str(column.iloc[row])[:40]!r} in column {name!r} at {place(row)} is not a "
-        "number; correct the cell, or leave it empty if the sample is missing"
+        f"{path}: {cell!r} in column {name!r} at {place(row)} {_what_is_wrong(cell, decimal)}"
     )
+
+
+def _what_is_wrong(cell: str, decimal: str) -> str:
+    """Why a cell is not read, and the remedy."""
+    if _DATE.match(cell):
+        return "is not a number; write times as numbers or as 2024-02-01 00:00:00"
+    if decimal == "." and _DECIMAL_COMMA.match(cell):
+        return (
+            "has a decimal comma, but the lines before have none; write all numbers with a "
+            "comma, or all with a point"
+        )
+    return "is not a number; correct the cell, or leave it empty if the sample is missing"
 
 
 def _no_text(path: Path, error: Exception) -> DataError:
@@ -147,15 +178,16 @@ def _ragged(path: Path, message: str, columns: int) -> str:
         return f"{path} is not a table of {columns} columns: {message}"
     return (
         f"{path}: line {found[1]} has {found[2]} cells, but there are {columns} names in the first "
-        "line; remove the extra separator, or quote the text that holds one"
+        "line; remove the extra separator, or quote the text that holds one. Lines before the "
+        "names must start with #"
     )
 
 
-def _dialect(path: Path) -> _Dialect:
+def _dialect(path: Path, wanted: Sequence[str]) -> _Dialect:
     """Encoding, separator, decimal point and names of a text file.
 
     Raises:
-        DataError: it is empty or no text, or its first line holds no names.
+        DataError: it is empty or no text, or its first line does not hold the names.
     """
     with path.open("rb") as binary:
         head = binary.read(_HEAD)
@@ -179,6 +211,7 @@ def _dialect(path: Path) -> _Dialect:
     separator = max(counts, key=lambda mark: counts[mark])
     separator = separator if counts[separator] else ","
     names = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
+    _check_place(path, names, wanted, rows, skipped + 1)
     cells = [cell for row in rows for cell in row.split(separator)]
     decimal = "," if separator != "," and any(map(_DECIMAL_COMMA.match, cells)) else "."
     _check_names(path, names, skipped + 1, decimal)
@@ -187,6 +220,24 @@ def _dialect(path: Path) -> _Dialect:
             found = f"in line {number}, saw {len(cells)}"
             raise DataError(_ragged(path, found, len(names)))
     return _Dialect(encoding, separator, decimal, skipped, names)
+
+
+def _check_place(
+    path: Path, names: list[str], wanted: Sequence[str], rows: Sequence[str], line: int
+) -> None:
+    """Refuse names that are in a later line, or between spaces."""
+    if set(wanted) <= set(names):
+        return
+    if len(names) == 1 and set(wanted) <= set(names[0].split()):
+        raise DataError(
+            f"{path}: line {line} has spaces between the names ({names[0]}); separate the columns "
+            "by commas, semicolons or tabs"
+        )
+    for number, row in enumerate(rows, line + 1):
+        if set(wanted) <= {cell.strip(' "') for cell in re.split(f"[{_SEPARATORS}]", row)}:
+            raise DataError(
+                f"{path}: the names are in line {number}; lines before the names must start with #"
+            )
 
 
 def _check_names(path: Path, names: list[str], line: int, decimal: str) -> None:

@@ -53,15 +53,10 @@ def read(
             not evenly spaced in time.
     """
     path = Path(path)
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(
-            f"{path}: a record is a file that ends in {', '.join(READERS)}; this ends in "
-            f"{path.suffix or 'nothing'!r}. Export it as CSV"
-        )
+    check_kind(path)
     columns = [*names, *([time] if time is not None and time not in names else [])]
     try:
-        table = reader(path, columns)
+        table = READERS[path.suffix.lower()](path, columns)
     except PermissionError:
         raise DataError(f"{path} cannot be read: permission denied; check its owner") from None
     except MemoryError:
@@ -80,6 +75,19 @@ def read(
             )
         sample_time = found
     return Record(path, tuple(names), values, sample_time)
+
+
+def check_kind(path: Path) -> None:
+    """Refuse a file whose name does not end as that of a record.
+
+    Raises:
+        DataError: it does not.
+    """
+    if path.suffix.lower() not in READERS:
+        raise DataError(
+            f"{path}: a record is a file that ends in {', '.join(READERS)}; this ends in "
+            f"{path.suffix or 'nothing'!r}. Export it as CSV"
+        )
 
 
 def interpolated(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -172,7 +180,8 @@ def _spaced(
         row = int(np.argmax(uneven)) + 1
         raise DataError(
             f"{path}: the samples are not evenly spaced: {steps[row - 1]:g} before "
-            f"{table.place(row)}, usually {step:g}. Resample the record to even times"
+            f"{table.place(row)}, usually {step:g}. Resample the record to even times, or "
+            "leave --time out and give --sample-time if the times are not exact"
         )
     rows = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     if rows[-1] + 1 > _MOST_ADDED * len(rows):

@@ -95,6 +95,7 @@ def changed(**changes):
         (torch.nn.Linear(2, 4).state_dict(), r"no name ends in weight_hh_l0, but .* weight, bias"),
         (torch.nn.RNNCell(2, 4).state_dict(), "no name ends in weight_hh_l0"),
         ({}, "there is nothing"),
+        ({"model": rnn(), "epoch": 3}, "model, epoch; save the state_dict under 'model' alone"),
         (Model().state_dict(), r"fc.weight, fc.bias: of neither .*\(--prefix rnn\)"),
         (changed(epoch=3), r"epoch: of neither .*\(--prefix ''\)"),
         (
@@ -107,7 +108,7 @@ def changed(**changes):
         (changed(weight_hh_l0=torch.ones(4)), "weight_hh_l0 must be a matrix"),
         (changed(weight_hh_l0=torch.ones(4, 3)), "weight_hh_l0 must be square"),
         (changed(weight_ih_l0=torch.ones(3, 2)), "layer 0: F must have the shape"),
-        (changed(bias_hh_l0=torch.ones(3)), "layer 0: "),
+        (changed(bias_hh_l0=torch.ones(3)), "bias_hh_l0 must have the shape"),
         (changed(weight_hh_l0=torch.full((4, 4), torch.nan)), "layer 0: W has a NaN"),
         (changed(weight_hh_l0=torch.ones(4, 4, dtype=torch.int8)), "in floating point"),
         (changed(weight_hh_l0=torch.ones(4, 4, dtype=torch.complex64)), "in floating point"),
@@ -130,6 +131,11 @@ def test_what_is_no_plain_network_is_refused_in_one_sentence(given, words, tmp_p
 def test_the_activation_must_be_said(nonlinearity):
     with pytest.raises(ArgumentError, match=r"give nonlinearity .--nonlinearity. as relu or tanh"):
         from_torch(rnn(), nonlinearity)
+
+
+def test_another_cell_is_refused_before_its_activation_is_asked_for():
+    with pytest.raises(ArgumentError, match="is of a GRU"):
+        from_torch(torch.nn.GRU(2, 4).state_dict())
 
 
 def test_a_readout_that_is_not_there_or_does_not_fit():

@@ -77,7 +77,10 @@ def test_an_overflow_after_the_epoch_kept_is_marked(make_accuracies, tmp_path) -
 def test_many_models_have_the_marks_too(make_accuracies) -> None:
     scores = make_accuracies(models=tuple("abcdefg"))
     scores["ended"].loc[{"model": "c", "hidden_units": 32, "realization": 1}] = OVERFLOW
-    panels = accuracy.plot({"a": scores}, SETTINGS).axes
+    figure = accuracy.plot({"a": scores}, SETTINGS)
+    panels = figure.axes
+    (said,) = figure.legends[0].get_texts()
+    assert said.get_text() == "Overflowed after the epoch kept"
     assert [[text.get_text() for text in panel.texts] for panel in panels[:3]] == [[], ["†1"], []]
 
 

@@ -70,6 +70,35 @@ def test_words_and_tables_say_the_numbers(pair) -> None:
     assert by_margin["0.001"][1:4] == ["8", "∞", "–"]
 
 
+@pytest.mark.parametrize(
+    ("rnn", "urnn", "words"),
+    [
+        ([1, 1], [0, 1], "needs 1.00 times the hidden units of the RNN: the geometric mean over "
+         "the one realization in which both do (too few for an interval). The median, 1.00, also "
+         "counts the one in which only the RNN does."),
+        ([1, 1], [1, 1], "over the 2 realizations in which both do (too few for an interval). The "
+         "median is 1.00."),
+        ([1, 0], [0, 0], "In no realization do both come within 0.005 of the optimum: the RNN "
+         "alone does in 1, the URNN alone does in none, and neither in 1."),
+    ],
+)  # fmt: skip
+def test_few_realizations_near_the_optimum_are_told(make_scores, rnn, urnn, words) -> None:
+    r2 = 0.5 + 0.49 * np.array([[rnn], [urnn]])
+    scores = make_scores(("rnn", "urnn"), sizes=(4,), r2=r2, optimum=0.99)
+    differences, states, _ = findings.describe(scores, SETTINGS)["sentences"]
+    assert "(2 pairs, too few for an interval)." in differences
+    assert states.endswith(words)
+
+
+def test_a_kind_of_network_that_diverged_was_trained(make_scores) -> None:
+    scores, settings = make_scores(("rnn", "urnn")), SimulationSettings(kind="simulation")
+    (alone,) = settings.findings({"a": scores.sel(model=["rnn"])}, None)["sentences"]
+    scores["diverged"][1] = 1
+    (said,) = settings.findings({"a": scores}, None)["sentences"]
+    assert alone.startswith("Only one kind was trained: the RNN with ")
+    assert said.startswith("Every training of a unitary network diverged. Of the others: the RNN ")
+
+
 def test_without_an_optimum_a_sentence_says_so(pair) -> None:
     scores = pair(noisy(0.9, 0.985, 0.9895), noisy(0.8, 0.9, 0.985, seed=1))
     known, unknown = (
@@ -91,7 +120,7 @@ def test_the_order_by_accuracy_and_how_certain_it_is(make_accuracies) -> None:
     curves = pd.DataFrame({"urnn": [0.6, 0.7, 0.8]}, index=[16, 32, 48])
     found = settings.findings({"a": scores}, curves)
     assert found["sentences"] == [
-        "From the highest mean test accuracy with 16, 32, 48 hidden units to the lowest: URNN; "
+        "From the highest mean test accuracy with 16, 32 and 48 hidden units to the lowest: URNN; "
         "LSTM; RNN. The 95 % interval of the difference lies above 0 for: URNN over LSTM."
     ]
     (table,) = found["tables"]
@@ -116,7 +145,7 @@ def test_a_size_that_diverged_leaves_the_order(make_accuracies) -> None:
     found = lead(scores, "urnn", "rnn")
     assert (found.ahead, found.sizes, found.realizations) == (2, [16, 48], 2)
     said = AccuracySettings(kind="accuracy").findings({"a": scores}, None)["sentences"][0]
-    assert "with 16, 48 hidden units to the lowest: URNN; RNN." in said
+    assert "with 16 and 48 hidden units to the lowest: URNN; RNN." in said
     scores["diverged"][1] = 1
     found = lead(scores, "urnn", "rnn")
     assert (found.ahead, found.sizes, found.realizations) == (0, [], 0)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from urnn.figures import series
 from urnn.figures.history import plot as history
 from urnn.figures.history.settings import HistorySettings
+from urnn.settings.style import Style
 from urnn.training import OVERFLOW
 
 ACCURACY = HistorySettings(kind="history")
@@ -97,3 +99,13 @@ def test_darker_is_larger_and_every_panel_has_its_epochs(make_accuracies) -> Non
     assert [label.get_text() for label in labels] == 5 * ["Epoch"]
     assert all(label.get_visible() for label in labels)
     assert figure.legends[0].get_title().get_text() == "Hidden units"
+
+
+@pytest.mark.parametrize("width", [Style().width, 0.5 * Style().width])
+def test_twenty_sizes_have_a_legend_inside_the_picture(make_accuracies, width) -> None:
+    scores = make_accuracies(sizes=range(4, 84, 4))
+    figure = history.plot({"a": scores}, ACCURACY, style=Style(width=width))
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert legend.x0 >= 0 and legend.x1 <= figure.bbox.x1
+    assert all(panel.get_window_extent().y0 > legend.y1 for panel in figure.axes)

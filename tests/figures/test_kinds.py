@@ -162,3 +162,12 @@ def test_the_command_refuses_several_files_for_one_experiment(make_scores, tmp_p
     assert main(["figure", *map(str, paths), *gap]) == 0
     assert main(["figure", *map(str, paths[:1] * 2), *gap]) == 1
     assert "one name for each file, all distinct" in capsys.readouterr().err
+
+
+def test_triangles_of_values_below_the_panel_are_stacked(make_scores):
+    scores = make_scores(("rnn", "urnn"))
+    scores["r2_centred"][:, 0, 0] = -5.0
+    panel = POINT.part_module("simulation", "plot").plot({"a": scores}, POINT.make("simulation"))
+    marks = [line for line in panel.axes[0].lines if line.get_marker() == "v"]
+    places = [mark.get_transform().transform(mark.get_xydata()[0]) for mark in marks]
+    assert len(marks) == 2 and places[1][1] - places[0][1] > 5

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
 import pytest
 
 from urnn import published, scoring
-from urnn.figures import series
+from urnn.figures import series, svg
 from urnn.figures.r2 import plot as r2
 from urnn.figures.r2.settings import R2Settings
 from urnn.figures.style import looks
@@ -120,6 +121,9 @@ def test_more_models_have_a_row_each_and_need_no_colour(draw, make_scores):
             ends = bar.get_segments()[0][:, 0]
             np.testing.assert_allclose(ends, expected["r2_interval"][place])
     assert [text.get_text() for text in figure.axes[1].texts] == ["×1"]
+    numbers = series.table(figure)
+    assert {*numbers["x_label"]} == {"Hidden units"} and {*numbers["y_label"]} == {"Test R²"}
+    assert svg.told(numbers.iloc[-1].to_dict()).startswith("model12: Hidden units 8, Test R² 0.9")
 
 
 def test_without_published_curves_and_with_one_realization(draw, make_scores):
@@ -156,7 +160,8 @@ def test_what_diverged_is_said(draw, make_scores):
     notes = {text.get_text(): text.xy for text in figure.axes[0].texts}
     assert notes == {"×2": (8, pytest.approx(scores["r2"][0, 3].mean().item())), "all ×4": (2, 0)}
     assert len(lines(figure.axes[0])["urnn"].get_xdata()) == len(SIZES) - 1
-    assert figure.axes[1].get_xticks()[0] == 2
+    assert figure.axes[1].get_xticks()[0] == 1  # of the URNN that diverged
+    assert "Diverged, left out" in words(figure)
 
 
 def test_what_diverged_of_a_point_below_the_panel_is_not_all(draw, make_scores):
@@ -195,6 +200,26 @@ def test_nothing_is_outside_the_picture(draw, make_scores):
     for panel in figure.axes:
         assert panel.get_tightbbox().x1 <= box.x1
         assert not panel.get_window_extent().overlaps(legend)
+
+
+def test_names_of_40_characters_are_not_cut_off(draw, make_scores):
+    scores = make_scores()
+    scores["model_label"] = ("model", [f"{name} {'x' * 38}" for name in "abc"])
+    test_nothing_is_outside_the_picture(draw, lambda _: scores)
+
+
+def test_ticks_have_room_for_their_labels(draw, make_scores):
+    figure = draw(make_scores(sizes=(1, 2, 4, 8, 16, 32, 64, 128)))
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
+        assert 3 < len(boxes) < 9
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_a_published_curve_has_ticks_where_there_are_none_of_ours(draw, make_scores):
+    figure = draw(make_scores(sizes=(4,)), "figure2")
+    assert {2, 4, 14} <= {*figure.axes[0].get_xticks()}
 
 
 def test_a_further_dim_is_refused(draw, make_scores):

@@ -118,9 +118,34 @@ def test_a_miss_is_traced_to_stalled_trainings_or_unexplained(make_scores) -> No
     assert cells[:2] == ["–", "unexplained"]
     assert cells[2].startswith("stalled: 3, 17; without 0.98")
     assert (
-        "contains 1 of 3 published values. Of the other 2, 1 lie below; 1 of these are"
-        in text["sentences"][2]
+        "contains 1 of 3 published values. It misses 2: our mean lies below 1 of them; 1 is traced "
+        "to stalled trainings, without which the interval reaches the published value, and the "
+        "rest is unexplained." in text["sentences"][2]
     )
+
+
+@pytest.mark.parametrize(
+    ("ours", "without", "words"),
+    [
+        ([], [], ""),
+        ([0.8], [0.8], " It misses one: our mean lies below it, and this is not traced to "),
+        ([0.95], [0.95], " It misses one: our mean lies above it, and this is not traced to "),
+        ([0.8], [0.9], " It misses one: our mean lies below it, and this is traced to stalled "
+         "trainings, without which the interval reaches the published value."),
+        ([0.95, 0.96], [0, 0], " It misses 2: our mean lies below none of them; none is traced to "
+         "stalled trainings."),
+        ([0.8, 0.7], [0.9, 0.9], " It misses 2: our mean lies below all of them; all are traced to "
+         "stalled trainings, without which the interval reaches the published value."),
+    ],
+)  # fmt: skip
+def test_every_number_of_misses_reads_well(ours, without, words) -> None:
+    rows = [
+        deviations.Point("rnn", 4, 0.9, mean, mean, mean, [1], left, left, left, 0)
+        for mean, left in zip(ours, without, strict=True)
+    ]
+    said = findings._sentence_on_points("a", LAST, rows).partition("published value")[2]
+    said = said.removeprefix("s").removeprefix(".")
+    assert said.startswith(words) and (words or not said)
 
 
 def test_the_nearest_data_and_way_are_named(make_scores) -> None:
@@ -172,6 +197,10 @@ def test_the_epoch_after_which_the_mean_is_nearest(scores) -> None:
 
 
 def test_the_figure_shows_each_way_against_zero(scores) -> None:
+    other = scores.isel(realization=[0]).assign_attrs(snr_db=15.0)
+    told = plot.plot({"a": scores, "b": other}, SETTINGS, CURVES).get_suptitle()
+    assert told == "Distance from the published curves: SNR 20 and 15 dB, 1 to 3 realizations"
+    assert "fewer than five realizations" in SETTINGS.text
     figure = plot.plot({"a": scores, "b": scores}, SETTINGS, CURVES)
     assert [panel.get_ylabel() for panel in figure.axes] == [
         "a\nTest R² − published", "b\nTest R² − published",
@@ -199,3 +228,23 @@ def test_the_command_writes_the_words_too(scores, tmp_path) -> None:
     text = output.read_text()
     assert text.startswith("Nearest to the published curves") and "| rnn | 8 | 0.9880 |" in text
     assert [p.name for p in tmp_path.iterdir() if p.suffix] == ["words.md"]
+
+
+def test_a_model_whose_trainings_all_diverged_is_left_out(make_scores) -> None:
+    made = make_scores(("rnn", "urnn"), sizes=(4, 8))
+    made = made.assign(r2_by_epoch=made["r2"].expand_dims(epoch=[1, 2], axis=-1).copy())
+    for name in ("r2", "r2_by_epoch"):
+        made[name][0] = np.nan
+    made["diverged"][0] = 1
+    rnn, urnn = plot.plot({"a": made}, SETTINGS, CURVES).axes
+    assert [text.get_text() for text in rnn.texts] == ["all diverged"] and not urnn.texts
+    found = findings.describe({"a": made}, SETTINGS, CURVES)
+    assert "the curves of URNN" in found["sentences"][0]
+    assert any("published curve for URNN after" in said for said in found["sentences"])
+    for data, words in (
+        (made.sel(model=["rnn"]), "Every training that could be compared"),
+        (make_scores(("gru",)), "No model has a published curve."),
+        (make_scores(("rnn",), sizes=(2,)), "No size that was trained and published has 4 "),
+    ):
+        (said,) = findings.describe({"a": data}, SETTINGS, CURVES)["sentences"]
+        assert said.startswith(words)

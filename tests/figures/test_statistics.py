@@ -62,6 +62,11 @@ def test_a_marker_is_filled_where_equality_was_shown(make_scores) -> None:
     assert len(hollow[0].get_xdata()) == 1
 
 
+def test_the_caption_ascribes_nothing_else_to_the_theorem() -> None:
+    assert "for a contractive ReLU network (theorem 1) if training finds it" in SETTINGS.text
+    assert "linear within ±margin" in SETTINGS.text
+
+
 def test_the_reference_must_be_a_model(make_scores) -> None:
     settings = StatisticsSettings(kind="statistics", reference="other")
     with pytest.raises(ValueError, match="'other' is not among the models scored: rnn, urnn, lstm"):
@@ -74,7 +79,12 @@ def test_the_reference_must_be_a_model(make_scores) -> None:
 
 def test_without_a_model_to_compare_and_with_everything_diverged(make_scores) -> None:
     alone = make_scores(models=("rnn", "lstm"))
-    comparison.plot({"a": alone}, SETTINGS).draw_without_rendering()
+    (panel,) = comparison.plot({"a": alone}, SETTINGS).axes
+    assert panel.get_title("left") == "(b)" and panel.get_xlabel() == "Hidden units, at most"
+    assert [text.get_text() for text in panel.texts] == [
+        "No (a) and (c): there is no unitary model"
+    ]
+    comparison.plot({"a": alone.drop_vars("r2_optimal")}, SETTINGS).draw_without_rendering()
     scores = make_scores()
     scores["r2"][:] = np.nan
     scores["diverged"][:] = 1
@@ -110,16 +120,15 @@ def test_several_models_have_a_look_each_and_a_legend(make_scores, tmp_path) -> 
     a, b, c = figure.axes
     pairs = {(line.lines[0].get_color(), line.lines[0].get_marker()) for line in a.containers}
     assert len(pairs) == len(a.containers) == 6
-    of_b, of_c = (
-        {
-            text.get_text(): handle.get_color()
-            for text, handle in zip(
-                panel.get_legend().get_texts(), panel.get_legend().legend_handles, strict=True
-            )
-        }
-        for panel in (b, c)
-    )
-    assert len(of_c) == 3 and of_c.items() < of_b.items()
+    assert a.get_legend()._ncols == 2  # three would be wider than the panel
+    of_b = {
+        text.get_text(): handle.get_color()
+        for text, handle in zip(
+            b.get_legend().get_texts(), b.get_legend().legend_handles, strict=True
+        )
+    }
+    of_c = {line.lines[0].get_color() for line in c.containers}
+    assert len(of_c) == 3 and of_c < {*of_b.values()} and c.get_legend() is None
     # hollow markers belong to their line, and hide no value from the pointer
     save(figure, tmp_path / "figure.svg")
     hollow = [line for line in a.lines if line.get_markerfacecolor() == "white"]

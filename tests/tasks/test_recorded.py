@@ -156,7 +156,10 @@ RECORDS: list[tuple[Any, dict[str, Any], str]] = [
      "0 windows of 40 samples fit.*longest stretch has 19.*or missing: mask"),
     (lambda rows: None, {"window": 301}, "0 windows of 301 samples fit"),
     (lambda rows: None, {"windows": 300}, "261 windows of 40 samples fit.*300 are asked for"),
-    (lambda rows: None, {"test_share": 0.03}, "no stretch of 5 samples of warm-up and 10 more"),
+    (lambda rows: None, {"test_share": 0.03},
+     r"15 samples \(warm-up 5, .* has 12; give a larger test_share or a smaller warm_up$"),
+    (lambda rows: None, {"test_share": 0.02, "warm_up": 0},
+     r"needs a stretch of 10 samples .* has 8; give a larger test_share$"),
     (lambda rows: None, {"inputs": ["w"]}, "no column 'w'"),
 ]  # fmt: skip
 

@@ -39,7 +39,8 @@ def test_each_is_redrawn_alone_from_its_file(files, tmp_path, name):
     numbers = str(files / f"{name}.nc")
     assert main(["theory_figure", name, numbers, "--output", *map(str, outputs)]) == 0
     first = [path.read_bytes() for path in outputs]
-    assert main(["theory_figure", name, numbers, "--output", *map(str, outputs)]) == 0
+    again = ["theory_figure", name, numbers, "--overwrite", "--output", *map(str, outputs)]
+    assert main(again) == 0
     assert first == [path.read_bytes() for path in outputs]
 
 

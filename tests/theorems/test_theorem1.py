@@ -56,6 +56,14 @@ def test_provenance_and_the_library_agree(files):
     assert found["bias_error"].sel(bias_fraction=0.999) > 1
 
 
+def test_the_claim_counts_kinds_as_the_caption_does(files):
+    settings = POINT.make("theorem1")
+    (claim,) = settings.claims(xr.load_dataset(files / "theorem1.nc"), "theorem1")
+    told = "".join(getattr(part, "text", part) for part in claim["evidence"])
+    assert "Random networks of 2 sizes, of 5 kinds with 2 input bounds each, conv" in told
+    assert "networks of five kinds" in settings.caption and "two input bounds" in settings.caption
+
+
 def test_the_figure_shows_zero_and_the_threshold(files):
     dataset = xr.load_dataset(files / "theorem1.nc")
     errors, _, bias = plot(dataset).axes

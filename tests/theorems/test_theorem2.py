@@ -7,6 +7,7 @@ import xarray as xr
 from urnn.theorems import POINT
 from urnn.theorems.theorem2.numbers import approach, state_counts
 from urnn.theorems.theorem2.plot import least_error, plot
+from urnn.verdict import Quantity
 
 
 def test_how_near_fewer_states_come(tmp_path, assert_described):
@@ -31,6 +32,14 @@ def test_the_state_counts(tmp_path, assert_described):
     assert (found.needed.sel(system="scaled identity") == 2 * found.hidden_units).all()
     assert (found.scaled.sel(system=["paper", "Gaussian"], hidden_units=4) < 8).all()
     assert_described(found, tmp_path / "theorem2.nc")
+
+
+def test_the_claim_counts_every_network_once(files):
+    settings = POINT.make("theorem2")
+    (claim,) = settings.claims(xr.load_dataset(files / "theorem2.nc"), "theorem2")
+    needed, of, *_ = (part.value for part in claim["evidence"] if isinstance(part, Quantity))
+    # of two sizes: the scaled identity, and two random networks of either kind
+    assert (needed, of) == (2, 2 * (1 + 2 + 2))
 
 
 def test_the_figure_has_every_number_of_states_and_the_bound(files):

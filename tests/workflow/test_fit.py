@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
+import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,11 @@ import torch
 
 from tests import preloaded, traced
 from tests.workflow import conftest
-from urnn import storage, trained
+from urnn import fitting, storage, trained
+from urnn.__main__ import main
+from urnn.commands.fit import arguments as fit_arguments
+from urnn.config import load
+from urnn.errors import ConfigError, Interrupted
 from urnn.fitting import workflow
 
 ROWS, KEPT = 8000, 6000
@@ -174,6 +182,7 @@ def test_nothing_is_written_over(fitted: tuple[Path, str, float]) -> None:
         (("predict", "record.csv", "record.csv", "--output", "z.csv"), "is no NetCDF file"),
         (("fit", "record.csv", "--inputs", "w", "--outputs", "y"), "has no column 'w'"),
         (("fit", "no.csv", "--inputs", "u", "--outputs", "y"), "no.csv does not exist"),
+        (("fit", "record.mat", *ARGUMENTS[2:]), "this ends in '.mat'. Export it as CSV"),
         (("fit", "other/record.csv", *ARGUMENTS[2:]), f"it holds a fit of {folder}/record.csv"),
     ]:
         refused = urnn(folder, *arguments, check=False)
@@ -225,5 +234,86 @@ def test_a_file_has_one_model_of_the_fit(fitted: tuple[Path, str, float]) -> Non
     folder, _, _ = fitted
     replica = trained.read(folder / "record-fit/models/rnn-02.nc")
     assert replica.file.sizes["restart"] == 1 and replica.realization == 0
+    # of a fit that was killed
+    locks = folder / "record-fit/.snakemake/locks"
+    locks.mkdir(exist_ok=True)
+    (locks / "0.output.lock").write_text("results/fit/scores.nc\n")
+    (folder / "record-fit/snakemake.log").touch()
+    earlier = folder / "record-fit/models/lstm-09.nc"
+    earlier.write_text("of another fit")
     again = urnn(folder, *ARGUMENTS)
-    assert "A unitary network is enough" in again.stdout
+    assert "A unitary network is enough" in again.stdout and [*locks.glob("*")] == []
+    assert "\nOf an earlier fit: record-fit/models/lstm-09.nc\n" in again.stdout
+    assert earlier.read_text() == "of another fit"
+
+
+def test_a_folder_in_which_another_process_is_at_work_is_refused(tmp_path: Path) -> None:
+    with (
+        fitting._alone(tmp_path),
+        pytest.raises(ConfigError, match="another `urnn fit` is at work"),
+        fitting._alone(tmp_path),
+    ):
+        pass
+    lock = tmp_path / ".snakemake/locks/0.input.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    log = tmp_path / "snakemake.log"
+    log.write_text("of the fit before")
+    os.utime(log, (1e9, 1e9))
+    with pytest.raises(ConfigError, match=r"--cores 1 --unlock$"), fitting._alone(tmp_path):
+        pass
+    assert lock.exists() and log.read_text() == "of the fit before"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_workflow_and_its_jobs(number: signal.Signals, tmp_path: Path) -> None:
+    before = signal.getsignal(number)
+    job = f"trap 'echo job >&2; exit' INT; kill -{int(number)} {os.getpid()}; sleep 60"
+    workflow = 'trap : INT; sh -c "$0"; echo workflow >&2'
+    with fitting._alone(tmp_path) as log, pytest.raises(Interrupted, match="run the same command"):
+        fitting._logged(["sh", "-c", workflow, job], log)
+    assert (tmp_path / "snakemake.log").read_text() == "job\nworkflow\n"
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        (
+            'Using\nWorkflowError in file "a.smk", line 34:\ndevice: no cuda\n  File "a.smk"\n',
+            "Snakemake could not run the workflow.\ndevice: no cuda",
+        ),
+        ("Using\nError: no profile\n", "Snakemake could not run the workflow.\nError: no profile"),
+        (
+            "LockException:\nError: Directory cannot be locked:\n/here\n",
+            "Snakemake could not run the workflow.\nError: Directory cannot be locked:\n/here",
+        ),
+        ("Error in rule train:\n    jobid: 1\n    urnn train: no memory\nWorkflowError:\nOne\n",
+         "the workflow failed; what is finished is kept, and the same command goes on from there."
+         "\nurnn train: no memory"),
+    ],
+)  # fmt: skip
+def test_a_failure_is_told_with_its_cause(log: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "snakemake.log"
+    path.write_text(log)
+    assert fitting._failure(path) == words
+
+
+@pytest.mark.parametrize("option", [("--cores", "0"), ("--cores", "-3"), ("--epochs", "0")])
+def test_numbers_that_cannot_be(
+    option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*ARGUMENTS, *option])
+    assert f"{option[0]}: must be 1 or more" in capsys.readouterr().err
+
+
+def test_no_epochs_are_not_the_default(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((300, 2))
+    pd.DataFrame(rows, columns=["u", "y"]).to_csv(tmp_path / "a.csv", index=False)
+    parser = argparse.ArgumentParser()
+    fit_arguments(parser)
+    options = parser.parse_args([str(tmp_path / "a.csv"), "--inputs", "u", "--outputs", "y"])
+    fit = fitting.Fit(**{name: getattr(options, name) for name in fitting.Fit.__dataclass_fields__})
+    with pytest.raises(ConfigError, match="epochs"):
+        load(fitting.configuration(replace(fit, epochs=0)))

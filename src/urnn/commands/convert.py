@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from urnn.rnn import RNN
 
 _TORCH, _NUMPY, _TRAINED = (".pt", ".pth"), ".npz", ".nc"
+#: relative RMSE from which a network is no replacement of another; that of outputs 0 is 1
+_USELESS = 0.5
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -226,11 +228,17 @@ def _verdict(conversion: Conversion, inputs: Path | None) -> str:
     lines = []
     if not conversion.convertible:
         assert conversion.clipped is not None
+        start = (
+            "Converted instead: a contractive network near it"
+            if _is_replacement(conversion)
+            else "It has no useful unitary replacement of this size. The best that was found is a "
+            "contractive network"
+        )
         lines += [
             f"Not convertible: {conversion.reason}.",
-            "Converted instead: a contractive network near it, with a relative RMSE of "
-            f"{random.relative_rmse:.3g} ({conversion.clipped.relative_rmse:.3g} before its "
-            f"parameters were refitted). The unitary network has the outputs of that one {where}.",
+            f"{start}, with a relative RMSE of {random.relative_rmse:.3g} "
+            f"({conversion.clipped.relative_rmse:.3g} before its parameters were refitted). The "
+            f"unitary network has the outputs of that one {where}.",
         ]
     elif bound == 0:
         lines.append(
@@ -256,6 +264,11 @@ def _verdict(conversion: Conversion, inputs: Path | None) -> str:
     if conversion.given is not None:
         lines.append(f"{inputs}: {_measured(conversion.given)}.")
     return "\n".join(lines)
+
+
+def _is_replacement(conversion: Conversion) -> bool:
+    """Whether the unitary network comes near the outputs at all."""
+    return conversion.convertible or conversion.random.relative_rmse < _USELESS
 
 
 def _where(conversion: Conversion) -> str:
@@ -286,12 +299,16 @@ def _write(conversion: Conversion, options: argparse.Namespace) -> None:
             conversion.networks[0].save(options.output)
         else:
             conversion.module().save(options.output)
-        print(f"written: {options.output}")
+        warning = "" if _is_replacement(conversion) else ", which is no replacement"
+        print(f"written: {options.output}{warning}")
     if options.report is not None:
         report = {"checkpoint": str(options.checkpoint), **_report(conversion)}
         text = json.dumps(_plain(report), indent=1, allow_nan=False)
         storage.write_text(text + "\n", options.report)
         print(f"written: {options.report}")
+    if options.output is None:
+        what = "Nothing" if options.report is None else "No network"
+        print(f"{what} was written; to write the unitary network, add --output FILE.pt")
 
 
 def _report(conversion: Conversion) -> dict[str, Any]:

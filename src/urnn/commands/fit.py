@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from urnn.commands import whole
 from urnn.fitting import Fit, template
 
 
@@ -46,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--window", type=int, help="samples in a training window (default: from the records)")
     add("--warm-up", type=int, help="first samples of a window, not counted (default: a fifth)")
-    add("--epochs", type=int, help="passes over the windows (default: from their number)")
+    add("--epochs", type=whole(1), help="passes over the windows (default: from their number)")
     add("--restarts", type=int, default=8, help="trainings; validation picks one (default: 8)")
     add(
         "--realizations", type=int, default=3,
@@ -62,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true",
         help="use the folder even if its configuration was edited or is of another record",
     )  # fmt: skip
-    add("--cores", type=int, default=os.cpu_count(), help="jobs at once (default: all cores)")
+    add("--cores", type=whole(1), default=os.cpu_count(), help="jobs at once (default: all cores)")
     add("--profile", help="a profile of Snakemake, such as one for Slurm (default: none)")
 
 

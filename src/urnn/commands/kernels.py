@@ -23,8 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--loss", choices=list(LOSSES), default=Squared.name, help="what is minimised"
     )
     parser.add_argument("--hidden-units", type=whole(1), required=True, help="size of the model")
-    parser.add_argument("--input-size", type=whole(1), required=True)
-    parser.add_argument("--output-size", type=whole(1), required=True)
+    parser.add_argument("--input-size", type=whole(1), required=True, help="number of inputs")
+    parser.add_argument("--output-size", type=whole(1), required=True, help="number of outputs")
     parser.add_argument(
         "--batches", type=whole(1), nargs="+", required=True, help="sizes of the minibatches"
     )

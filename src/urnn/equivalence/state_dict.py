@@ -49,12 +49,6 @@ def from_state_dict(
             network, parameters that are missing or belong to neither network nor readout, or wrong
             shapes.
     """
-    if nonlinearity not in NONLINEARITIES:
-        given = "" if nonlinearity is None else f"; it is {nonlinearity!r}"
-        raise ArgumentError(
-            "a state_dict does not say which activation its network has: give nonlinearity "
-            f"(--nonlinearity) as relu or tanh{given}"
-        )
     tensors = _unwrapped(state_dict)
     chosen = _only_prefix(tensors) if prefix is None else _dotted(prefix)
     own = {name[len(chosen) :]: name for name in tensors if name.startswith(chosen)}
@@ -158,9 +152,11 @@ def _only_prefix(tensors: Mapping[str, Any]) -> str:
             "torch.nn.utils.parametrize.remove_parametrizations before saving"
         )
     if not prefixes:
+        inside = [name for name, value in tensors.items() if isinstance(value, Mapping)]
+        remedy = f"; save the state_dict under {inside[0]!r} alone" if inside else ""
         raise ArgumentError(
             "there is no torch.nn.RNN: no name ends in weight_hh_l0, but there is "
-            f"{_listed(tensors) or 'nothing'}"
+            f"{_listed(tensors) or 'nothing'}{remedy}"
         )
     if len(prefixes) > 1:
         names = _listed(map(_shown, prefixes))
@@ -171,7 +167,17 @@ def _only_prefix(tensors: Mapping[str, Any]) -> str:
     return prefixes[0]
 
 
-def _layers(parts: Mapping[str, Any], nonlinearity: str) -> list[RNN]:
+def _activation(nonlinearity: str | None) -> str:
+    if nonlinearity not in NONLINEARITIES:
+        given = "" if nonlinearity is None else f"; it is {nonlinearity!r}"
+        raise ArgumentError(
+            "a state_dict does not say which activation its network has: give nonlinearity "
+            f"(--nonlinearity) as relu or tanh{given}"
+        )
+    return nonlinearity
+
+
+def _layers(parts: Mapping[str, Any], nonlinearity: str | None) -> list[RNN]:
     """The layers from the parameters of one network, named as torch.nn.RNN does."""
     if not parts:
         raise ArgumentError("there is no torch.nn.RNN under that prefix")
@@ -182,13 +188,16 @@ def _layers(parts: Mapping[str, Any], nonlinearity: str) -> list[RNN]:
         )
     count = 1 + max(int(name.rpartition("_l")[2]) for name in parts)
     values = {name: _array(name, value) for name, value in parts.items()}
+    for name in values:
+        if name.startswith("weight_hh"):
+            _require_plain_shape(values[name], name, name.replace("_hh", "_hr") in values)
+    activation = _activation(nonlinearity)  # asked for when the cell is known to have one
     layers: list[RNN] = []
     for index in range(count):
         for kind in ("weight_hh", "weight_ih"):
             if f"{kind}_l{index}" not in values:
                 raise ArgumentError(f"{kind}_l{index} is missing")
         W, F = values[f"weight_hh_l{index}"], values[f"weight_ih_l{index}"]
-        _require_plain_shape(W, f"weight_hh_l{index}", f"weight_hr_l{index}" in values)
         biases = [values.get(f"bias_{kind}_l{index}") for kind in ("ih", "hh")]
         given = [bias for bias in biases if bias is not None]
         if len(given) == 1:
@@ -205,7 +214,7 @@ def _layers(parts: Mapping[str, Any], nonlinearity: str) -> list[RNN]:
             )
         try:
             b = given[0] + given[1] if given else np.zeros(len(W))
-            layers.append(RNN(W, F, b, np.eye(len(W)), activation=nonlinearity))
+            layers.append(RNN(W, F, b, np.eye(len(W)), activation=activation))
         except ValueError as error:
             raise ArgumentError(f"layer {index}: {error}") from error
     return layers

@@ -101,10 +101,14 @@ class FigureSettings(Settings):
         return []
 
 
+#: What captions say of few realizations.
+FEW = (
+    "With fewer than five realizations each of them is drawn as a small marker, and there are no "
+    "bars."
+)
 #: What captions say of the marks around means.
 MARKS = (
-    "With fewer than five realizations each of them is drawn as a small marker, and there are no "
-    "bars. Where bars meet, they get narrower in the order of the legend. A triangle on the edge "
+    f"{FEW} Where bars meet, they get narrower in the order of the legend. A triangle on the edge "
     "of a panel: a bar, or a realization, lies beyond it. ×2 beside a point: two trainings "
     "diverged and are left out. †2: two overflowed after the epoch that is kept."
 )

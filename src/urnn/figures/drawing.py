@@ -7,12 +7,15 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from urnn.errors import ArgumentError
+from urnn.figures.findings import counted, listed
 from urnn.figures.style import DASHED, EDGE, FONT_SIZE, GREY, scale
 from urnn.scoring import trainings
 from urnn.settings.style import Style
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 #: More models than this are drawn in rows of their own, for no reader can tell so many lines apart.
 MOST_LINES = 6
+#: width of a character, as a share of the size of the font
+_CHARACTER = 0.58
 #: More x ticks than this and matplotlib chooses them; else they are the sizes.
 _MOST_TICKS = 16
 
@@ -97,18 +102,53 @@ def is_narrow(style: Style) -> bool:
 
 def heading(figure: Figure, text: str, style: Style) -> None:
     """The title of the figure, in as many lines as its width asks for."""
-    # a character takes about half of the size of the font
-    characters = int(style.width * 72 / (0.58 * 1.15 * FONT_SIZE * scale(style)))
-    figure.suptitle("\n".join(textwrap.wrap(text, characters)))
+    figure.suptitle(wrapped(text, style.width / 1.15, style))
 
 
-def size_ticks(panel: Axes, sizes: Iterable[float]) -> None:
-    """Ticks at the sizes, unless there are too many."""
-    ticks = sorted({*sizes})
+def wrapped(text: str, width: float, style: Style) -> str:
+    """Text in lines of at most so many inches."""
+    characters = int(width * 72 / (_CHARACTER * FONT_SIZE * scale(style)))
+    return "\n".join(textwrap.wrap(text, max(characters, 1)))
+
+
+def fitted(panel: Axes, text: str, style: Style) -> str:
+    """The title of a panel, or its label of x, in as many lines as its width asks for."""
+    place = panel.get_subplotspec()
+    columns = 1 if place is None else place.get_gridspec().ncols
+    return wrapped(text, 0.85 * style.width / columns, style)
+
+
+class _Apart(FixedLocator):
+    """Ticks with room for their labels, the largest first."""
+
+    def __init__(self, panel: Axes, ticks: Iterable[float]) -> None:
+        self.panel, self.ticks = panel, sorted(ticks)
+        super().__init__(self.ticks)
+        self.character = _CHARACTER * mpl.rcParams["xtick.labelsize"]  # points
+
+    def __call__(self) -> list[float]:
+        points = 72 / self.panel.figure.dpi
+        places = self.panel.get_xaxis_transform()
+        kept: list[float] = []
+        left = np.inf
+        for tick in reversed(self.ticks):
+            place = points * places.transform((tick, 0))[0]
+            half = 0.5 * self.character * len(f"{tick:g}")
+            if place + half < left:
+                kept.append(tick)
+                left = place - half - 1
+        return kept[::-1]
+
+
+def size_ticks(panel: Axes, sizes: Iterable[float], published: Iterable[float] = ()) -> None:
+    """Ticks at the sizes, unless there are too many, and at published ones with no size near."""
+    ticks = {*map(float, sizes)}
+    near = (max(ticks) - min(ticks)) / 12 if ticks else 0.0
+    ticks |= {x for x in published if all(abs(x - size) > near for size in ticks)}
     if len(ticks) > _MOST_TICKS:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     else:
-        panel.xaxis.set_major_locator(FixedLocator(ticks))
+        panel.xaxis.set_major_locator(_Apart(panel, ticks))
         panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
 
@@ -164,23 +204,24 @@ def data_name(scores: xr.Dataset) -> str:
     return str(scores.attrs.get("task_title", scores.attrs.get("task", "Synthetic data")))
 
 
-def circumstances(scores: xr.Dataset) -> list[str]:
-    """For a title: the signal-to-noise ratio, if any, and the number of realizations."""
-    counts = trainings(scores).values
+def circumstances(*experiments: xr.Dataset) -> list[str]:
+    """For a title: the signal-to-noise ratio, if all have one, and the number of realizations."""
+    counts = np.concatenate([trainings(scores).values.ravel() for scores in experiments])
     counts = counts[counts > 0]
     fewest, most = (int(counts.min()), int(counts.max())) if counts.size else (0, 0)
-    told = f"{most}" if fewest == most else f"{fewest} to {most}"
-    noise = [f"SNR {float(scores.attrs['snr_db']):g} dB"] if "snr_db" in scores.attrs else []
-    return [*noise, f"{told} realization{'s' if most != 1 else ''}"]
+    told = "" if fewest == most else f"{fewest} to "
+    ratios = [scores.attrs.get("snr_db") for scores in experiments]
+    known = dict.fromkeys(f"{float(ratio):g}" for ratio in ratios if ratio is not None)
+    noise = [] if None in ratios else [f"SNR {listed(known)} dB"]
+    return [*noise, f"{told}{counted(most, 'realization')}"]
 
 
 def title(scores: xr.Dataset) -> str:
     """The data, their circumstances, and the largest number of epochs."""
     parts = circumstances(scores)
     if "epochs" in scores.attrs:
-        epochs = int(scores.attrs["epochs"])
         # models may have recipes of their own, with fewer
-        parts.append(f"at most {epochs} epoch{'s' if epochs != 1 else ''}")
+        parts.append(f"at most {counted(int(scores.attrs['epochs']), 'epoch')}")
     return f"{data_name(scores)}: {', '.join(parts)}"
 
 
@@ -198,6 +239,11 @@ def note(panel: Axes, text: str, style: Style) -> None:
         )
 
 
+def remark(panel: Axes, text: str) -> None:
+    """Why there is nothing in a panel."""
+    panel.text(0.5, 0.7, text, color=GREY, ha="center", transform=panel.transAxes)
+
+
 def handles(names: Mapping[str, str], looks: Mapping[str, tuple[str, str]]) -> list[Line2D]:
     """What stands for groups in a legend: their labels and looks, by group."""
     return [
@@ -211,21 +257,28 @@ def legend(
     groups: Sequence[Line2D],
     kinds: Sequence[Line2D] = (),
     columns: int = 4,
+    narrow_columns: int = 2,
     heading: str | None = None,
 ) -> None:
     """A legend below the panels: the groups in the upper row, in the lower one the kinds of line.
 
     Groups that do not fit into a row of so many columns fill the columns one by one, and the kinds
-    follow them. A narrow figure has two columns at most.
+    follow them. A narrow figure has its own most, and every figure as few as its words ask for.
     """
-    entries = [*groups, *kinds]
     narrow = figure.get_figwidth() < 0.75 * Style().width
-    if narrow:
-        columns = min(columns, 2)
-    elif len(groups) <= columns:
+    entries = [*groups, *kinds]
+    most = min(columns, len(entries), narrow_columns if narrow else columns)
+    ways = [(entries, fewer) for fewer in range(most, 0, -1)]
+    if entries and not narrow and len(groups) <= columns:
         # matplotlib fills a legend column by column
         pairs = itertools.zip_longest(groups, kinds)
         entries = [handle for pair in pairs for handle in pair if handle is not None]
-        columns = max(len(groups), len(kinds))
-    made = figure.legend(handles=entries, loc="outside lower center", ncols=columns, title=heading)
-    made.get_title().set_multialignment("center")
+        ways.insert(0, (entries, max(len(groups), len(kinds))))
+    for entries, count in ways:
+        made = figure.legend(
+            handles=entries, loc="outside lower center", ncols=count, title=heading
+        )
+        made.get_title().set_multialignment("center")
+        if count == 1 or made.get_window_extent().width <= figure.bbox.width:
+            break
+        made.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -54,6 +55,17 @@ def interval(lower: float, upper: float, digits: int = 4, sign: bool = False) ->
     return f"{number(lower, digits, sign)} to {number(upper, digits, sign)}"
 
 
+def listed(values: Iterable[object]) -> str:
+    """Things in a sentence: "2, 4 and 8"."""
+    *first, last = map(str, values)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def counted(count: object, noun: str) -> str:
+    """So many of something: "1 unit", "2 units"."""
+    return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
 def uneven(label: str, scores: xr.Dataset) -> str:
     """Where sizes have different numbers of realizations, how many each has; else nothing."""
     from urnn.scoring import trainings
@@ -67,6 +79,8 @@ def uneven(label: str, scores: xr.Dataset) -> str:
     for model in scores["model"].values:
         of_model = counts.sel(model=model)
         sizes = scores["hidden_units"].values
-        told = ", ".join(f"{int(of_model.sel(hidden_units=n))} with {n} units" for n in sizes)
+        told = ", ".join(
+            f"{int(of_model.sel(hidden_units=n))} with {counted(n, 'unit')}" for n in sizes
+        )
         parts.append(f"{scores['model_label'].sel(model=model).item()} {told}")
     return f"Realizations of {label}: {'; '.join(parts)}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -265,14 +265,15 @@ def overflows(scores: xr.Dataset) -> Overflowed:
     return found
 
 
-def overflow_marks(overflowed: Overflowed, style: Style) -> list[Line2D]:
+def overflow_marks(counts: Iterable[Overflows], style: Style) -> list[Line2D]:
     """What stands in a legend for the marks that there are."""
+    marks = "".join(count.mark for count in counts)
     found = []
-    for sign, label, there in (
-        ("×", "Diverged, left out", any(count.diverged for count in overflowed.values())),
-        ("†", "Overflowed after the epoch kept", any(n.later for n in overflowed.values())),
+    for sign, label in (
+        ("×", "Diverged, left out"),
+        ("†", "Overflowed after the epoch kept"),
     ):
-        if there:
+        if sign in marks:
             look: dict[str, Any] = {"marker": f"${sign}$", "color": GREY, "linestyle": ""}
             found.append(Line2D([], [], label=label, markersize=4.5 * scale(style), **look))
     return found
@@ -300,10 +301,10 @@ def mark_cut_bars(*panels: Axes) -> None:
                 for edge, cut in ((0, lower < low), (1, upper > high)):
                     if cut:
                         level = stacked[x, edge] = stacked.get((x, edge), -1) + 1
-                        series.attach(of.line, _edge_mark(panel, float(x), edge, level, colour))
+                        series.attach(of.line, edge_mark(panel, float(x), edge, level, colour))
 
 
-def _edge_mark(panel: Axes, x: float, edge: int, level: int, colour: Any) -> Line2D:
+def edge_mark(panel: Axes, x: float, edge: int, level: int, colour: Any) -> Line2D:
     """A triangle on the lower (0) or upper (1) edge, the level-th from there."""
     shift = ScaledTranslation(0, (1, -1)[edge] * 5 * level / 72, panel.figure.dpi_scale_trans)
     (mark,) = panel.plot(
@@ -331,13 +332,13 @@ def rows_of_all(
     **how: Any,
 ) -> tuple[Figure, list[Axes]]:
     """A figure with a panel for each size, in which each model has a row: see `rows_of_models`."""
-    sizes = sorted({*rows["x"]})
+    sizes = sorted({*rows["x"], *(size for _, size in overflowed)})
     height = 0.1 + 0.06 * len(looks)
     figure, panels = drawing.grid(style, max(len(sizes), 1), 2.6, height, sharex=True, sharey=True)
     for panel, size in zip(panels, sizes, strict=False):
         of_size = {model: count for (model, n), count in overflowed.items() if n == size}
-        rows_of_models(panel, rows[rows["x"] == size], looks, names, of_size, **how)
-        panel.set_title(f"{size:g} hidden units", loc="left")
+        rows_of_models(panel, rows[rows["x"] == size], looks, names, score, of_size, **how)
+        panel.set_title(f"{size:g} hidden {'unit' if size == 1 else 'units'}", loc="left")
     for panel in panels:
         panel.set_xlabel(score)
         panel.tick_params(labelbottom=True)
@@ -349,6 +350,7 @@ def rows_of_models(
     rows: pd.DataFrame,
     looks: Looks,
     names: Mapping[str, str],
+    score: str,
     overflowed: Mapping[str, Overflows],
     **how: Any,
 ) -> None:
@@ -356,7 +358,7 @@ def rows_of_models(
 
     The y axis names the models: for more of them than lines can be told apart. The rows are those
     of `means`, of one size; overflowed is by model, and ``how`` is for `averages`. In the CSV file
-    x is the size and y the mean.
+    x is the size and y the score, the mean.
     """
     points = averages(rows, **how).set_index("group", drop=False)
     for place, (group, (colour, marker)) in enumerate(looks.items()):
@@ -391,7 +393,8 @@ def rows_of_models(
             panel.plot(values, [place] * len(values), color=colour, marker=marker, **_SMALL)
         table = one.rename(columns={"value": "y"})
         table = table.assign(diverged=count.diverged, overflowed=count.later)
-        series.note(panel, container.lines[0], names[group], "this run", table)
+        labels = "Hidden units", score
+        series.note(panel, container.lines[0], names[group], "this run", table, labels=labels)
     panel.set_ylim(len(looks) - 0.5, -0.5)
     panel.yaxis.set_major_locator(FixedLocator(range(len(looks))))
     panel.yaxis.set_major_formatter(FixedFormatter([names[group] for group in looks]))

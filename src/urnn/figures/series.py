@@ -38,6 +38,8 @@ class Series(NamedTuple):
     points: pd.DataFrame
     #: what the panel is called, where its title does not say it
     title: str = ""
+    #: of x and y, where those of the axes are others
+    labels: tuple[str, str] | None = None
 
 
 _NOTED: WeakKeyDictionary[Figure | SubFigure, list[Series]] = WeakKeyDictionary()
@@ -50,11 +52,12 @@ def note(
     source: Source,
     points: pd.DataFrame,
     title: str = "",
+    labels: tuple[str, str] | None = None,
 ) -> None:
     """Note the points of a line, in the order in which it draws them."""
     noted = _NOTED.setdefault(panel.figure, [])
     line.set_gid(f"line-{len(noted) + 1}")
-    noted.append(Series(panel, line, unescaped(name), source, points, title))
+    noted.append(Series(panel, line, unescaped(name), source, points, title, labels))
 
 
 def attach(line: Line2D, *artists: Artist) -> None:
@@ -97,13 +100,17 @@ def table(figure: Figure) -> pd.DataFrame:
     parts = []
     for line, series in lines(figure).items():
         panel = series.panel
+        x_label, y_label = series.labels or (
+            panel.get_xlabel() or _shared(panel, "x"),
+            panel.get_ylabel() or _shared(panel, "y"),
+        )
         words = {
             "line": line,
-            "panel": series.title or panel.get_title("left") or panel.get_title(),
+            "panel": _label(series.title or panel.get_title("left") or panel.get_title()),
             "series": series.name,
             "source": series.source,
-            "x_label": _label(panel.get_xlabel() or _shared(panel, "x")),
-            "y_label": _label(panel.get_ylabel() or _shared(panel, "y")),
+            "x_label": _label(x_label),
+            "y_label": _label(y_label),
         }
         parts.append(series.points.assign(**{k: unescaped(v) for k, v in words.items()}))
     everything = pd.concat(parts) if parts else pd.DataFrame()

@@ -36,11 +36,14 @@ def side_by_side(here: Mapping[str, xr.Dataset], there: Mapping[str, xr.Dataset]
 def _experiment(name: str, here: xr.Dataset, there: xr.Dataset) -> dict[str, Any]:
     metric = scoring.metric(here)
     table: Table = {
-        "caption": f"Test {metric}, mean over the realizations; difference: here minus there, "
-        "paired by realization where seeds and data are the same, with its 95 % interval.",
-        "head": ["Model", "Hidden units", "Here", "There", "Difference", "95 % interval"],
+        "caption": f"Test {metric.replace('r2', 'R²')}. Where seeds and data are the same, means "
+        "are over the realizations that diverged on neither side, which are paired; elsewhere over "
+        "all of each side. Difference: here minus there; the 95 % interval is that of the pairs.",
+        "head": [
+            "Model", "Hidden units", "Here", "There", "Difference", "95 % interval", "Pairs",
+        ],
         "rows": [],
-    }
+    }  # fmt: skip
     if metric in there:
         table["rows"] = list(_rows(here, there, metric))
     return {"name": name, "facts": _facts(here, there), "table": table}
@@ -95,21 +98,20 @@ def _same_task(here: xr.Dataset, there: xr.Dataset) -> bool:
 
 
 def _compared(a: xr.DataArray, b: xr.DataArray, paired: bool) -> list[str]:
-    means = _mean(a), _mean(b)
-    lower = upper = math.nan
-    difference = means[0] - means[1]
+    """The means, their difference and its interval, and the number of pairs."""
+    bounds, pairs = (math.nan, math.nan), 0
     if paired:
         both = np.intersect1d(a["realization"], b["realization"])
-        values = (a.sel(realization=both) - b.sel(realization=both)).values
-        values = values[np.isfinite(values)]
-        if len(values):
-            difference = float(values.mean())
-            lower, upper = scoring.mean_interval(values)
+        a, b = a.sel(realization=both), b.sel(realization=both)
+        known = np.isfinite(a.values) & np.isfinite(b.values)
+        a, b, pairs = a[known], b[known], int(known.sum())
+        bounds = scoring.mean_interval((a - b).values) if pairs else bounds
+    means = _mean(a), _mean(b)
     return [
-        number(means[0]),
-        number(means[1]),
-        number(difference, sign=True),
-        interval(lower, upper, sign=True),
+        *map(number, means),
+        number(means[0] - means[1], sign=True),
+        interval(*bounds, sign=True),
+        str(pairs) if paired else NONE,
     ]
 
 

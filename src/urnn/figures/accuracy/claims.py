@@ -68,7 +68,7 @@ def _claim(
         verdict.quantity(one.ahead, source, f"sizes at which the mean of {of} is above 0", 0),
         " of ",
         verdict.quantity(len(one.sizes), source, f"sizes of {of}", 0),
-        " sizes",
+        " size" if len(one.sizes) == 1 else " sizes",
     ]
     if one.realizations:
         mean = f"the mean over all sizes and over the realizations that have them of {of}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from urnn.figures.findings import NONE, Findings, Table, interval, number
+from urnn.figures.findings import NONE, Findings, Table, interval, listed, number
 from urnn.scoring import mean_interval, reported
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def describe(scores: xr.Dataset, published: pd.DataFrame | None) -> Findings:
 
 
 def _sentence(names: list[str], leads: list[Lead], sizes: list[int]) -> str:
-    over = f"with {', '.join(map(str, sizes))} hidden units"
+    over = f"with {listed(sizes)} hidden unit{'s' if sizes != [1] else ''}"
     order = f"From the highest mean test accuracy {over} to the lowest: {'; '.join(names)}."
     if not any(np.isfinite(one.lower) for one in leads):
         return f"{order} There are too few realizations to say how certain this order is."

@@ -54,6 +54,8 @@ def plot(
     with applied(style):
         if len(names) > drawing.MOST_LINES:
             figure, _ = points.rows_of_all(rows, look, names, "Test accuracy", style, overflowed)
+            marks = points.overflow_marks(overflowed.values(), style)
+            drawing.legend(figure, [], marks)
         else:
             figure = _against_units(dataset, published, (names, look, rows, overflowed), style)
         drawing.heading(figure, drawing.title(dataset), style)
@@ -75,9 +77,10 @@ def _against_units(
         points.add_published(panel, style, curve, look[model], names[model])
     points.means(panel, rows, look, names, overflowed=overflowed)
     panel.set(xlabel="Hidden units", ylabel="Test accuracy")
-    drawing.size_ticks(panel, dataset["hidden_units"].values.tolist())
+    theirs = [size for curve in curves.values() for size in curve.index]
+    drawing.size_ticks(panel, dataset["hidden_units"].values, theirs)
     points.mark_cut_bars(panel)
     kinds = [drawing.published_line(style)] if curves else []
-    kinds += points.overflow_marks(overflowed, style)
+    kinds += points.overflow_marks(overflowed.values(), style)
     drawing.legend(figure, drawing.handles(names, look), kinds, columns=3)
     return figure

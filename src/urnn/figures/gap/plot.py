@@ -51,13 +51,7 @@ def plot(
         ArgumentError: there are no scores, or more than four, or a coordinate is missing.
         DataError: the optimum of an experiment is not known.
     """
-    if not 1 <= len(scores) <= len(_LOOKS):
-        raise ArgumentError(
-            f"scores: from 1 to {len(_LOOKS)} experiments, but there are {len(scores)}"
-        )
-    unknown = [label for label, dataset in scores.items() if "r2_optimal" not in dataset]
-    if unknown:
-        raise DataError(f"{', '.join(unknown)}: there is no gap to show, {statistics.NO_OPTIMUM}")
+    _check(scores)
     look = dict(zip(scores, _LOOKS, strict=False))
     names = {m: n for dataset in scores.values() for m, n in drawing.labels(dataset).items()}
     rows = pd.concat(
@@ -68,6 +62,7 @@ def plot(
     )
     titles = {label: drawing.plain(label) for label in scores}
     curves = drawing.curves_of(published, names)
+    sizes = [size for dataset in scores.values() for size in dataset["hidden_units"].values]
     with applied(style):
         figure, panels = drawing.grid(style, len(names), 1.75, 0.75, sharey=True)
         for i, (panel, (model, name)) in enumerate(zip(panels, names.items(), strict=True)):
@@ -80,13 +75,25 @@ def plot(
                 panel, of_model, look, titles, lowest=_FLOOR, overflowed=overflowed, **how
             )
             _triangles(panel, hidden, look)
-            panel.set_title(f"({chr(ord('a') + i)}) {name}", loc="left")
+            title = f"({chr(ord('a') + i)}) {name}"
+            panel.set_title(drawing.fitted(panel, title, style), loc="left")
             panel.set(xlabel="Hidden units", ylabel="")
-            drawing.size_ticks(panel, rows["x"])
+            drawing.size_ticks(panel, sizes, curves.get(model, pd.Series()).index)
         _log_scale(panels, rows, settings.statistic)
         points.mark_cut_bars(*panels)
         _words(figure, scores, drawing.handles(titles, look), bool(curves), style)
     return figure
+
+
+def _check(scores: Mapping[str, xr.Dataset]) -> None:
+    """Refuse scores that cannot be drawn."""
+    if not 1 <= len(scores) <= len(_LOOKS):
+        raise ArgumentError(
+            f"scores: from 1 to {len(_LOOKS)} experiments, but there are {len(scores)}"
+        )
+    unknown = [label for label, dataset in scores.items() if "r2_optimal" not in dataset]
+    if unknown:
+        raise DataError(f"{', '.join(unknown)}: there is no gap to show, {statistics.NO_OPTIMUM}")
 
 
 def _words(
@@ -97,11 +104,12 @@ def _words(
     style: Style,
 ) -> None:
     """The title and the legend."""
-    first = next(iter(scores.values()))
-    told = f"Gap to the optimum: {', '.join(drawing.circumstances(first))}"
+    told = f"Gap to the optimum: {', '.join(drawing.circumstances(*scores.values()))}"
     drawing.heading(figure, told, style)
     theirs = [drawing.published_line(style, marker="x")] if published else []
-    drawing.legend(figure, [*theirs, *groups], columns=1 + len(_LOOKS))
+    marks = [count for dataset in scores.values() for count in points.overflows(dataset).values()]
+    kinds = points.overflow_marks(marks, style)
+    drawing.legend(figure, [*theirs, *groups], kinds, columns=1 + len(_LOOKS))
 
 
 def _overflowed(scores: Mapping[str, xr.Dataset], model: str) -> points.Overflowed:

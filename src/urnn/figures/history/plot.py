@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from urnn.figures import drawing, series
+from urnn.figures.findings import counted
 from urnn.figures.style import DEFAULT, applied, scale
 from urnn.scoring import ended_by_overflow
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from urnn.figures.history.settings import HistorySettings
     from urnn.settings.style import Style
 
-
+#: of the legend, at most
+_COLUMNS = 10
 #: what can be shown: the words of the title and of the axis
 SHOWN = {
     "validation_accuracy": ("validation accuracy after each epoch", "Validation accuracy"),
@@ -68,7 +70,7 @@ def plot(
         line = {"palette": colours, "linewidth": scale(style), "legend": False}
         for panel, (model, name) in zip(panels, names.items(), strict=True):
             draw(panel, dataset.sel(model=model), line)
-            panel.set_title(name, loc="left")
+            panel.set_title(drawing.fitted(panel, name, style), loc="left")
             first = drawing.starts_row(panel)
             panel.set_ylabel(ylabel if first else "")
             panel.set_xlabel("Epoch", visible=True)
@@ -79,7 +81,10 @@ def plot(
             panels[0].set_yscale("log", nonpositive="mask")
         drawing.heading(figure, f"{drawing.data_name(dataset)}: {words}", style)
         entries = [Line2D([], [], color=colours[size], label=f"{size}") for size in sizes]
-        drawing.legend(figure, entries, columns=len(sizes), heading=_heading(dataset, settings))
+        above = _heading(dataset, settings)
+        drawing.legend(
+            figure, entries, columns=_COLUMNS, narrow_columns=_COLUMNS // 2, heading=above
+        )
     return figure
 
 
@@ -121,7 +126,7 @@ def _accuracies(panel: Axes, of_model: xr.Dataset, line: dict[str, Any]) -> None
             points.iloc[-1, -1] = 1
             x, y = points.iloc[-1][["x", "y"]]
             _cross(panel, x, y, line["palette"][size])
-        name = f"{size} units, realization {realization}"
+        name = f"{counted(size, 'unit')}, realization {realization}"
         series.note(panel, drawn, name, "this run", points)
     kept = of_model["kept_epoch"].to_series().rename("epoch").reset_index()
     dots = rows.merge(kept, on=["hidden_units", "realization", "epoch"])
@@ -167,4 +172,4 @@ def _constraint_errors(panel: Axes, of_model: xr.Dataset, line: dict[str, Any]) 
             **line,
         )
         for drawn, size in zip(panel.lines, sorted({*rows["hidden_units"]}), strict=True):
-            series.note_line(panel, drawn, f"{size} units")
+            series.note_line(panel, drawn, counted(size, "unit"))

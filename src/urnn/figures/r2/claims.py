@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from urnn import statistics, verdict
+from urnn.figures.findings import counted
 from urnn.scoring import mean_interval, reported
 from urnn.verdict import Agreement, Claim, Quantity
 
@@ -80,7 +81,7 @@ def _comparison(
         *verdict.interval(d.lower, d.upper, source, of),
         "; ",
         verdict.quantity(d.pairs, source, f"the realizations in {of}", 0),
-        " systems",
+        " system" if d.pairs == 1 else " systems",
     ]
     at_paper = _at(published, row.reference, n) - _at(published, row.model, larger)
     if np.isfinite(at_paper):
@@ -88,7 +89,8 @@ def _comparison(
         evidence += ["; published ", verdict.quantity(at_paper, figure, of, sign=True)]
     said = _said(figure)
     if row.factor == 1:
-        claim = f"With {n} hidden units each, the {theirs} scores lower than the {ours} ({said})."
+        units = counted(n, "hidden unit")
+        claim = f"With {units} each, the {theirs} scores lower than the {ours} ({said})."
         agreement, reason = verdict.above(d.lower, d.upper)
     else:
         claim = (

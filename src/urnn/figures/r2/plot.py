@@ -75,6 +75,7 @@ def plot(
                 if optimum is not None:
                     panel.axvline(optimum, zorder=1.5, **DASHED)
             kinds = _kinds_of_line(optimum, "", False, style)[1:]
+            kinds += points.overflow_marks(overflowed.values(), style)
             drawing.legend(figure, [], kinds)
         else:
             figure = _against_units(
@@ -100,11 +101,14 @@ def _against_units(
     figure, panels = drawing.grid(style, 2, 2.4, 0.75, sharey=True)
     for panel, factor in zip(panels, (dict.fromkeys(names, 1.0), factors), strict=True):
         for model, curve in curves.items():
-            adjusted = curve.set_axis(curve.index.to_numpy(float) / factor[model])
-            points.add_published(panel, style, adjusted, look[model], names[model])
+            scaled = curve.set_axis(curve.index.to_numpy(float) / factor[model])
+            points.add_published(panel, style, scaled, look[model], names[model])
         here = {(m, n / factor[m]): count for (m, n), count in overflowed.items()}
         of_panel = rows.assign(x=rows["x"] / rows["group"].map(factor).astype(float))
         _draw(panel, of_panel, names, look, settings.statistic, bottom, here)
+        sizes = [n / factor[m] for m in names for n in dataset["hidden_units"].values]
+        theirs = [n / factor[m] for m, curve in curves.items() for n in curve.index]
+        drawing.size_ticks(panel, sizes, theirs)
     for panel, letter in zip(panels, "ab", strict=True):
         if optimum is not None:
             drawing.optimum_line(panel, optimum)
@@ -112,11 +116,13 @@ def _against_units(
         if drawing.starts_row(panel):
             panel.set_ylabel("Median test R²" if settings.statistic == "median" else "Test R²")
     panels[0].set(ylim=(bottom, top), xlabel="Hidden units")
-    panels[1].set(xlabel=f"Adjusted hidden units{_adjustment(names, factors)}")
+    adjusted = f"Adjusted hidden units{_adjustment(names, factors)}"
+    panels[1].set_xlabel(drawing.fitted(panels[1], adjusted, style))
     points.mark_cut_bars(*panels)
     counts = scoring.trainings(dataset).values
     bars = points.BAR_NAMES[settings.statistic] if (counts >= points.INTERVAL_FROM).any() else ""
     kinds = _kinds_of_line(optimum, bars, bool(curves), style)
+    kinds += points.overflow_marks(overflowed.values(), style)
     drawing.legend(figure, drawing.handles(names, look), kinds)
     return figure
 
@@ -135,7 +141,6 @@ def _draw(
     hidden = points.means(panel, rows, look, names, lowest=bottom, overflowed=overflowed, **average)
     for model, x, value in hidden[["group", "x", "value"]].itertuples(index=False):
         _arrow(panel, x, value, look[model][0], list(look).index(model))
-    drawing.size_ticks(panel, rows["x"])
 
 
 def _arrow(panel: Axes, x: float, value: float, colour: str, rank: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from urnn import verdict
+from urnn.figures.findings import counted
 from urnn.figures.reproduction.findings import distances, nearest
 from urnn.verdict import Agreement, Claim, Quantity
 
@@ -57,7 +58,7 @@ def claims(
             "points.",
             "evidence": [
                 f"Nearest are {source}, {way.label}; root mean square difference from "
-                f"{settings.smallest} hidden units on: ",
+                f"{counted(settings.smallest, 'hidden unit')} on: ",
                 *verdict.joined(parts),
                 ".",
             ],

@@ -208,11 +208,15 @@ def nearest_epoch(
     """The epoch after which the mean curve is nearest to the published one, and the rms there.
 
     The mean is over the trainings that have not overflowed until then; `r2_by_epoch` must be there.
+    Sizes of which none has an epoch are left out; (0, NaN) if nothing is left.
     """
     curve = curve[curve.index >= smallest]
     by_epoch = scores["r2_by_epoch"].sel(model=model, hidden_units=curve.index.values)
     means = by_epoch.mean("realization").transpose("hidden_units", "epoch").values
-    rms = np.sqrt(np.mean((means - curve.to_numpy(float)[:, None]) ** 2, axis=0))
+    known = np.isfinite(means).any(1)
+    if not known.any():
+        return 0, float("nan")
+    rms = np.sqrt(np.mean((means - curve.to_numpy(float)[:, None])[known] ** 2, axis=0))
     place = int(np.nanargmin(rms))
     return int(scores["epoch"][place]), float(rms[place])
 

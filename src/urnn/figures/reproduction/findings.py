@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from urnn.figures.findings import NONE, Findings, Table, interval, number
+from urnn.figures.findings import NONE, Findings, Table, counted, interval, number
 from urnn.figures.reproduction import deviations
 from urnn.figures.reproduction.deviations import Distance, Point, Way
 
@@ -41,14 +41,14 @@ def describe(
     }
     found = distances(scores, settings, published)
     if not found:
-        return {"sentences": ["No model has a published curve."], "tables": []}
+        return {"sentences": [_nothing(scores, settings, published)], "tables": []}
     tables = [_ways(found, labels, settings)]
     sentences = [_best(found, labels, settings), _best_of_each(found, labels, settings)]
     # the plain mean, whose misses are then traced to what stalled
     way = Way(nearest(found, settings)[1].epoch, "mean", deviations.LEFT_OUT)
     for label, dataset in scores.items():
         if "r2_by_epoch" in dataset:
-            sentences.append(_earlier(label, dataset, labels, settings, published))
+            sentences += _earlier(label, dataset, labels, settings, published)
         taken = deviations.values(dataset, way, settings.stalled)
         if taken is None:
             continue
@@ -57,6 +57,19 @@ def describe(
             sentences.append(_sentence_on_points(label, way, rows))
             tables.append(_points(label, way, rows, labels, settings))
     return {"sentences": sentences, "tables": tables}
+
+
+def _nothing(
+    scores: Mapping[str, xr.Dataset], settings: ReproductionSettings, published: pd.DataFrame
+) -> str:
+    """Why nothing can be compared."""
+    of_all = [deviations.curves(data, published, settings.same) for data in scores.values()]
+    largest = [curve.index.max() for curves in of_all for curve in curves.values()]
+    if not largest:
+        return "No model has a published curve."
+    if max(largest) < settings.smallest:
+        return f"No size that was trained and published has {_from(settings)} or more."
+    return "Every training that could be compared with a published curve diverged."
 
 
 def distances(
@@ -77,6 +90,11 @@ def distances(
             if of_models:
                 found[label, way] = of_models
     return found
+
+
+def _from(settings: ReproductionSettings) -> str:
+    """The fewest hidden units that count."""
+    return counted(settings.smallest, "hidden unit")
 
 
 def together(
@@ -120,12 +138,12 @@ def _best(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
     of_models = found[data, way]
     overall, models = together(of_models, settings)
     each = ", ".join(
-        f"{labels[m]} {number(of_models[m].rms)} ({of_models[m].inside} of {of_models[m].points} "
-        "points inside our intervals)"
+        f"{labels[m]} {number(of_models[m].rms)} ({of_models[m].inside} of "
+        f"{counted(of_models[m].points, 'point')} inside our intervals)"
         for m in models
     )
     text = (
-        f"Nearest to the published curves, from {settings.smallest} hidden units on, is “{data}” "
+        f"Nearest to the published curves, from {_from(settings)} on, is “{data}” "
         f"with the {way.label}: root mean square difference {number(overall)} over the curves of "
         f"{each}."
     )
@@ -165,18 +183,16 @@ def _earlier(
     labels: Mapping[str, str],
     settings: ReproductionSettings,
     published: pd.DataFrame,
-) -> str:
-    """After which epoch the mean of each model is nearest to its curve."""
+) -> list[str]:
+    """After which epoch the mean of each model is nearest to its curve, if any is known."""
     curves = deviations.curves(scores, published, settings.same)
     parts = []
     for model, curve in curves.items():
-        if (curve.index >= settings.smallest).any():
-            epoch, rms = deviations.nearest_epoch(scores, model, curve, settings.smallest)
+        epoch, rms = deviations.nearest_epoch(scores, model, curve, settings.smallest)
+        if epoch:
             parts.append(f"{labels[model]} after epoch {epoch} ({number(rms)})")
-    return (
-        f"“{data}”: over the {scores.sizes['epoch']} epochs, the mean is nearest to the published "
-        f"curve for {', '.join(parts)}."
-    )
+    text = f"“{data}”: over the {scores.sizes['epoch']} epochs, the mean is nearest to the "
+    return [f"{text}published curve for {', '.join(parts)}."] if parts else []
 
 
 def _ways(found: Distances, labels: Mapping[str, str], settings: ReproductionSettings) -> Table:
@@ -198,7 +214,7 @@ def _ways(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
         body.append([data, way.label, "all curves", overall, NONE, NONE, NONE])
     return {
         "caption": "Root mean square difference from the published curve, from "
-        f"{settings.smallest} hidden units on. Interval: basic bootstrap, of the difference "
+        f"{_from(settings)} on. Interval: basic bootstrap, of the difference "
         "without the scatter of our own means, which the number before it contains. By chance: "
         "the difference between two samples of that many systems. Inside: points whose 95 % "
         "interval contains the published value. All curves: the nearest model of each curve.",
@@ -212,18 +228,29 @@ def _ways(found: Distances, labels: Mapping[str, str], settings: ReproductionSet
 
 def _sentence_on_points(data: str, way: Way, rows: list[Point]) -> str:
     outside = [row for row in rows if not row.inside]
-    explained = [row for row in outside if row.explained]
-    text = (
+    return (
         f"“{data}”, {way.label}: the 95 % interval contains {len(rows) - len(outside)} of "
-        f"{len(rows)} published values."
+        f"{counted(len(rows), 'published value')}.{_misses(outside)}"
     )
-    if outside:
-        text += (
-            f" Of the other {len(outside)}, {sum(row.ours < row.published for row in outside)} lie "
-            f"below; {len(explained)} of these are traced to stalled trainings, without which the "
-            "interval reaches the published value. The rest is unexplained."
-        )
-    return text
+
+
+def _misses(outside: list[Point]) -> str:
+    """On which side our means lie that miss the published value, and to what this is traced."""
+    below = sum(row.ours < row.published for row in outside)
+    explained = sum(row.explained for row in outside)
+    reached = "without which the interval reaches the published value"
+    if not outside:
+        return ""
+    if len(outside) == 1:
+        side = "below" if below else "above"
+        why = f", {reached}" if explained else ""
+        told = f"our mean lies {side} it, and this is {'' if explained else 'not '}traced"
+        return f" It misses one: {told} to stalled trainings{why}."
+    ends = {0: "none", len(outside): "all"}
+    text = f" It misses {len(outside)}: our mean lies below {ends.get(below, below)} of them; "
+    text += f"{ends.get(explained, explained)} {'is' if explained < 2 else 'are'} traced to "
+    text += f"stalled trainings{f', {reached}' if explained else ''}"
+    return f"{text}{'' if explained in ends else ', and the rest is unexplained'}."
 
 
 def _points(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from urnn.figures import drawing, points
 from urnn.figures.reproduction import deviations
-from urnn.figures.style import BLUE, DEFAULT, GREY, ORANGE, SKY_BLUE, VERMILLION, applied
+from urnn.figures.style import BLUE, DEFAULT, ORANGE, SKY_BLUE, VERMILLION, applied
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,15 +70,14 @@ def plot(
                     title = f"{label}: {names[model]}"
                     drawn.append(_draw(panel, dataset, model, curves[label][model], title))
                 elif curves[label]:
-                    panel.text(
-                        0.5, 0.7, "not run", color=GREY, ha="center", transform=panel.transAxes
-                    )
+                    drawing.remark(panel, "not run")
         differences = pd.concat([pd.DataFrame({"x": [], "value": []}), *drawn])
         first = panels[next(iter(scores)), models[0]]
-        drawing.size_ticks(first, differences["x"])
+        compared = [curve.index for of_data in curves.values() for curve in of_data.values()]
+        drawing.size_ticks(first, np.concatenate([[], *compared]))
         _split_scale(first, differences["value"])
         points.mark_cut_bars(*panels.values())
-        told = ", ".join(drawing.circumstances(next(iter(scores.values()))))
+        told = ", ".join(drawing.circumstances(*scores.values()))
         drawing.heading(figure, f"Distance from the published curves: {told}", style)
         used = {label: label for rows in drawn for label in rows["group"].unique()}
         drawing.legend(figure, drawing.handles({n: n for n in _LOOKS if n in used}, _LOOKS))
@@ -95,20 +94,22 @@ def _panels(
         figure, panels = drawing.grid(style, len(keys), 1.75, 0.5, **shared)
         for panel, (label, model) in zip(panels, keys, strict=True):
             above = textwrap.fill(f"{drawing.plain(label)}:", _NARROW)
-            panel.set_title(f"{above}\n{names[model]}", fontsize="medium")
+            name = textwrap.fill(names[model], _NARROW)
+            panel.set_title(f"{above}\n{name}", fontsize="medium")
     else:
         figure = Figure(
             figsize=(style.width, style.height * (0.25 + 0.5 * len(data))), layout="constrained"
         )
         panels = list(figure.subplots(len(data), len(models), squeeze=False, **shared).ravel())
         for panel, model in zip(panels, models, strict=False):
-            panel.set_title(names[model])
+            panel.set_title(drawing.fitted(panel, names[model], style))
     for panel, (label, _) in zip(panels, keys, strict=True):
         place = panel.get_subplotspec()
         if place is None or place.is_last_row():
             panel.set_xlabel("Hidden units")
         if drawing.starts_row(panel):
-            row = "" if drawing.is_narrow(style) else f"{drawing.plain(label)}\n"
+            row = drawing.wrapped(drawing.plain(label), 0.6 * style.height, style)
+            row = "" if drawing.is_narrow(style) else f"{row}\n"
             panel.set_ylabel(f"{row}Test R² − published")
     return figure, dict(zip(keys, panels, strict=True))
 
@@ -125,23 +126,23 @@ def _draw(
             rows = points.table(taken).assign(group=way.short, statistic=way.statistic)
             parts.append(rows.assign(value=rows["value"] - rows["x"].map(curve)))
     everything = pd.concat(parts)
-    for statistic, rows in everything.groupby("statistic"):
+    if everything.empty:
+        drawing.remark(panel, "all diverged")
+    found = []
+    for statistic in ("mean", "median"):
+        rows = everything[everything["statistic"] == statistic]
         points.means(
             panel,
             rows,
             _LOOKS,
             {way: way for way in _LOOKS},
             estimator=statistic,
-            interval=deviations.INTERVALS[str(statistic)],
+            interval=deviations.INTERVALS[statistic],
             title=title,
             linewidth=0.6,
         )
-    return (
-        everything.groupby(["group", "x"])
-        .apply(lambda rows: rows["value"].agg(rows["statistic"].iloc[0]))
-        .rename("value")
-        .reset_index()
-    )
+        found.append(points.averages(rows, statistic, None))
+    return pd.concat(found)
 
 
 def _split_scale(panel: Axes, differences: pd.Series[float]) -> None:

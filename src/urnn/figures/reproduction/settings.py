@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from urnn.figures.base import FigureSettings
+from urnn.figures.base import FEW, FigureSettings
 from urnn.published import OfR2
 from urnn.settings.base import Count, Name, PositiveNumber
 
@@ -45,8 +45,9 @@ class ReproductionSettings(FigureSettings):
         "epoch with the lowest loss on the test trials (which the released script validates on), "
         "where trainings that overflowed are left out (the tables have other treatments). Bars are "
         "95 % intervals over our realizations, the widest bars for the first way; the published "
-        "values have an uncertainty of their own, about as large. A triangle on the edge of a "
-        "panel: a bar continues beyond it."
+        f"values have an uncertainty of their own, about as large. {FEW} A triangle on the edge of "
+        "a panel: a bar, or a realization, lies beyond it. A size at which every training diverged "
+        "has no marker."
     )
     several: ClassVar[bool] = True
 

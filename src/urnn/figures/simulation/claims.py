@@ -61,7 +61,7 @@ def _told(one: Choice, dataset: xr.Dataset, source: str, which: str) -> list[str
     return [
         f"{label} with ",
         verdict.quantity(one.hidden_units, source, f"hidden units of {which}", 0),
-        " hidden units (centred R² ",
+        f" hidden unit{'s' if one.hidden_units != 1 else ''} (centred R² ",
         verdict.quantity(one.r2, source, f"mean {SCORE} of {which}"),
         ")",
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urnn import scoring
-from urnn.figures.findings import NONE, Findings, Table, interval, number
+from urnn.figures.findings import NONE, Findings, Table, counted, interval, number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +36,7 @@ def choices(scores: xr.Dataset, margin: float) -> dict[bool, Choice]:
 
     Enough is an error, the root of 1 - mean centred R^2, at most 1 + margin times the lowest of all
     networks; where none is, the best of its kind. Of two of one size, the better. A kind that was
-    not trained is left out.
+    not trained, or always diverged, is left out.
     """
     mean = scoring.reported(scores, SCORE).mean("realization")
     least = enough_from(float(mean.max()), margin)
@@ -92,6 +92,8 @@ def _verdict(scores: xr.Dataset, margin: float, labels: dict[str, str]) -> list[
     if len(found) == 1:
         ((is_unitary, one),) = found.items()
         other = "an unconstrained network" if is_unitary else "a unitary network"
+        if any((factor > 1) != is_unitary for factor in scores["state_factor"].values):
+            return [f"Every training of {other} diverged. Of the others: {_scored(one, labels)}."]
         return [f"Only one kind was trained: {_scored(one, labels)}. Train {other} to compare."]
     unitary, free = found[True], found[False]
     pairs = _pairs(scores, unitary, free)
@@ -135,8 +137,7 @@ def _scored(one: Choice, labels: dict[str, str]) -> str:
 
 
 def _named(one: Choice, labels: dict[str, str]) -> str:
-    units = "unit" if one.hidden_units == 1 else "units"
-    return f"the {labels[one.model]} with {one.hidden_units} hidden {units}"
+    return f"the {labels[one.model]} with {counted(one.hidden_units, 'hidden unit')}"
 
 
 class Pairs(NamedTuple):
@@ -168,7 +169,7 @@ def _difference(scores: xr.Dataset, a: Choice, b: Choice, labels: dict[str, str]
     what = (
         f"95 % interval {told} over {len(values)} trainings on the same records"
         if told != NONE
-        else f"{len(values)} realization{'s' if len(values) > 1 else ''}, too few for an interval"
+        else f"{counted(len(values), 'realization')}, too few for an interval"
     )
     return f"{name}: {number(float(values.mean()), sign=True)} ({what})."
 

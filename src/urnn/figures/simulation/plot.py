@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from urnn import scoring, signals
 from urnn.figures import drawing, points, series
+from urnn.figures.findings import counted
 from urnn.figures.simulation.findings import SCORE, choices
 from urnn.figures.style import DEFAULT, GREY, applied, looks
 
@@ -97,11 +99,10 @@ def _against_size(
     highest = float(rows["value"].max())
     panel.set_ylim(lowest, highest + 0.05 * (highest - lowest))
     below = rows[rows["value"] < lowest].drop_duplicates(["group", "x"])
+    stacked: Counter[float] = Counter()
     for group, x in below[["group", "x"]].itertuples(index=False):
-        panel.plot(
-            x, 0.02, "v", color=look[group][0], markersize=5, zorder=4,
-            transform=panel.get_xaxis_transform(),
-        )  # fmt: skip
+        points.edge_mark(panel, x, 0, stacked[x], look[group][0])
+        stacked[x] += 1
 
 
 def _stretch(
@@ -123,7 +124,7 @@ def _stretch(
     for unitary, one in choices(dataset, settings.margin).items():
         values = dataset["simulated"].sel(model=one.model, hidden_units=one.hidden_units)
         line: dict[str, Any] = {"linestyle": "-" if unitary else "--", "color": look[one.model][0]}
-        label = f"{names[one.model]}, {one.hidden_units} units"
+        label = f"{names[one.model]}, {counted(one.hidden_units, 'unit')}"
         (drawn,) = panel.plot(time, values.values[rows, 0], linewidth=1.2, zorder=3, **line)
         series.note_line(panel, drawn, label)
         handles.append(Line2D([], [], label=label, **line))

@@ -41,7 +41,7 @@ def claims(scores: Mapping[str, xr.Dataset], settings: StatisticsSettings) -> li
             verdict.quantity(ratio.both, source, f"the realizations in {of}", 0),
             " of ",
             verdict.quantity(dataset.sizes["realization"], source, "the realizations", 0),
-            f" systems, the {ours} alone on ",
+            f" system{'s' if dataset.sizes['realization'] != 1 else ''}, the {ours} alone on ",
             verdict.quantity(ratio.only_reference, source, f"those left out of {of}", 0),
         ]
         if ratio.both:
@@ -54,8 +54,9 @@ def claims(scores: Mapping[str, xr.Dataset], settings: StatisticsSettings) -> li
             ]
         found.append(
             Claim(
-                claim=f"The {theirs} needs at most {factor} times the hidden units of the {ours} "
-                "(theorem 1).",
+                claim=f"Trained to come as near to the optimum, the {theirs} needs at most "
+                f"{factor} times the hidden units of the {ours} (theorem 1 says so of contractive "
+                "ReLU networks, and nothing of training).",
                 evidence=[*evidence, "."],
                 agreement=agreement,
                 reason=reason,

@@ -69,9 +69,13 @@ def _sentences_on_differences(
         middle = next((row for row in tested if row.hidden_units == 4), None)
         if middle is not None:
             d = middle.difference
+            told = interval(d.lower, d.upper, 4, True)
+            counts = f"95 % interval {told}, {d.pairs} pairs"
+            if told == NONE:
+                counts = f"{d.pairs} pairs, too few for an interval"
             text += (
                 f"With 4 against {4 * factor}, the mean difference is {number(d.mean, 4, True)} "
-                f"(95 % interval {interval(d.lower, d.upper, 4, True)}, {d.pairs} pairs)."
+                f"({counts})."
             )
         sentences.append(text.strip())
     return sentences
@@ -149,13 +153,28 @@ def _ratio(
 
 
 def _sentence_on_ratio(ratio: statistics.StateRatio, margin: float, name: str, other: str) -> str:
-    return (
+    alone = {name: ratio.only_reference, other: ratio.only_model}
+    if not ratio.both:
+        counts = [f"the {who} alone does in {count or 'none'}" for who, count in alone.items()]
+        return (
+            f"In no realization do both come within {margin:g} of the optimum: {counts[0]}, "
+            f"{counts[1]}, and neither in {ratio.neither or 'none'}."
+        )
+    told = interval(ratio.lower, ratio.upper, 2)
+    over = "one realization" if ratio.both == 1 else f"{ratio.both} realizations"
+    text = (
         f"To come within {margin:g} of the optimum, the {other} needs {number(ratio.mean, 2)} "
-        f"times the hidden units of the {name}: the geometric mean over the {ratio.both} "
-        f"realizations in which both do (95 % interval {interval(ratio.lower, ratio.upper, 2)}). "
-        f"The median, {number(ratio.median, 2)}, also counts the {ratio.only_reference} in which "
-        f"only the {name} does and the {ratio.only_model} in which only the {other} does."
+        f"times the hidden units of the {name}: the geometric mean over the {over} in which both "
+        f"do ({'too few for an interval' if told == NONE else f'95 % interval {told}'}). The median"
     )
+    counted = [
+        f"the {'one' if count == 1 else count} in which only the {who} does"
+        for who, count in alone.items()
+        if count
+    ]
+    if counted:
+        return f"{text}, {number(ratio.median, 2)}, also counts {' and '.join(counted)}."
+    return f"{text} is {number(ratio.median, 2)}."
 
 
 def _failures(scores: xr.Dataset, labels: dict[str, str], distance: float) -> tuple[str, Table]:

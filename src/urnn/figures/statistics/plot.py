@@ -39,7 +39,7 @@ def plot(
     two are equal within it (two one-sided tests, 5 %). (b) Share of the realizations that come
     within the margin of the optimum with at most so many hidden units. (c) How many times the
     hidden units of the reference the model needs to come within a margin, against the margin.
-    Without an optimum there is panel (a) alone.
+    Without an optimum there is panel (a) alone, and without such a model panel (b).
 
     Args:
         scores: of one experiment, as for `urnn.figures.r2.plot`.
@@ -52,26 +52,30 @@ def plot(
     """
     dataset = drawing.one(scores)
     names = drawing.labels(dataset)
-    statistics.challengers(dataset, settings.reference)
-    known = "r2_optimal" in dataset
+    letters, missing = _panels(dataset, settings)
     with applied(style):
-        if known:
-            figure, panels = drawing.grid(style, 3, 2.2, 0.65)
+        if len(letters) > 1:
+            figure, panels = drawing.grid(style, len(letters), 2.2, 0.65)
         else:
             width, height = drawing.single(style)
             figure = Figure(figsize=(width, 0.9 * height), layout="constrained")
             panels = [figure.subplots()]
-        _differences(panels[0], dataset, settings, names)
-        if known:
-            _sizes(panels[1], dataset, settings, names)
-            _ratios(panels[2], dataset, settings, names)
-        for panel, letter in zip(panels, "abc", strict=False):
+        for panel, letter in zip(panels, letters, strict=True):
+            draw = {"a": _differences, "b": _sizes, "c": _ratios}[letter]
+            draw(panel, dataset, settings, names)
             panel.set_title(f"({letter})", loc="left")
-        if not known:
-            drawing.note(panels[0], "No (b) and (c): the optimum is not known", style)
+        drawing.note(panels[0], missing, style)
         told = f"Paired comparison: {', '.join(drawing.circumstances(dataset))}"
         drawing.heading(figure, told, style)
     return figure
+
+
+def _panels(scores: xr.Dataset, settings: StatisticsSettings) -> tuple[str, str]:
+    """The letters of the panels that can be drawn, and why the others cannot."""
+    others = statistics.challengers(scores, settings.reference)
+    if "r2_optimal" not in scores:
+        return "a", "No (b) and (c): the optimum is not known"
+    return ("abc", "") if others else ("b", "No (a) and (c): there is no unitary model")
 
 
 def _differences(
@@ -129,16 +133,21 @@ def _rows(groups: Iterable[tuple[str, float, np.ndarray]]) -> pd.DataFrame:
 
 
 def _legend(panel: Axes, names: Mapping[str, str], look: points.Looks) -> None:
-    if names:
-        panel.legend(
+    """Below the panel, in as few columns as its width asks for."""
+    place = panel.get_subplotspec()
+    width = panel.figure.bbox.width / (1 if place is None else place.get_gridspec().ncols)
+    for columns in range(min(len(names), 3), 0, -1):
+        made = panel.legend(
             handles=drawing.handles(names, look),
             loc="upper center",
             bbox_to_anchor=(0.5, -0.17),
-            ncols=min(len(names), 3),
+            ncols=columns,
             handlelength=1.2,
             columnspacing=0.9,
             handletextpad=0.4,
         )
+        if made.get_window_extent().width <= width:
+            break
 
 
 def _sizes(
@@ -198,5 +207,3 @@ def _ratios(
     panel.set_xlabel("Margin to the optimum\n(realizations compared)")
     which = names[others[0]] if len(others) == 1 else "Model"
     panel.set_ylabel(f"Hidden units, {which} / {names[settings.reference]}")
-    if len(others) > 1:
-        _legend(panel, {model: names[model] for model in others}, look)

@@ -43,16 +43,18 @@ class StatisticsSettings(FigureSettings):
 
     caption: ClassVar[str] = (
         "(a) Test R² of the reference model with n hidden units minus that of the unitary model "
-        "with n and with 2n, paired by realization: means with 95 % intervals. Differences within "
-        "the grey band, the margin, count as none. Where a marker is filled, two one-sided paired "
+        "with n and with 2n, paired by realization: means with 95 % intervals. The axis is linear "
+        "within ±margin, the grey band, and logarithmic beyond; differences within the band count "
+        "as none. Where a marker is filled, two one-sided paired "
         "t-tests show that the models are equal within the margin. With fewer than five pairs "
         "each pair is drawn as a small marker, without an interval. Where bars overlap, the widest "
         "are of the first comparison. (b) Share of realizations in which a model comes within the "
         "margin of the optimum with at most the given number of hidden units. (c) Hidden units "
         "that the unitary model needs to come within a given margin of the optimum, divided by "
         "those that the reference needs: geometric mean and 95 % interval over the realizations "
-        "in which both do; their number is given below each margin. Dashed: a factor of two, "
-        "which is always enough."
+        "in which both do; their number is given below each margin, and the markers are "
+        "those of (b). Dashed: a factor of two, which is enough for a contractive ReLU network "
+        "(theorem 1) if training finds it."
     )
 
     @property

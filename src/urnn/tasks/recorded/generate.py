@@ -127,10 +127,14 @@ def _long_enough(task: Recorded, test: Sequence[Piece]) -> list[Piece]:
     """
     kept = [piece for piece in test if len(piece.x) >= task.warm_up + _TEST_SAMPLES]
     if not kept:
+        longest = max((len(piece.x) for piece in test), default=0)
+        remedies = ["longer test_records" if task.test_records else "a larger test_share"]
+        remedies += ["a smaller warm_up"] if task.warm_up else []
+        remedies += ["missing: mask"] if task.missing == "cut" else []
         raise DataError(
-            f"{', '.join(task.test_records or task.records)}: the test has no stretch of "
-            f"{task.warm_up} samples of warm-up and {_TEST_SAMPLES} more; give a larger test_share "
-            "or a smaller warm_up" + (", or missing: mask" if task.missing == "cut" else "")
+            f"{', '.join(task.test_records or task.records)}: the test needs a stretch of "
+            f"{task.warm_up + _TEST_SAMPLES} samples (warm-up {task.warm_up}, and {_TEST_SAMPLES} "
+            f"that count), but its longest has {longest}; give {' or '.join(remedies)}"
         )
     return kept
 

@@ -21,7 +21,6 @@ def claims(numbers: xr.Dataset, source: str) -> list[Claim]:
     error = float(numbers["relative_error"].max())
     ratio = (numbers["unitary_units"] / numbers["hidden_units"]).sel(states=["2n", "minimal"])
     most = float(ratio.max())
-    kinds = numbers.sizes["regime"] * numbers.sizes["input_norm"]
     holds = error <= _ROUNDING and most <= 2
     return [
         {
@@ -30,9 +29,11 @@ def claims(numbers: xr.Dataset, source: str) -> list[Claim]:
             "evidence": [
                 "Random networks of ",
                 verdict.quantity(numbers.sizes["hidden_units"], source, "the sizes", 0),
-                " sizes and ",
-                verdict.quantity(kinds, source, "kinds of W and of input bound", 0),
-                " kinds, converted: largest relative error ",
+                " sizes, of ",
+                verdict.quantity(numbers.sizes["regime"], source, "the kinds of W", 0),
+                " kinds with ",
+                verdict.quantity(numbers.sizes["input_norm"], source, "the input bounds", 0),
+                " input bounds each, converted: largest relative error ",
                 verdict.small(error, source, "largest relative_error"),
                 ", at most ",
                 verdict.quantity(most, source, "largest unitary_units / hidden_units", 2),

@@ -27,7 +27,7 @@ class Theorem1Settings(TheoremSettings):
         "parts) stay at 0 and how many there are; the errors shown are rounding, measured in "
         "float64. (a) Random networks of five kinds (largest singular value 0.9 or 1 − 1e-8, all "
         "within 1e-12 of 1, half of them 1, or only the largest 1; the last two over a finite "
-        "horizon), with inputs at the bound in the 2-norm and in the sup norm, and all three "
+        "horizon), each with two input bounds (in the 2-norm and in the sup norm), and all three "
         "constructions: the largest error over all of them. (b) Mean number of states that the "
         "construction uses. (c) One state, w = 0.9, f = 1, b = 0.5, constant input 1. With less "
         "than the proved extra bias the extra state switches on and the output is wrong "
