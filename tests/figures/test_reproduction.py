@@ -128,12 +128,14 @@ def test_a_miss_is_traced_to_stalled_trainings_or_unexplained(make_scores) -> No
     ("ours", "without", "words"),
     [
         ([], [], ""),
-        ([0.8], [0.8], " It misses one: our mean lies below it, and this is not traced to "),
-        ([0.95], [0.95], " It misses one: our mean lies above it, and this is not traced to "),
+        ([0.8], [0.8], " It misses one: our mean lies below it, and this is not traced to "
+         "stalled trainings, so it is unexplained."),
+        ([0.95], [0.95], " It misses one: our mean lies above it, and this is not traced to "
+         "stalled trainings, so it is unexplained."),
         ([0.8], [0.9], " It misses one: our mean lies below it, and this is traced to stalled "
          "trainings, without which the interval reaches the published value."),
         ([0.95, 0.96], [0, 0], " It misses 2: our mean lies below none of them; none is traced to "
-         "stalled trainings."),
+         "stalled trainings, so they are unexplained."),
         ([0.8, 0.7], [0.9, 0.9], " It misses 2: our mean lies below all of them; all are traced to "
          "stalled trainings, without which the interval reaches the published value."),
     ],

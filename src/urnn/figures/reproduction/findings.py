@@ -243,14 +243,15 @@ def _misses(outside: list[Point]) -> str:
         return ""
     if len(outside) == 1:
         side = "below" if below else "above"
-        why = f", {reached}" if explained else ""
+        why = f", {reached}" if explained else ", so it is unexplained"
         told = f"our mean lies {side} it, and this is {'' if explained else 'not '}traced"
         return f" It misses one: {told} to stalled trainings{why}."
     ends = {0: "none", len(outside): "all"}
     text = f" It misses {len(outside)}: our mean lies below {ends.get(below, below)} of them; "
     text += f"{ends.get(explained, explained)} {'is' if explained < 2 else 'are'} traced to "
     text += f"stalled trainings{f', {reached}' if explained else ''}"
-    return f"{text}{'' if explained in ends else ', and the rest is unexplained'}."
+    rest = ", so they are unexplained" if not explained else ", and the rest is unexplained"
+    return f"{text}{'' if explained == len(outside) else rest}."
 
 
 def _points(
