@@ -93,7 +93,7 @@ def test_other_records_for_the_test(record: Path, tmp_path: Path) -> None:
     # what is trained on is no test, however it is spelt
     again = str(record.parent / "." / ".." / record.parent.name / record.name)
     for twice in ({"test_records": [again]}, {"records": [str(record), again]}):
-        with pytest.raises(DataError, match="the file is given twice in records"):
+        with pytest.raises(DataError, match="the file is given twice"):
             generate(task(record).model_copy(update=twice), 0, 0)
     assert task(record, validation_share=0.01).validation_trials == 1
 

@@ -12,6 +12,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+import torch
 
 from tests.test_docs import QUICK, commands
 from tests.workflow.conftest import ROOT
@@ -93,7 +94,8 @@ def test_the_readme_s_fit_without_the_folder_of_the_project(program: Path, tmp_p
     assert where.startswith(str(program.parent.parent))
     rows = np.cumsum(np.random.default_rng(5).standard_normal((400, 3)), axis=0) % 3
     np.savetxt(tmp_path / "record.csv", rows, delimiter=",", header="u,v,y", comments="")
-    fit, predict = (command[1:] for command in commands("../README.md") if command[0] == "urnn")
+    told = [command[1:] for command in commands("../README.md") if command[0] == "urnn"]
+    fit, predict, convert = told
     assert "test RMSE" in run(program, *fit, *QUICK, folder=tmp_path)
     assert "Centred" in (tmp_path / "record-fit/reports/index.html").read_text("utf-8")
     log = (tmp_path / "record-fit/snakemake.log").read_text("utf-8")
@@ -103,3 +105,6 @@ def test_the_readme_s_fit_without_the_folder_of_the_project(program: Path, tmp_p
     assert re.fullmatch(r"record-fit/models/urnn-\d\d\.nc", predict[1])
     said = run(program, "predict", model, *predict[2:], folder=tmp_path)
     assert "RMSE of y" in said and (tmp_path / "predicted.csv").is_file()
+    layers = {"rnn": torch.nn.RNN(1, 4, nonlinearity="relu"), "fc": torch.nn.Linear(4, 1)}
+    torch.save(torch.nn.ModuleDict(layers).state_dict(), tmp_path / "model.pt")
+    assert "written: unitary.pt" in run(program, *convert, folder=tmp_path)

@@ -11,6 +11,7 @@ import numpy as np
 
 from urnn import scoring, signals
 from urnn.figures.findings import NONE, Table, interval, number
+from urnn.report.page import SIGNS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +37,7 @@ def side_by_side(here: Mapping[str, xr.Dataset], there: Mapping[str, xr.Dataset]
 def _experiment(name: str, here: xr.Dataset, there: xr.Dataset) -> dict[str, Any]:
     metric = scoring.metric(here)
     table: Table = {
-        "caption": f"Test {metric.replace('r2', 'R²')}. Where seeds and data are the same, means "
+        "caption": f"Test {SIGNS.get(metric, metric)}. Where seeds and data are the same, means "
         "are over the realizations that diverged on neither side, which are paired; elsewhere over "
         "all of each side. Difference: here minus there; the 95 % interval is that of the pairs.",
         "head": [

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from urnn.figures.base import FigureSettings
 
 #: How scores are written in a heading; others have their names.
-_SIGNS = {"r2": "R²", "r2_centred": "centred R²"}
+SIGNS = {"r2": "R²", "r2_centred": "centred R²"}
 #: How an agreement is marked, for those who see no colours.
 _MARKS = {"agrees": "✓", "in part": "≈", "differs": "✗", "open": "?"}
 
@@ -257,7 +257,7 @@ def _experiment(name: str, scores: xr.Dataset, figures: Sequence[FigureSettings]
         "name": name,
         "facts": _facts(scores, summary),
         "models": [model for model in models if model["rows"]],
-        "score": _SIGNS.get(metric, metric),
+        "score": SIGNS.get(metric, metric),
         "has_constraint": "constraint_error" in scores,
         "has_centred": f"{metric}_centred_mean" in summary,
         "published": None if curves is None else _typeset(curves.attrs["comment"]),
@@ -282,7 +282,7 @@ def _facts(scores: xr.Dataset, summary: xr.Dataset) -> list[tuple[str, str]]:
     for name in scoring.SCORES:
         if f"{name}_optimal_mean" in summary:
             optimum = float(summary[f"{name}_optimal_mean"])
-            facts.append((f"Optimal {_SIGNS.get(name, name)}", number(optimum)))
+            facts.append((f"Optimal {SIGNS.get(name, name)}", number(optimum)))
     made_with = _other_versions(attributes.get("trained_with", attributes.get("versions", "{}")))
     if made_with:
         facts.append(("Made with", made_with))

@@ -114,8 +114,9 @@ def _check_distinct(training: Sequence[Path], test: Sequence[Path]) -> None:
     seen: set[Path] = set()
     for path in (*training, *test):
         if path.resolve() in seen:
-            where = "records and test_records" if path in test else "records"
-            raise DataError(f"{path}: the file is given twice in {where}; leave it out once")
+            raise DataError(
+                f"{path}: the file is given twice among records and test_records; leave one out"
+            )
         seen.add(path.resolve())
 
 
