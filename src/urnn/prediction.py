@@ -64,18 +64,16 @@ def run(
 def _read(path: Path, described: Signals) -> tuple[Record, bool]:
     """The record, outputs included where it has values of all; missing else."""
     names = [*described.inputs, *described.outputs]
+    compared = True
     try:
         record = records.read(path, names, described.time)
     except record_files.MissingColumn:
-        pass
-    else:
-        _check_sample_time(record, described)
-        return record, True
-    inputs = records.read(path, described.inputs, described.time)
-    _check_sample_time(inputs, described)
-    absent = np.full((len(inputs.values), len(described.outputs)), np.nan)
-    values = np.concatenate([inputs.values, absent], axis=1)
-    return records.Record(path, tuple(names), values, inputs.sample_time), False
+        inputs, compared = records.read(path, described.inputs, described.time), False
+        absent = np.full((len(inputs.values), len(described.outputs)), np.nan)
+        values = np.concatenate([inputs.values, absent], axis=1)
+        record = records.Record(path, tuple(names), values, inputs.sample_time)
+    _check_sample_time(record, described)
+    return record, compared
 
 
 def _check_sample_time(record: Record, described: Signals) -> None:
@@ -85,7 +83,7 @@ def _check_sample_time(record: Record, described: Signals) -> None:
         DataError: names both sampling times.
     """
     ours, theirs = described.sample_time, record.sample_time
-    if ours and theirs and abs(theirs / ours - 1) > 0.01:
+    if not records.of_one_sample_time(ours, theirs):
         raise DataError(
             f"{record.path}: the samples are {theirs:g} apart, but the model was trained on "
             f"samples {ours:g} apart; resample the record"

@@ -68,13 +68,18 @@ def read(
     values = np.stack([table.columns[name] for name in names], axis=1)
     if time is not None:
         values, found = _spaced(path, time, table, values)
-        if sample_time is not None and abs(found - sample_time) > _JITTER * sample_time:
+        if not of_one_sample_time(found, sample_time):
             raise DataError(
                 f"{path}: the samples of column {time!r} are {found:g} apart, not the sample time "
                 f"{sample_time:g}; leave one of the two out"
             )
         sample_time = found
     return Record(path, tuple(names), values, sample_time)
+
+
+def of_one_sample_time(a: float | None, b: float | None) -> bool:
+    """Whether two times between samples are the same within 1 %, as far as both are known."""
+    return not (a and b) or abs(a / b - 1) <= _JITTER
 
 
 def check_kind(path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from urnn.commands import overwrite_argument
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
@@ -20,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="rows of the record, counted from 0, the last one left out (default: all)",
     )  # fmt: skip
     add("--realization", type=int, help="of several in the file (default: the first)")
-    add("--overwrite", action="store_true", help="replace the output if it is there")
+    overwrite_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:

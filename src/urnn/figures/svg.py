@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from urnn.figures import series
+from urnn.figures.findings import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +87,7 @@ def told(row: dict) -> str:
         ("overflowed", "later overflow"),
     ):
         if _is_there(row[key]) and (row[key] or key == "realizations"):
-            more.append(f"{row[key]:g} {word}{'s' if row[key] != 1 else ''}")
+            more.append(counted(int(row[key]), word))
     return f"{text} ({'; '.join(more)})" if more else text
 
 

@@ -332,9 +332,9 @@ def _fits(module: Any, x: Tensor, states: list[Tensor], weights: list[list[Tenso
         return False
     if any((tensor.dtype, tensor.device) != like for tensor in others):
         return False
-    device = x.device.type
-    if x.is_nested or x.layout != torch.strided or device == "meta":
+    if x.is_nested or x.layout != torch.strided:
         return False
+    device = x.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return False
     # forward-mode derivatives are torch's

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from urnn.figures.findings import counted
+
 if TYPE_CHECKING:
     from urnn.config import Config
 
@@ -98,7 +100,7 @@ def _grouped(key: str, here: dict[int, dict[str, Any]]) -> Iterator[tuple[str, A
     for size in sorted(here):
         odd = {model: one for model, one in here[size].items() if one != usual[model]}
         for setting, one in _of_models(key, odd, usual):
-            yield f"{setting} with {size} hidden unit{'s' if size > 1 else ''}", one
+            yield f"{setting} with {counted(size, 'hidden unit')}", one
 
 
 def _of_models(

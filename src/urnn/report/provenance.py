@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from urnn import storage
+from urnn.figures.findings import counted
 
 #: Packages whose version is stated, where they are installed.
 PACKAGES = (
@@ -57,7 +58,7 @@ def machine() -> str:
     parts = [processor()]
     cores = os.cpu_count()
     if cores:
-        parts.append(f"{cores} core{'s' if cores > 1 else ''}")
+        parts.append(counted(cores, "core"))
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         parts.append(f"{memory / 2**30:.0f} GiB of memory")

@@ -145,7 +145,7 @@ def _read(task: Recorded, places: Sequence[str]) -> list[Record]:
     found = [records.read(path, names, task.time, task.sample_time) for path in find(places)]
     for record in found[1:]:
         first = found[0].sample_time
-        if first and record.sample_time and abs(record.sample_time / first - 1) > 0.01:
+        if not records.of_one_sample_time(record.sample_time, first):
             raise DataError(
                 f"{record.path}: the samples are {record.sample_time:g} apart, but those of "
                 f"{found[0].path} are {first:g}; resample one of them"
